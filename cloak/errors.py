@@ -1,0 +1,202 @@
+"""One tree of errors; each knows its exit code, its HTTP status and what to do next.
+
+    CloakError
+    ├── UsageError               the caller asked for something that cannot be done      exit 2, HTTP 400
+    │   ├── UnknownName          a key, effect, model or pipeline that does not exist
+    │   └── RiskRefused          settings weaker than the floor, without --accept-risk
+    ├── NothingMatched           no photo among the inputs                               exit 3, HTTP 404
+    ├── SetupError               the installation is broken: weights, libraries          exit 2, HTTP 503
+    │   └── MissingExtra         an optional part is not installed
+    ├── OutputError              the output folder, its ledger or its disk fails         exit 2, HTTP 507
+    └── Withheld                 this photo is not published, the run goes on            exit 1, HTTP 422
+        ├── Unreadable           the bytes could not be read from where they live
+        ├── NotAnImage           the bytes are no image                                  HTTP 415
+        ├── Unsupported          an image that cloak cannot make safe                    HTTP 415
+        ├── TooLarge             over a limit of bytes, pixels, frames or parts          HTTP 413
+        ├── Corrupt              the image does not decode in full
+        ├── DetectionFailed      the faces could not be searched
+        ├── ConcealmentFailed    a region could not be concealed, or not be encoded
+        ├── VerificationFailed   the written bytes did not pass the second look
+        ├── NotWritten           the clean bytes could not be stored
+        └── TimedOut             the photo took longer than its deadline                 HTTP 504
+
+Messages hold no pixels, no metadata values and no absolute paths: they end up in logs.
+"""
+
+from typing import ClassVar
+
+
+class CloakError(Exception):
+    """Anything that cloak reports to its caller.
+
+    Attributes:
+        exit_code: what a command exits with when this ends it.
+        http_status: what the service answers with.
+        slug: the stable name of the reason, for reports and metrics.
+        next_step: one sentence that tells the user what to do.
+    """
+
+    exit_code: ClassVar[int] = 2
+    http_status: ClassVar[int] = 500
+    slug: ClassVar[str] = "error"
+    next_step: str = "Report this as a bug."
+
+    def __init__(self, message: str, *, next_step: str | None = None) -> None:
+        super().__init__(message)
+        if next_step is not None:
+            self.next_step = next_step
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Workers send errors to their parent: the keyword must survive pickling.
+        return _rebuild, (type(self), str(self), self.next_step)
+
+
+def _rebuild(kind: type[CloakError], message: str, next_step: str) -> CloakError:
+    error = kind.__new__(kind)
+    CloakError.__init__(error, message, next_step=next_step)
+    return error
+
+
+class UsageError(CloakError):
+    """The caller asked for something that cannot be done."""
+
+    http_status = 400
+    slug = "usage"
+    next_step = "Correct the command or the settings."
+
+
+class UnknownName(UsageError):
+    """A key, effect, model or pipeline that does not exist; the message lists those that do."""
+
+    slug = "unknown-name"
+    next_step = "Use one of the names listed."
+
+    def __init__(self, kind: str, name: str, known: "list[str] | tuple[str, ...]") -> None:
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(sorted(known))}")
+
+
+class RiskRefused(UsageError):
+    """Settings weaker than the floor of the privacy contract."""
+
+    slug = "risk-refused"
+    next_step = "Strengthen the settings, or state --accept-risk; the report will say so."
+
+
+class NothingMatched(CloakError):
+    """No photo among the inputs."""
+
+    exit_code = 3
+    http_status = 404
+    slug = "nothing-matched"
+    next_step = "Name a photo, or a folder that holds photos."
+
+
+class SetupError(CloakError):
+    """The installation is broken: a system library, a weight file, a model."""
+
+    http_status = 503
+    slug = "setup"
+    next_step = "Reinstall cloak-images."
+
+
+class MissingExtra(SetupError):
+    """An optional part is not installed."""
+
+    slug = "missing-extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra {extra!r}",
+            next_step=f"Install it: pip install 'cloak-images[{extra}]'",
+        )
+
+
+class OutputError(CloakError):
+    """The output folder, its ledger or its disk fails: the run cannot go on."""
+
+    http_status = 507
+    slug = "output"
+    next_step = "Check that the output folder exists, is writable and has space."
+
+
+class Withheld(CloakError):
+    """This photo is not published; the run goes on."""
+
+    exit_code = 1
+    http_status = 422
+    slug = "withheld"
+    next_step = "Look at the photo, then correct or leave it."
+
+
+class Unreadable(Withheld):
+    """The bytes could not be read from where they live."""
+
+    slug = "unreadable"
+    next_step = "Check the file's permissions and that it still exists."
+
+
+class NotAnImage(Withheld):
+    """The bytes are no image."""
+
+    http_status = 415
+    slug = "not-an-image"
+    next_step = "Leave it out; cloak publishes only images."
+
+
+class Unsupported(Withheld):
+    """An image that cloak cannot make safe."""
+
+    http_status = 415
+    slug = "unsupported"
+    next_step = "Convert it to JPEG, PNG, WebP, TIFF, GIF, BMP, HEIC or AVIF first."
+
+
+class TooLarge(Withheld):
+    """Over a limit of bytes, pixels, frames or parts."""
+
+    http_status = 413
+    slug = "too-large"
+    next_step = "If you trust the file, raise the limit (--max-pixels)."
+
+
+class Corrupt(Withheld):
+    """The image does not decode in full."""
+
+    slug = "corrupt"
+    next_step = "Export the photo again from its source."
+
+
+class DetectionFailed(Withheld):
+    """The faces could not be searched."""
+
+    slug = "detection-failed"
+    next_step = "Run again; if it stays, report the photo's format and size as a bug."
+
+
+class ConcealmentFailed(Withheld):
+    """A region could not be concealed, or the result not be encoded."""
+
+    slug = "concealment-failed"
+    next_step = "Run again; if it stays, convert the photo to another format first."
+
+
+class VerificationFailed(Withheld):
+    """The written bytes did not pass the second look."""
+
+    slug = "verification-failed"
+    next_step = "Review the photo by hand, or conceal it with a larger cover or another effect."
+
+
+class NotWritten(Withheld):
+    """The clean bytes could not be stored."""
+
+    slug = "not-written"
+    next_step = "Check space and permissions of the output folder, then run again."
+
+
+class TimedOut(Withheld):
+    """The photo took longer than its deadline."""
+
+    http_status = 504
+    slug = "timed-out"
+    next_step = "Raise the deadline, or make the photo smaller."

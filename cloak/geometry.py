@@ -1,0 +1,269 @@
+"""Boxes, ellipses, regions and masks, all in pixels of the upright image with the origin at its top left.
+
+A pixel (column i, row j) covers the square [i, i+1) x [j, j+1); its centre is (i + 0.5, j + 0.5).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""(H, W, C) uint8 or uint16, full range. C is 1 (grey), 3 (RGB) or 4 (CMYK, 0 = no ink). Alpha is never in it."""
+
+RGB: TypeAlias = npt.NDArray[np.uint8]
+"""(H, W, 3) uint8, RGB, upright: what detectors look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        return self.y + self.height
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+    @property
+    def center(self) -> tuple[float, float]:
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def scaled(self, factor: float) -> "Box":
+        """The same box in an image `factor` times as large."""
+        return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
+
+    def shifted(self, dx: float, dy: float) -> "Box":
+        return Box(self.x + dx, self.y + dy, self.width, self.height)
+
+    def grown(self, factor: float) -> "Box":
+        """`factor` times as wide and high around the same centre."""
+        w, h = self.width * factor, self.height * factor
+        cx, cy = self.center
+        return Box(cx - w / 2, cy - h / 2, w, h)
+
+    def padded(self, pixels: float) -> "Box":
+        """With every edge moved out."""
+        return Box(self.x - pixels, self.y - pixels, self.width + 2 * pixels, self.height + 2 * pixels)
+
+    def intersection(self, other: "Box") -> float:
+        """The shared area."""
+        w = min(self.right, other.right) - max(self.x, other.x)
+        h = min(self.bottom, other.bottom) - max(self.y, other.y)
+        return w * h if w > 0 and h > 0 else 0.0
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union, 0 to 1."""
+        shared = self.intersection(other)
+        whole = self.area + other.area - shared
+        return shared / whole if whole > 0 else 0.0
+
+    def united(self, other: "Box") -> "Box":
+        """The smallest box around both."""
+        x, y = min(self.x, other.x), min(self.y, other.y)
+        return Box(x, y, max(self.right, other.right) - x, max(self.bottom, other.bottom) - y)
+
+    def clipped(self, size: Size) -> "Box | None":
+        """What lies inside the image; None if nothing does."""
+        x, y = max(self.x, 0.0), max(self.y, 0.0)
+        w, h = min(self.right, size.width) - x, min(self.bottom, size.height) - y
+        return Box(x, y, w, h) if w > 0 and h > 0 else None
+
+    def bounds(self) -> "Box":
+        return self
+
+    def distance(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """How far points lie from the centre, as a share of the way to the edge: at most 1 inside."""
+        cx, cy = self.center
+        dx = np.abs(x - np.float32(cx)) / np.float32(max(self.width / 2, 1e-6))
+        dy = np.abs(y - np.float32(cy)) / np.float32(max(self.height / 2, 1e-6))
+        return np.asarray(np.maximum(dx, dy), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipse:
+    """An ellipse with half axes `rx` and `ry`, turned clockwise by `angle` degrees (0: `rx` lies along the rows)."""
+
+    cx: float
+    cy: float
+    rx: float
+    ry: float
+    angle: float = 0.0
+
+    def scaled(self, factor: float) -> "Ellipse":
+        return Ellipse(self.cx * factor, self.cy * factor, self.rx * factor, self.ry * factor, self.angle)
+
+    def shifted(self, dx: float, dy: float) -> "Ellipse":
+        return replace(self, cx=self.cx + dx, cy=self.cy + dy)
+
+    def grown(self, factor: float) -> "Ellipse":
+        return replace(self, rx=self.rx * factor, ry=self.ry * factor)
+
+    def padded(self, pixels: float) -> "Ellipse":
+        """With both half axes longer."""
+        return replace(self, rx=self.rx + pixels, ry=self.ry + pixels)
+
+    def bounds(self) -> Box:
+        t = math.radians(self.angle)
+        w = math.hypot(self.rx * math.cos(t), self.ry * math.sin(t))
+        h = math.hypot(self.rx * math.sin(t), self.ry * math.cos(t))
+        return Box(self.cx - w, self.cy - h, 2 * w, 2 * h)
+
+    def distance(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """How far points lie from the centre, as a share of the way to the edge: at most 1 inside."""
+        t = math.radians(self.angle)
+        dx, dy = x - np.float32(self.cx), y - np.float32(self.cy)
+        u = (dx * np.float32(math.cos(t)) + dy * np.float32(math.sin(t))) / np.float32(max(self.rx, 1e-6))
+        v = (dy * np.float32(math.cos(t)) - dx * np.float32(math.sin(t))) / np.float32(max(self.ry, 1e-6))
+        return np.sqrt(u * u + v * v)
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """An area to conceal: one head, or anything that a person drew.
+
+    `angle` is the tilt of the head in degrees clockwise (0: chin below, 180: upside down); effects that draw a face
+    follow it. A shape's own angle only turns the outline.
+    """
+
+    shape: Ellipse | Box
+    angle: float = 0.0
+
+    def scaled(self, factor: float) -> "Region":
+        return Region(self.shape.scaled(factor), self.angle)
+
+    def shifted(self, dx: float, dy: float) -> "Region":
+        return Region(self.shape.shifted(dx, dy), self.angle)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """United regions, drawn over a window of the image.
+
+    Attributes:
+        left, top: the window's place in the image, in pixels.
+        core: (h, w) bool; every pixel that any region touches, each to be replaced at full strength.
+        weight: (h, w) float32, 0 to 1: 1 on the core, falling to 0 outward (the feather never reaches inward).
+        regions: the members, in pixels *of the window*.
+    """
+
+    left: int
+    top: int
+    core: npt.NDArray[np.bool_]
+    weight: npt.NDArray[np.float32]
+    regions: tuple[Region, ...]
+
+    @property
+    def width(self) -> int:
+        return int(self.core.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.core.shape[0])
+
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the image that the mask lies over."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+def draw(regions: Sequence[Region], size: Size, *, feather: float = 0.0, margin: float = 0.25) -> list[Mask]:
+    """One mask for each group of regions that touch; together they hold every region.
+
+    Args:
+        regions: in pixels of an upright image of `size`.
+        feather: width of the outward falloff, as a share of a region's smaller half axis.
+        margin: how much of the surroundings a window shows to effects, as a share of the group's larger side.
+
+    A region outside the image yields nothing; a region that lies on an edge of the image covers the edge's pixels.
+    """
+    masks = []
+    for group in _groups(regions, feather):
+        outer = _union(region.shape.grown(1 + feather).bounds() for region in group)
+        wide = outer.grown(1 + 2 * margin).clipped(size)
+        if wide is None or outer.clipped(size) is None:
+            continue
+        left, top = math.floor(wide.x), math.floor(wide.y)
+        right, bottom = min(math.ceil(wide.right) + 1, size.width), min(math.ceil(wide.bottom) + 1, size.height)
+        local = tuple(region.shifted(-left, -top) for region in group)
+        core = np.zeros((bottom - top, right - left), np.bool_)
+        weight = np.zeros(core.shape, np.float32)
+        for region in local:
+            _paint(region, feather, core, weight)
+        if core.any():
+            masks.append(Mask(left, top, core, weight, local))
+    return masks
+
+
+def _paint(region: Region, feather: float, core: npt.NDArray[np.bool_], weight: npt.NDArray[np.float32]) -> None:
+    bounds = region.shape.grown(1 + feather).bounds()
+    x0, y0 = max(math.floor(bounds.x) - 2, 0), max(math.floor(bounds.y) - 2, 0)
+    x1, y1 = min(math.ceil(bounds.right) + 2, core.shape[1]), min(math.ceil(bounds.bottom) + 2, core.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    half = np.float32(0.5)
+    x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32) + half, np.arange(y0, y1, dtype=np.float32) + half)
+    distance = region.shape.distance(x, y)
+    # A pixel of which any corner lies inside is of the core: the outline is moved out by half a pixel's diagonal.
+    inside = region.shape.padded(0.75).distance(x, y) <= 1.0
+    core[y0:y1, x0:x1] |= inside
+    falloff = np.clip((1 + feather - distance) / feather, 0, 1) if feather > 0 else np.zeros_like(distance)
+    np.maximum(weight[y0:y1, x0:x1], np.where(inside, np.float32(1), falloff), out=weight[y0:y1, x0:x1])
+
+
+def _groups(regions: Sequence[Region], feather: float) -> list[list[Region]]:
+    """Regions whose bounds overlap, directly or through others."""
+    bounds = [region.shape.grown(1 + feather).bounds() for region in regions]
+    parent = list(range(len(regions)))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    # Sorted by their left edge, a box can only meet those that start before it ends: near-linear for crowds.
+    order = sorted(range(len(bounds)), key=lambda i: bounds[i].x)
+    for rank, i in enumerate(order):
+        for j in order[rank + 1 :]:
+            if bounds[j].x >= bounds[i].right:
+                break
+            if bounds[i].intersection(bounds[j]) > 0:
+                parent[root(i)] = root(j)
+    groups: dict[int, list[Region]] = {}
+    for i, region in enumerate(regions):
+        groups.setdefault(root(i), []).append(region)
+    return list(groups.values())
+
+
+def _union(boxes: Iterable[Box]) -> Box:
+    whole: Box | None = None
+    for box in boxes:
+        whole = box if whole is None else whole.united(box)
+    assert whole is not None
+    return whole
