@@ -1,0 +1,65 @@
+"""What tests share: the samples, the benchmark data where it is present, and small real photos."""
+
+import io
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "samples"
+FACES = ROOT / "tests" / "data" / "faces"
+
+
+@pytest.fixture(scope="session")
+def samples():
+    return SAMPLES
+
+
+@pytest.fixture(scope="session")
+def expected():
+    return json.loads((SAMPLES / "expected.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The benchmark data, which is not part of the repository."""
+    folder = Path(os.environ.get("CLOAK_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the benchmark data is not here (set CLOAK_DATA)")
+    return folder
+
+
+@lru_cache
+def _portrait(side):
+    image = Image.open(FACES / "astronaut.jpg").convert("RGB")
+    image.thumbnail((side, side))
+    return np.asarray(image)
+
+
+@pytest.fixture
+def portrait():
+    """(H, W, 3) uint8 RGB, 256 pixels high: one face (NASA, public domain)."""
+    return _portrait(256).copy()
+
+
+@pytest.fixture
+def jpeg(portrait):
+    """A function that gives the portrait as JPEG bytes; keywords go to Pillow."""
+
+    def encode(**options):
+        buffer = io.BytesIO()
+        Image.fromarray(portrait).save(buffer, "JPEG", **{"quality": 90, **options})
+        return buffer.getvalue()
+
+    return encode
+
+
+@pytest.fixture(scope="session")
+def landscape():
+    """A JPEG without any face."""
+    return (SAMPLES / "landscape.jpg").read_bytes()
