@@ -1,0 +1,90 @@
+"""What a published file may hold: the verifier's allow-list, over the parts that the readers name."""
+
+import re
+
+from cloak.metadata import carriers, icc
+from cloak.metadata.base import Contents, Kind, Part
+from cloak.metadata.fields import Fields, cleaned, read_all
+from cloak.metadata.write import FIELD_CARRIERS, IPTC_FRAME
+
+CONTAINERS = frozenset(
+    {
+        *("APP1 Exif", "APP1 XMP", "APP13 Photoshop", "PNG eXIf", "PNG iTXt", "EXIF", "XMP ", "item Exif", "item XMP"),
+        *("EXIF IFD0", "EXIF ExifIFD", "TIFF IFD0 0x02BC XMP", "TIFF IFD0 ExifIFD", "8BIM 0x0404 IPTC"),
+    }
+)
+"""Parts that hold nothing but fields; each must have parts inside that are fields."""
+
+PROFILES = frozenset(
+    {"APP2 ICC_PROFILE", "PNG iCCP", "PNG sRGB", "ICCP", "TIFF IFD0 0x8773 ICCProfile", "property colr"}
+)
+"""Parts that hold a colour profile, or the number of a known one."""
+
+ORIENTATION = 0x0112
+
+
+def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
+    """The name of the first part that has no business in a published file, or "" if there is none.
+
+    Args:
+        data: the file.
+        contents: its parts.
+        fields: what it may say, in these words.
+    """
+    if contents.fault:
+        return f"bytes that cannot be read ({contents.fault})"
+    allowed = _allowed(fields)
+    holding = {part.inside for part in contents.parts}
+    for part in contents.parts:
+        if not _may_stay(part, allowed, holding):
+            return part.name
+    if not all(_is_known(profile.raw()) for kind, profile in carriers(data) if kind == "icc"):
+        return "a colour profile that is none of the known ones"
+    said, fields = read_all(data), cleaned(fields)
+    for name in FIELD_CARRIERS:
+        value = getattr(said, name, None)
+        if value is not None and not _as_intended(name, value, fields):
+            return f"the field {name!r} in other words than intended"
+    return ""
+
+
+def _as_intended(name: str, value: str, fields: Fields) -> bool:
+    if name == "caption":
+        # The disclosure ends the caption: read back, they are one text.
+        return value in {fields.caption, fields.disclosure} or (
+            bool(fields.caption and fields.disclosure)
+            and value.startswith(str(fields.caption))
+            and value.endswith(str(fields.disclosure))
+        )
+    return bool(value == getattr(fields, name))
+
+
+def _is_known(profile: bytes) -> bool:
+    """Byte for byte one of ours, or built anew from curves and colorants: building it again changes nothing."""
+    return any(profile == known.data for known in icc.KNOWN.values()) or icc.canonical(profile) == profile
+
+
+def _allowed(fields: Fields) -> frozenset[str]:
+    """Codes of tags, properties and datasets that the fields may bring: "0x8298", "dc:rights", "2:116"."""
+    codes = {f"0x{ORIENTATION:04X}"}
+    for name, places in FIELD_CARRIERS.items():
+        if getattr(fields, name) is not None:
+            codes |= {f"0x{tag:04X}" for tag in places.exif} | places.xmp
+            codes |= {f"{record}:{dataset:03d}" for record, dataset in places.iptc | IPTC_FRAME}
+    return frozenset(codes)
+
+
+_FIELD = re.compile(r"(?:(?:EXIF|TIFF) (?:IFD0|ExifIFD) (0x[0-9A-F]{4})|XMP (\S+)|IPTC (\d+:\d+))\b.*")
+
+
+def _may_stay(part: Part, allowed: frozenset[str], holding: set[str]) -> bool:
+    if part.kind in {Kind.STRUCTURE, Kind.PIXELS}:
+        return True
+    if part.kind is Kind.COLOUR:
+        return part.name in PROFILES or part.inside in PROFILES
+    if part.kind is not Kind.METADATA:
+        return False
+    if part.name in CONTAINERS:
+        return part.name in holding or part.inside in CONTAINERS
+    field = _FIELD.fullmatch(part.name)
+    return field is not None and next(filter(None, field.groups())) in allowed
