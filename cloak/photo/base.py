@@ -1,0 +1,87 @@
+"""What a photo is to the rest of the house: pixels that can be looked at, and concealed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cloak.geometry import RGB, Mask, Pixels, Size
+from cloak.metadata.fields import Fields
+
+Paint = Callable[[Pixels, Mask, int], Pixels]
+"""Conceals one window: (pixels under the mask's window, the mask, the frame's number) -> pixels of the same shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one photo may cost. Checked on the header, before anything is decoded."""
+
+    bytes: int = 500_000_000
+    pixels: int = 250_000_000  # of all frames together
+    frames: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How the published bytes are written.
+
+    Attributes:
+        fields: the fields to write anew; nothing else of the metadata is carried over.
+        icc: write a colour profile if the photo had one; False converts its pixels to sRGB and writes none.
+        profile: what becomes of a colour profile that is none of the known ones: "convert" its pixels to the nearest
+            known space, or "withhold" the photo.
+        quality: for lossy formats: 1-100, or None to keep the file's own quantisation (JPEG) or a high default.
+    """
+
+    fields: Fields = field(default_factory=Fields)
+    icc: bool = True
+    profile: str = "convert"
+    quality: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Bytes to be verified and then published.
+
+    Attributes:
+        data: the whole file.
+        path: how it was made: "spliced", "recoded-coefficients", "re-encoded".
+        notes: what a careful user would want to know, a sentence each.
+    """
+
+    data: bytes
+    path: str
+    notes: tuple[str, ...] = ()
+
+
+class Photo(Protocol):
+    """An opened photo. Opening has checked the limits and the container's structure, not yet every pixel."""
+
+    @property
+    def format(self) -> str:
+        """One of `cloak.metadata.base.Contents.format`."""
+
+    @property
+    def size(self) -> Size:
+        """Of the upright picture."""
+
+    @property
+    def frames(self) -> int:
+        """How many pictures the file shows, one after the other; each is searched and concealed."""
+
+    def preview(self, reduction: int = 1, frame: int = 0) -> RGB:
+        """The upright picture, (ceil(H / reduction), ceil(W / reduction), 3) uint8 RGB, for detection.
+
+        Args:
+            reduction: 1, 2, 4 or 8.
+            frame: which picture.
+
+        Transparent pixels are shown over mid grey with their hidden colour ignored; 16-bit and CMYK are brought to
+        8-bit RGB. Raises `Corrupt` when the pixels do not decode in full.
+        """
+
+    def conceal(self, masks: Sequence[Sequence[Mask]], paint: Paint, output: Output) -> Encoded:
+        """A new file, with every mask painted (`masks[i]` are those of frame i, over the upright picture).
+
+        Nothing of the old file is in it but pixels outside the masks. Raises `ConcealmentFailed`, `Corrupt` or
+        `Unsupported`.
+        """

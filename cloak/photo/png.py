@@ -1,0 +1,348 @@
+"""PNG and APNG read: every depth, palette, transparency, interlacing, animation."""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import numpy.typing as npt
+
+from cloak.errors import Corrupt, TooLarge, Unsupported
+from cloak.geometry import Size
+from cloak.metadata import icc
+from cloak.photo import exif, png_write
+from cloak.photo.base import Limits
+from cloak.photo.pixels import Frame, swaps, upright
+from cloak.photo.png_write import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, SIGNATURE, Layout, Timing
+from cloak.photo.raster import Carry, RasterPhoto, check
+
+_CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
+_DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALPHA: (8, 16), RGB_ALPHA: (8, 16)}
+Samples = npt.NDArray[Any]
+
+_MAX_RATIO = 1032  # of deflate, in the best case (zlib's technical notes)
+_MAX_PROFILE = 4_000_000
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""Passes of interlacing: left, top, step across, step down (PNG section 8)."""
+
+_NONE, _BACKGROUND, _PREVIOUS = 0, 1, 2  # APNG's dispose_op
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """One frame: its place on the canvas and its zlib stream, in pieces (offset, length) of the file."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    timing: Timing
+    dispose: int
+    overlaid: bool
+    pieces: tuple[tuple[int, int], ...]
+
+
+@dataclass(slots=True)
+class _Canvas:
+    """Where the composition of an animation stands: what the next frame is drawn on."""
+
+    following: int
+    pixels: Samples  # (H, W, C + 1), alpha last
+
+
+@dataclass(slots=True, eq=False)
+class Png:
+    """An opened PNG."""
+
+    data: bytes
+    canvas: Size
+    layout: Layout
+    interlace: int
+    palette: bytes
+    transparency: bytes | None
+    orientation: int
+    profile: bytes
+    plays: int
+    animated: bool
+    pictures: tuple[_Picture, ...]
+    format: str = "png"
+    embeds: bool = True
+    _state: _Canvas | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> Size:
+        return Size(self.canvas.height, self.canvas.width) if swaps(self.orientation) else self.canvas
+
+    @property
+    def frames(self) -> int:
+        return len(self.pictures)
+
+    def decode(self, index: int) -> Frame:
+        samples = self._composed(index) if self.animated else self._samples(self.pictures[0])
+        return upright(self._frame(samples), self.orientation)
+
+    def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
+        if self.animated:
+            timings = [picture.timing for picture in self.pictures]
+            return png_write.animation(frames, self.frames, timings, self.plays, self.layout, carry)
+        return png_write.still(next(frames), self.layout, carry)
+
+    def _frame(self, samples: Samples) -> Frame:
+        alpha = None
+        if samples.shape[2] in (2, 4):
+            samples, alpha = np.ascontiguousarray(samples[..., :-1]), np.ascontiguousarray(samples[..., -1])
+        return Frame(samples, alpha, self.profile)
+
+    def _samples(self, picture: _Picture) -> Samples:
+        """(h, w, 1-4) of one frame, by a decoder that sees a file of pixels only."""
+        stream = b"".join(self.data[start : start + length] for start, length in picture.pieces)
+        if self._row(picture.width) * picture.height > _MAX_RATIO * len(stream) + 1024:
+            raise Corrupt("the compressed pixels are too short for the picture")
+        if not self.interlace:
+            return self._decoded(picture.width, picture.height, stream)
+        return self._woven(picture, stream)
+
+    def _row(self, width: int) -> int:
+        """Bytes of a row, without its filter byte."""
+        return -(-width * _CHANNELS[self.layout.colour] * self.layout.depth // 8)
+
+    def _woven(self, picture: _Picture, stream: bytes) -> Samples:
+        """An interlaced frame: seven small pictures, one after the other in one stream."""
+        passes = [
+            (x, y, dx, dy, -(-(picture.width - x) // dx), -(-(picture.height - y) // dy))
+            for x, y, dx, dy in _ADAM7
+            if x < picture.width and y < picture.height
+        ]
+        lengths = [(1 + self._row(width)) * height for *_, width, height in passes]
+        raw = memoryview(zlib.decompressobj().decompress(stream, sum(lengths)))
+        if len(raw) < sum(lengths):
+            raise Corrupt("the compressed pixels are too short for the picture")
+        out: Samples | None = None
+        start = 0
+        for (x, y, dx, dy, width, height), length in zip(passes, lengths, strict=True):
+            part = self._decoded(width, height, zlib.compress(raw[start : start + length], 1))
+            start += length
+            if out is None:
+                out = np.empty((picture.height, picture.width, part.shape[2]), part.dtype)
+            out[y::dy, x::dx] = part
+        assert out is not None
+        return out
+
+    def _decoded(self, width: int, height: int, stream: bytes) -> Samples:
+        header = struct.pack(">IIBBBBB", width, height, self.layout.depth, self.layout.colour, 0, 0, 0)
+        parts = [SIGNATURE, png_write.chunk(b"IHDR", header)]
+        if self.layout.colour == PALETTE:
+            parts.append(png_write.chunk(b"PLTE", self.palette))
+        if self.transparency is not None:
+            parts.append(png_write.chunk(b"tRNS", self.transparency))
+        parts += [png_write.chunk(b"IDAT", stream), png_write.chunk(b"IEND", b"")]
+        samples = imagecodecs.png_decode(b"".join(parts))
+        if samples.shape[:2] != (height, width):
+            raise Corrupt("the picture's size is not what its header says")
+        return samples if samples.ndim == 3 else samples[..., None]
+
+    def _composed(self, index: int) -> Samples:
+        """The canvas as frame `index` shows it (APNG: dispose_op, blend_op)."""
+        state = self._state
+        self._state = None
+        if state is None or state.following > index:
+            state = None
+        for i in range(state.following if state else 0, index + 1):
+            picture = self.pictures[i]
+            patch = _with_alpha(self._samples(picture))
+            if state is None:
+                state = _Canvas(0, np.zeros((self.canvas.height, self.canvas.width, patch.shape[2]), patch.dtype))
+            area = slice(picture.y, picture.y + picture.height), slice(picture.x, picture.x + picture.width)
+            before = state.pixels[area].copy() if picture.dispose == _PREVIOUS else None
+            state.pixels[area] = _over(patch, state.pixels[area]) if picture.overlaid else patch
+            shown = state.pixels.copy() if i == index else None
+            if picture.dispose == _BACKGROUND or (picture.dispose == _PREVIOUS and i == 0):
+                state.pixels[area] = 0
+            elif before is not None:
+                state.pixels[area] = before
+            state.following = i + 1
+        self._state = state
+        assert shown is not None
+        return shown if self._transparent() else shown[..., :-1]
+
+    def _transparent(self) -> bool:
+        """Whether any frame can let the empty canvas through; said once for all frames, which share one IHDR."""
+        whole = (0, 0, self.canvas.width, self.canvas.height)
+        return (
+            self.layout.colour in (GREY_ALPHA, RGB_ALPHA)
+            or self.transparency is not None
+            or any((p.x, p.y, p.width, p.height) != whole for p in self.pictures[:1])
+            or any(p.dispose != _NONE for p in self.pictures)
+        )
+
+
+def open_png(data: bytes, limits: Limits) -> RasterPhoto:
+    """Read the structure of a PNG; raises `Corrupt`, `TooLarge`, `Unsupported` or `NotAnImage`."""
+    reader = _Reader(data, limits)
+    for name, start, length in png_write.chunks(data):
+        reader.take(name, start, length)
+    return RasterPhoto(reader.finish())
+
+
+class _Reader:
+    """Collects the chunks that matter for pixels; each of these must have its checksum right."""
+
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        self.data, self.limits = data, limits
+        self.header: tuple[int, ...] = ()
+        self.bodies: dict[bytes, bytes] = {}
+        self.ended = False
+        self.controls: list[tuple[int, ...]] = []
+        self.pieces: list[list[tuple[int, int]]] = []
+        self.still: list[tuple[int, int]] = []
+        self.still_is_frame = False
+
+    def take(self, name: bytes, start: int, length: int) -> None:
+        if not self.header and name != b"IHDR":
+            raise Unsupported("this PNG is Apple's private variant" if name == b"CgBI" else "the PNG has no header")
+        body = memoryview(self.data)[start : start + length]
+        if name in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"acTL", b"fcTL", b"fdAT", b"IEND"):
+            (stored,) = struct.unpack_from(">I", self.data, start + length)
+            if zlib.crc32(body, zlib.crc32(name)) != stored:
+                raise Corrupt("a PNG chunk has a wrong checksum")
+        if name == b"IHDR":
+            self._header(bytes(body))
+        elif name == b"IDAT":
+            self.still.append((start, length))
+        elif name == b"fcTL":
+            self._control(bytes(body))
+        elif name == b"fdAT":
+            if not self.pieces or length < 4:
+                raise Corrupt("the animation's parts are out of order")
+            self.pieces[-1].append((start + 4, length - 4))
+        elif name == b"IEND":
+            self.ended = True
+        elif name in (b"PLTE", b"tRNS", b"acTL", b"eXIf", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"iCCP"):
+            self.bodies.setdefault(name, bytes(body[: _MAX_PROFILE + 100]))
+        elif not name[0] & 32:
+            raise Unsupported("the PNG has a critical chunk that is not known")
+
+    def _header(self, body: bytes) -> None:
+        if self.header or len(body) != 13:
+            raise Corrupt("the PNG header is broken")
+        self.header = struct.unpack(">IIBBBBB", body)
+        width, height, depth, colour, compression, filtering, interlace = self.header
+        check(Size(width, height), 1, self.limits)
+        if depth not in _DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
+            raise Corrupt("the PNG header is broken")
+
+    def _control(self, body: bytes) -> None:
+        if b"acTL" not in self.bodies:
+            return
+        if len(body) != 26:
+            raise Corrupt("the animation's parts are broken")
+        control = struct.unpack(">IIIIIHHBB", body)
+        _, width, height, x, y, *_, dispose, blend = control
+        fits = 0 < width <= self.header[0] - x and 0 < height <= self.header[1] - y
+        if not fits or dispose > 2 or blend > 1:
+            raise Corrupt("the animation's parts are broken")
+        if not self.still:
+            self.still_is_frame = True
+        elif self.still_is_frame and len(self.controls) == 1 and not self.pieces[0]:
+            self.pieces[0] = self.still
+        self.controls.append(control)
+        self.pieces.append([])
+        if len(self.controls) > self.limits.frames:
+            raise TooLarge(f"more than {self.limits.frames} frames")
+
+    def finish(self) -> Png:
+        if not self.header or not self.ended:
+            raise Corrupt("the PNG is cut off")
+        if not self.still:
+            raise Corrupt("the PNG has no pixels")
+        width, height, depth, colour, _, _, interlace = self.header
+        if colour == PALETTE and not 3 <= len(self.bodies.get(b"PLTE", b"")) <= 768:
+            raise Corrupt("the PNG has no palette")
+        canvas = Size(width, height)
+        if self.still_is_frame:
+            self.pieces[0] = self.still
+        pictures = tuple(
+            _Picture(c[3], c[4], c[1], c[2], Timing(c[5], c[6]), c[7], bool(c[8]), tuple(pieces))
+            for c, pieces in zip(self.controls, self.pieces, strict=True)
+        )
+        animated = bool(pictures)
+        if not animated:
+            pictures = (_Picture(0, 0, width, height, Timing(0, 0), 0, False, tuple(self.still)),)
+        if not all(picture.pieces for picture in pictures):
+            raise Corrupt("the animation misses pixels")
+        check(canvas, len(pictures), self.limits)
+        control = self.bodies.get(b"acTL", b"")
+        return Png(
+            data=self.data,
+            canvas=canvas,
+            layout=Layout(depth, colour),
+            interlace=interlace,
+            palette=self.bodies.get(b"PLTE", b""),
+            transparency=self.bodies.get(b"tRNS") if colour in (GREY, RGB, PALETTE) else None,
+            orientation=exif.orientation(self.bodies.get(b"eXIf", b"")),
+            profile=_profile(self.bodies, grey=colour in (GREY, GREY_ALPHA)),
+            plays=struct.unpack_from(">I", control, 4)[0] if len(control) == 8 else 0,
+            animated=animated,
+            pictures=pictures,
+        )
+
+
+def _profile(bodies: dict[bytes, bytes], *, grey: bool) -> bytes:
+    """The colour space as an ICC profile, by the precedence of PNG section 12.1: cICP, iCCP, sRGB, gAMA and cHRM."""
+    if b"cICP" in bodies:
+        return _coded_space(bodies[b"cICP"], grey=grey)
+    if b"iCCP" in bodies:
+        _, _, rest = bodies[b"iCCP"].partition(b"\0")
+        inflater = zlib.decompressobj()
+        try:
+            profile = inflater.decompress(rest[1:], _MAX_PROFILE)
+        except zlib.error:
+            return b""  # decoders show the pixels as they are
+        return profile if inflater.eof else b""
+    if b"sRGB" in bodies or len(bodies.get(b"gAMA", b"")) != 4:
+        return b""
+    return _gamma_space(bodies, grey=grey)
+
+
+def _coded_space(body: bytes, *, grey: bool) -> bytes:
+    """cICP: primaries, transfer, matrix (0 for RGB), full range (ITU-T H.273)."""
+    known = icc.from_cicp(body[0], body[1]) if len(body) == 4 and body[2:] == b"\0\1" else None
+    if known is None:
+        raise Unsupported("the PNG's coded colour space is none of the known ones (HDR?)")
+    return b"" if grey or known.name == "srgb" else known.data
+
+
+def _gamma_space(bodies: dict[bytes, bytes], *, grey: bool) -> bytes:
+    """gAMA, with cHRM if present: both in units of 1/100000."""
+    gamma = struct.unpack(">I", bodies[b"gAMA"])[0] / 100_000
+    model = "grey" if grey else "rgb"
+    corners = None
+    if not grey and len(bodies.get(b"cHRM", b"")) == 32:
+        values = [value / 100_000 for value in struct.unpack(">8I", bodies[b"cHRM"])]
+        white, red, green, blue = zip(values[::2], values[1::2], strict=True)
+        corners = (white, red, green, blue)
+    if gamma <= 0:
+        return b""
+    known = icc.from_gamma(gamma, corners, model)
+    if known is None:
+        return icc.gamma_profile(gamma, corners, model) or b""
+    return b"" if known.name in ("srgb", "grey-srgb") else known.data
+
+
+def _with_alpha(samples: Samples) -> Samples:
+    if samples.shape[2] in (2, 4):
+        return samples
+    opaque = np.full((*samples.shape[:2], 1), np.iinfo(samples.dtype).max, samples.dtype)
+    return np.concatenate((samples, opaque), axis=2)
+
+
+def _over(front: Samples, back: Samples) -> Samples:
+    """Porter and Duff's over, on samples that are not premultiplied, alpha last."""
+    top = float(np.iinfo(front.dtype).max)
+    a, b = front[..., -1:] / top, back[..., -1:] / top
+    whole = a + b * (1 - a)
+    colour = (front[..., :-1] * a + back[..., :-1] * b * (1 - a)) / np.where(whole > 0, whole, 1)
+    return np.rint(np.concatenate((colour, whole * top), axis=2)).astype(front.dtype)
