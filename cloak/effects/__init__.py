@@ -1,0 +1,24 @@
+"""Effects: what replaces a face. Each is a small frozen dataclass; `conceal` applies one to a window of a photo."""
+
+from cloak.effects.base import Effect, Noise
+from cloak.effects.blend import conceal
+from cloak.effects.blur import Blur
+from cloak.effects.decoy import Decoy
+from cloak.effects.fill import Fill
+from cloak.effects.pixelate import Pixelate
+from cloak.effects.registry import EFFECTS, STRENGTHS, floor, make, name_of
+
+__all__ = [
+    "EFFECTS",
+    "STRENGTHS",
+    "Blur",
+    "Decoy",
+    "Effect",
+    "Fill",
+    "Noise",
+    "Pixelate",
+    "conceal",
+    "floor",
+    "make",
+    "name_of",
+]

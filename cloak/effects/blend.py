@@ -1,0 +1,65 @@
+"""Concealing one window: the effect's pixels on the core, a blend in the feather, the photo's own beyond."""
+
+import numpy as np
+import numpy.typing as npt
+
+from cloak.effects.base import Effect, Noise
+from cloak.errors import CloakError, ConcealmentFailed
+from cloak.geometry import Mask, Pixels
+
+_TILE = 128
+"""Side of the squares that are blended at a time: most lie wholly within or beyond the mask and cost a copy at most."""
+
+
+def conceal(pixels: Pixels, mask: Mask, effect: Effect, noise: Noise) -> Pixels:
+    """The window with its faces replaced.
+
+    Args:
+        pixels: (h, w, C) uint8 or uint16, the window of the upright photo; not changed.
+        mask: lies over just that window.
+        effect: what replaces the faces.
+        noise: a stream that no other window of the photo uses.
+
+    Returns:
+        A new array of the same shape and dtype. On `mask.core` it is what the effect returned, and depends on the
+        original in no other way; where `mask.weight` is between 0 and 1 the two are mixed; elsewhere it is the
+        original.
+
+    Raises `ConcealmentFailed` if the mask does not fit, or the effect fails or answers with anything but such pixels.
+    """
+    _check(pixels, mask)
+    source = pixels if pixels.flags.c_contiguous else pixels.copy(order="C")
+    try:
+        painted = effect(source, mask, noise)
+    except CloakError:
+        raise
+    except Exception as error:
+        # Whatever an effect trips over, its message may quote pixels: only the kind of error is passed on.
+        raise ConcealmentFailed(f"the effect failed ({type(error).__name__})") from None
+    if not isinstance(painted, np.ndarray) or painted.shape != pixels.shape or painted.dtype != pixels.dtype:
+        raise ConcealmentFailed("the effect returned pixels of another shape or depth")
+    out = source.copy()
+    for top in range(0, mask.height, _TILE):
+        for left in range(0, mask.width, _TILE):
+            part = slice(top, top + _TILE), slice(left, left + _TILE)
+            _blend(out[part], painted[part], mask.core[part], mask.weight[part])
+    return out
+
+
+def _blend(out: Pixels, painted: Pixels, core: npt.NDArray[np.bool_], weight: npt.NDArray[np.float32]) -> None:
+    """Lays `painted` over `out`, in place."""
+    if core.all():
+        out[:] = painted
+    elif core.any() or weight.any():
+        share = np.where(core, np.float32(1), weight)[..., None]
+        # Two products instead of a difference: exact where the share is 0 or 1, also for 16 bits.
+        out[:] = np.rint(painted * share + out * (1 - share))
+
+
+def _check(pixels: Pixels, mask: Mask) -> None:
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.dtype not in (np.uint8, np.uint16):
+        raise ConcealmentFailed("pixels to conceal must be grey, RGB or CMYK of 8 or 16 bits")
+    if mask.core.shape != pixels.shape[:2] or mask.weight.shape != mask.core.shape:
+        raise ConcealmentFailed("the mask does not lie over the window")
+    if not mask.regions or not 0 <= float(mask.weight.min()) <= float(mask.weight.max()) <= 1:
+        raise ConcealmentFailed("the mask has no regions, or no usable weights")
