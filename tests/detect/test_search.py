@@ -1,0 +1,321 @@
+import dataclasses
+import math
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from cloak.detect import RECIPES, find, recheck, registry
+from cloak.detect.base import Detection
+from cloak.detect.cover import cover
+from cloak.errors import DetectionFailed, MissingExtra, UnknownName
+from cloak.geometry import Box, Size, draw
+from tests.detect.conftest import noise, preview_of, size_of
+
+FACES = {  # boxes of the one face in each picture
+    "astronaut": Box(178, 63, 91, 114),
+    "grace_hopper": Box(183, 120, 171, 213),
+    "obama": Box(208, 51, 136, 186),
+    "biden": Box(231, 98, 143, 202),
+}
+BALANCED = RECIPES["balanced"]
+
+
+def search(image, recipe=BALANCED):
+    return find(preview_of(image), size_of(image), recipe)
+
+
+def share_covered(found, size, box):
+    core = np.zeros((size.height, size.width), bool)
+    for mask in draw([cover(face) for face in found.faces], size):
+        core[mask.window()] |= mask.core
+    return core[int(box.y) : math.ceil(box.bottom), int(box.x) : math.ceil(box.right)].mean()
+
+
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+@pytest.mark.parametrize("name", sorted(FACES))
+def test_each_profile_finds_a_portrait(photo, name, recipe):
+    found = search(photo(name), RECIPES[recipe])
+    assert max(face.box.iou(FACES[name]) for face in found.faces) > 0.6
+    assert len(found.faces) <= 2 or recipe == "thorough"
+
+
+@pytest.mark.parametrize("name", sorted(FACES))
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_picture_that_lies_on_its_side_or_head_is_searched_too(photo, name, turn):
+    image = photo(name)
+    box, (height, width) = FACES[name], image.shape[:2]
+    cx, cy = box.center
+    x, y = {90: (height - cy, cx), 180: (width - cx, height - cy), 270: (cy, width - cx)}[turn]
+    w, h = (box.height, box.width) if turn != 180 else (box.width, box.height)
+    turned = np.ascontiguousarray(np.rot90(image, -(turn // 90)))
+    found = search(turned)
+    assert share_covered(found, size_of(turned), Box(x - w / 2, y - h / 2, w, h)) > 0.9
+    best = found.faces[0]
+    difference = (best.angle - turn + 180) % 360 - 180
+    assert abs(difference) < 25
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_all_eight_orientations_of_a_picture_are_searched(photo, orientation):
+    image = np.rot90(photo("obama"), orientation % 4)
+    image = np.ascontiguousarray(image[:, ::-1] if orientation > 3 else image)
+    found = search(image)
+    assert found.faces
+    assert 100 < math.sqrt(found.faces[0].box.area) < 250
+
+
+@pytest.mark.parametrize("name", sorted(FACES))
+def test_grey_pictures_are_searched(photo, name):
+    grey = cv2.cvtColor(cv2.cvtColor(photo(name), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    assert share_covered(search(grey), size_of(grey), FACES[name]) > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(FACES))
+def test_very_dark_pictures_are_searched(photo, name):
+    dark = (photo(name).astype(np.float32) * 0.08).astype(np.uint8)  # nothing brighter than 20 of 255
+    assert share_covered(search(dark), size_of(dark), FACES[name]) > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(FACES))
+def test_very_bright_pictures_are_searched(photo, name):
+    bright = (255 - (255 - photo(name).astype(np.float32)) * 0.15).astype(np.uint8)
+    assert share_covered(search(bright), size_of(bright), FACES[name]) > 0.9
+
+
+@pytest.mark.slow
+def test_a_face_that_fills_a_24_megapixel_frame_is_one_face(photo):
+    image = cv2.resize(photo("grace_hopper")[100:360, 170:370], (4000, 5200), interpolation=cv2.INTER_CUBIC)
+    found = search(image)
+    assert share_covered(found, size_of(image), Box(256, 400, 3400, 4260)) > 0.97
+    assert found.faces[0].box.height > 3000
+
+
+@pytest.mark.slow
+def test_small_faces_anywhere_in_a_24_megapixel_picture_are_found(photo):
+    image = noise(4000, 6000)
+    x, y, width, height = (int(value) for value in (120, 20, 210, 220))
+    head = cv2.resize(photo("astronaut")[y : y + height, x : x + width], (105, 110), interpolation=cv2.INTER_AREA)
+    # Places that fall on all parts of tiles and their overlaps, up to the edges.
+    places = [(left, top) for left in range(0, 5896, 655) for top in range(0, 3891, 778)]
+    for left, top in places:
+        image[top : top + 110, left : left + 105] = head
+    found = search(image)
+    shares = [share_covered(found, size_of(image), Box(left + 29, top + 22, 45, 56)) for left, top in places]
+    assert min(shares) > 0.9
+
+
+def test_texture_without_a_face_has_none():
+    for image in (np.full((700, 900, 3), 200, np.uint8), noise(700, 900) // 8 + 100):
+        assert search(image).faces == ()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (7, 5), (31, 33)])
+def test_tiny_and_narrow_pictures_are_searched_without_a_fault(shape):
+    for recipe in RECIPES.values():
+        assert search(np.full((*shape, 3), 90, np.uint8), recipe).faces == ()
+
+
+def test_only_one_preview_is_asked_for_and_no_larger_than_needed(photo):
+    asked = []
+    image = cv2.resize(photo("astronaut"), (3000, 3000))
+
+    def preview(step):
+        asked.append(step)
+        return preview_of(image)(step)
+
+    find(preview, size_of(image), dataclasses.replace(BALANCED, min_face=100))
+    assert asked == [4]
+
+
+def test_the_search_is_repeatable(photo):
+    assert search(photo("biden"), RECIPES["thorough"]) == search(photo("biden"), RECIPES["thorough"])
+
+
+def test_a_preview_of_another_size_is_refused(photo):
+    image = photo("astronaut")
+    with pytest.raises(DetectionFailed, match="size"):
+        find(lambda step: image[:-1], size_of(image), BALANCED)
+    with pytest.raises(DetectionFailed, match="size"):
+        find(lambda step: image.astype(np.float32), size_of(image), BALANCED)
+
+
+def test_unknown_models_are_named():
+    with pytest.raises(UnknownName, match="yunet"):
+        search(noise(64, 64), dataclasses.replace(BALANCED, models=("nobody",)))
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """Put a made-up detector in the place of all."""
+
+    def install(answer):
+        class Made:
+            name = "made"
+
+            def __call__(self, image):
+                return answer(image)
+
+        monkeypatch.setattr(registry, "load", lambda name: Made())
+
+    return install
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["score", "x", "width", "landmark"])
+def test_numbers_that_are_not_finite_are_refused(model, bad, where):
+    values = {"x": 1.0, "width": 9.0, "score": 0.9, "landmark": 3.0} | {where: bad}
+    marks = ((values["landmark"], 1.0),) * 5
+    model(lambda image: [Detection(Box(values["x"], 1, values["width"], 9), values["score"], "made", marks)])
+    with pytest.raises(DetectionFailed, match="finite"):
+        search(noise(64, 64))
+
+
+def test_a_flood_of_hits_is_refused_quickly(model):
+    hits = [Detection(Box(i % 64, i // 64 % 64, 5, 5), 0.9, "made") for i in range(20_000)]
+    model(lambda image: hits)
+    start = time.process_time()
+    with pytest.raises(DetectionFailed, match="far more hits"):
+        search(noise(64, 64))
+    assert time.process_time() - start < 10
+
+
+def test_a_model_that_fails_gives_no_partial_answer_and_no_secrets(model):
+    calls = []
+
+    def answer(image):
+        calls.append(1)
+        if len(calls) > 1:
+            raise RuntimeError("pixels 12 34 in /home/someone/photo.jpg")
+        return [Detection(Box(1, 1, 9, 9), 0.9, "made")]
+
+    model(answer)
+    with pytest.raises(DetectionFailed, match="RuntimeError") as caught:
+        search(noise(64, 64))
+    assert "home" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, 3, [None], [(1, 2, 3, 4)], [Detection(Box(1, 1, 9, 9), 0.9, "made", ((1.0, 2.0),))]],
+)
+def test_an_answer_that_is_no_list_of_detections_withholds_the_photo(model, answer):
+    model(lambda image: answer)
+    with pytest.raises(DetectionFailed):
+        search(noise(64, 64))
+
+
+def test_errors_of_our_own_pass_through(model):
+    def answer(image):
+        raise MissingExtra("the detector", "mediapipe")
+
+    model(answer)
+    with pytest.raises(MissingExtra):
+        search(noise(64, 64))
+
+
+def test_boxes_are_held_to_the_picture_and_half_of_themselves(model):
+    far = [Box(-1e9, -1e9, 2e9, 2e9), Box(5000, 0, 9, 9)]
+    model(lambda image: [Detection(box, 0.9, "made") for box in far])
+    found = search(noise(64, 64))
+    assert len(found.faces) == 1
+    extent = found.faces[0].extent
+    assert extent.x >= -32
+    assert extent.right <= 96
+
+
+def test_empty_and_negative_boxes_are_no_faces(model):
+    model(lambda image: [Detection(Box(5, 5, width, 9), 0.9, "made") for width in (0, -3)])
+    found = search(noise(64, 64), dataclasses.replace(BALANCED, tilts=False, whole_turns=()))
+    assert found.faces == ()
+
+
+def test_weak_hits_are_doubtful_weaker_ones_are_nothing_and_two_weak_looks_make_a_face(model):
+    large = dataclasses.replace(BALANCED, whole=(64,), whole_turns=(), halves=False, upscale=1.0)
+    large = dataclasses.replace(large, threshold=0.3, tiny=0.3, large=0.3, review=0.75)
+
+    def once(score):
+        return lambda image: [Detection(Box(10, 10, 40, 40), score, "made")]
+
+    model(once(0.25))
+    assert (len(search(noise(64, 64), large).faces), len(search(noise(64, 64), large).doubtful)) == (0, 1)
+    model(once(0.2))
+    assert (len(search(noise(64, 64), large).faces), len(search(noise(64, 64), large).doubtful)) == (0, 0)
+    twice = dataclasses.replace(large, whole=(32, 64))
+    model(lambda image: [Detection(Box(*(image.shape[0] / 64 * v for v in (10, 10, 40, 40))), 0.2, "made")])
+    assert len(search(noise(64, 64), twice).faces) == 1
+
+
+def test_a_users_detector_takes_part_in_a_search(monkeypatch, photo):
+    real = registry.load
+
+    def own(image):
+        scale = image.shape[1] / 512
+        return [Detection(Box(400 * scale, 400 * scale, 50 * scale, 60 * scale), 0.95, "own")]
+
+    detector = type("Own", (), {"name": "own", "__call__": lambda self, image: own(image)})()
+    monkeypatch.setattr(registry, "load", lambda name: detector if name == "own" else real(name))
+    found = search(photo("astronaut"), dataclasses.replace(BALANCED, models=("yunet", "own")))
+    assert {face.models for face in found.faces} == {("yunet",), ("own",)}
+
+
+@pytest.mark.parametrize("recipe", ["balanced", "thorough"])
+def test_recheck_sees_a_face_that_was_left_bare(photo, recipe):
+    canvas = noise(1000, 1600)
+    head = cv2.resize(photo("astronaut")[20:240, 120:330], (84, 88), interpolation=cv2.INTER_AREA)
+    canvas[400:488, 700:784] = head
+    size = size_of(canvas)
+    first = find(preview_of(canvas), size, RECIPES[recipe])
+    assert share_covered(first, size, Box(723, 417, 36, 46)) > 0.9
+    again = recheck(preview_of(canvas), size, RECIPES[recipe], [face.box.grown(2) for face in first.faces])
+    assert share_covered(again, size, Box(723, 417, 36, 46)) > 0.9
+
+
+def test_recheck_of_a_concealed_picture_finds_nothing(photo):
+    image = photo("astronaut").copy()
+    size = Size(512, 512)
+    first = search(image)
+    for mask in draw([cover(face) for face in first.faces], size):
+        image[mask.window()][mask.core] = 128
+    assert recheck(preview_of(image), size, BALANCED, [Box(0, 0, 512, 512)]).faces == ()
+
+
+def test_recheck_finds_in_the_areas_what_a_whole_search_finds_there(photo):
+    canvas = noise(2400, 3600)
+    canvas[300:812, 2900:3412] = photo("astronaut")
+    canvas[1800:2312, 200:712] = photo("astronaut")
+    size = size_of(canvas)
+    upright = dataclasses.replace(BALANCED, turns=(), whole_turns=(), tilts=False)
+    whole, part = (
+        find(preview_of(canvas), size, upright),
+        recheck(preview_of(canvas), size, upright, [Box(3000, 320, 90, 90)]),
+    )
+    place = Box(2950, 300, 200, 200)
+    here = [face.box for face in part.faces if face.box.intersection(place)]
+    assert here == [face.box for face in whole.faces if face.box.intersection(place)]
+    assert here
+
+
+def test_recheck_without_any_known_face_looks_at_the_whole_picture(photo):
+    assert recheck(preview_of(photo("obama")), size_of(photo("obama")), BALANCED, ()).faces
+
+
+def test_opencv_that_does_not_load_names_the_system_library(monkeypatch):
+    import builtins
+
+    from cloak.detect import scaling
+    from cloak.errors import SetupError
+
+    real = builtins.__import__
+
+    def broken(name, *args, **kwargs):
+        if name == "cv2":
+            raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+        return real(name, *args, **kwargs)
+
+    scaling.opencv.cache_clear()
+    monkeypatch.setattr(builtins, "__import__", broken)
+    with pytest.raises(SetupError, match=r"libGL\.so\.1") as caught:
+        scaling.opencv()
+    assert "libgl1" in caught.value.next_step
