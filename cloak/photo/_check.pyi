@@ -1,0 +1,13 @@
+import numpy as np
+import numpy.typing as npt
+
+def codebook(table: bytes, out: npt.NDArray[np.uint16]) -> None: ...
+def scan_end(
+    data: bytes,
+    at: int,
+    books: npt.NDArray[np.uint16],
+    dc: npt.NDArray[np.int32],
+    ac: npt.NDArray[np.int32],
+    units: int,
+    interval: int,
+) -> int: ...

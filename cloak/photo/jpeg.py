@@ -1,0 +1,162 @@
+"""JPEG: concealed in place where the file allows it, re-encoded with its own tables where it does not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+
+import numpy as np
+
+from cloak.errors import ConcealmentFailed, Corrupt
+from cloak.geometry import RGB, Mask, Size
+from cloak.metadata import icc
+from cloak.metadata.write import exif_payload, iptc_payload, photoshop_payload, xmp_packet
+from cloak.photo import jpeg_pixels, jpeg_write
+from cloak.photo.base import Encoded, Limits, Output, Paint
+from cloak.photo.jpeg_colour import Plan, settle
+from cloak.photo.jpeg_header import Header, parse
+from cloak.photo.jpeg_layout import can_turn, layout, turned
+
+# Without a compiler at installation they are missing; a module that is there but broken is an error, not a fallback.
+NATIVE = all(find_spec(f"cloak.photo._{name}") for name in ("stream", "splice", "dct", "progressive"))
+if NATIVE:
+    from cloak.photo import jpeg_coded, jpeg_scans, jpeg_window
+
+
+def engine() -> str:
+    """Which implementation edits JPEGs here: "native" or "fallback"."""
+    return "native" if NATIVE else "fallback"
+
+
+def open_jpeg(data: bytes, limits: Limits) -> "JpegPhoto":
+    """Opens a JPEG: its header is read and checked, its pixels are not yet decoded.
+
+    Raises `NotAnImage`, `TooLarge`, `Corrupt` or `Unsupported`.
+    """
+    header = parse(data, limits)
+    # A Huffman code has a bit at least: no memory and no time for a picture that cannot be there.
+    held = 8 * sum(scan.end - scan.start for scan in header.scans)
+    if "arithmetic" not in header.coding and held < layout(header).coded_blocks:
+        raise Corrupt("the JPEG has too little data for its size")
+    return JpegPhoto(data, header)
+
+
+@dataclass(slots=True, eq=False)
+class JpegPhoto:
+    """An opened JPEG (see `cloak.photo.base.Photo`)."""
+
+    data: bytes = field(repr=False)
+    header: Header = field(repr=False)
+    _index: "jpeg_coded.Index | None" = field(default=None, repr=False)
+    _damaged: bool = False
+
+    @property
+    def format(self) -> str:
+        return "jpeg"
+
+    @property
+    def size(self) -> Size:
+        stored = self.header.size
+        return Size(stored.height, stored.width) if self.header.orientation >= 5 else stored
+
+    @property
+    def frames(self) -> int:
+        return 1
+
+    def preview(self, reduction: int = 1, frame: int = 0) -> RGB:
+        """The upright picture, (ceil(H / reduction), ceil(W / reduction), 3) uint8 RGB; see `Photo.preview`."""
+        if reduction not in (1, 2, 4, 8):
+            raise ValueError("reduction is 1, 2, 4 or 8")
+        if frame != 0:
+            raise IndexError(frame)
+        return np.ascontiguousarray(
+            jpeg_pixels.upright(jpeg_pixels.rgb(self._decoded(reduction)), self.header.orientation)
+        )
+
+    def conceal(self, masks: Sequence[Sequence[Mask]], paint: Paint, output: Output) -> Encoded:
+        """A new JPEG with every mask painted; see `Photo.conceal`."""
+        if len(masks) != 1:
+            raise ConcealmentFailed(f"masks for {len(masks)} pictures were given, the photo has 1")
+        plan = settle(self.header, output)
+        if plan.convert is not None:
+            return self._reencoded(masks[0], paint, output, plan, ())
+        if output.quality is not None:
+            return self._reencoded(masks[0], paint, output, plan, (f"Re-encoded at quality {output.quality}.",))
+        if not NATIVE:
+            return self._reencoded(masks[0], paint, output, plan, ("Re-encoded: the native part is not installed.",))
+        try:
+            return self._edited(masks[0], paint, output, plan)
+        except jpeg_coded.Unable as reason:
+            return self._reencoded(masks[0], paint, output, plan, (f"Re-encoded: {reason}.",))
+
+    def _edited(self, masks: Sequence[Mask], paint: Paint, output: Output, plan: Plan) -> Encoded:
+        """Only the MCUs under the masks change; raises `jpeg_coded.Unable` where the file does not allow it."""
+        source = self._source()
+        notes = list(plan.notes)
+        stored = self.header.orientation
+        turns = can_turn(source.layout, stored)
+        if not turns:
+            notes.append("The stored orientation is kept: the size allows no lossless turn.")
+        changes = jpeg_window.edit(source, self.header.colour, stored, masks, paint)
+        written = source.write(changes, stored if turns else 1)
+        del source, changes  # a copy of the data and all masks' coefficients
+        data = written.behind(_head(self.header.colour, output, plan.profile, None if turns else stored))
+        if written.copied:
+            return Encoded(data, "spliced", tuple(notes))
+        notes.append("Every coefficient outside the masks is kept; the Huffman codes are new.")
+        return Encoded(data, "recoded-coefficients", tuple(notes))
+
+    def _reencoded(
+        self, masks: Sequence[Mask], paint: Paint, output: Output, plan: Plan, notes: tuple[str, ...]
+    ) -> Encoded:
+        """Every pixel is decoded and coded again, with the file's own tables and sampling unless told otherwise."""
+        pixels = jpeg_pixels.upright(self._decoded(), self.header.orientation).copy()
+        components = turned(self.header.components, self.header.orientation)
+        if output.quality is not None:
+            components = jpeg_pixels.at_quality(components, output.quality)
+        for mask in masks:
+            rows, columns = mask.window()
+            window = pixels[rows, columns]
+            if mask.top < 0 or mask.left < 0 or window.shape[:2] != mask.core.shape:
+                raise ConcealmentFailed("a mask lies outside the picture")
+            painted = paint(window.copy(), mask, 0)
+            if painted.shape != window.shape or painted.dtype != np.uint8:
+                raise ConcealmentFailed("an effect returned pixels of another shape or depth")
+            np.copyto(window, painted, where=(mask.core | (mask.weight > 0))[..., None])
+        colour = self.header.colour
+        if plan.convert is not None:
+            pixels = np.asarray(icc.convert(pixels, *plan.convert), np.uint8)
+            if pixels.shape[2] == 3 and len(components) == 4:
+                colour, components = "ycc", components[:3]
+        head = _head(colour, output, plan.profile, None)
+        return Encoded(jpeg_pixels.encode(pixels, colour, components, head), "re-encoded", (*plan.notes, *notes))
+
+    def _decoded(self, reduction: int = 1) -> jpeg_pixels.U8:
+        """Pixels as stored. What libjpeg gets to see is what is published, without a byte more."""
+        found = self._indexed()
+        data = jpeg_write.normalised(self.data, self.header)
+        if found is not None and found.surplus:
+            source = jpeg_coded.indexed(self.data, self.header, found)
+            written = source.write(jpeg_coded.no_changes(source.layout), 1)
+            data = written.behind(jpeg_write.start(self.header.colour))
+        return jpeg_pixels.decode(data, self.header, reduction, validated=found is not None)
+
+    def _source(self) -> "jpeg_coded.Indexed | jpeg_coded.Planes":
+        found = self._indexed()
+        if found is not None:
+            return jpeg_coded.indexed(self.data, self.header, found)
+        return jpeg_scans.planes(self.data, self.header)
+
+    def _indexed(self) -> "jpeg_coded.Index | None":
+        """The places of all MCUs, None where the file cannot be read this way."""
+        if self._index is None and not self._damaged and NATIVE and jpeg_coded.indexable(self.header):
+            try:
+                self._index = jpeg_coded.index(self.data, self.header)
+            except jpeg_coded.Unable:
+                self._damaged = True  # libjpeg decides what the file is worth
+        return self._index
+
+
+def _head(colour: str, output: Output, profile: bytes | None, orientation: int | None) -> bytes:
+    exif, xmp = exif_payload(output.fields, orientation), xmp_packet(output.fields)
+    photoshop = photoshop_payload(iptc_payload(output.fields))
+    return jpeg_write.start(colour, exif=exif, xmp=xmp, icc=profile, photoshop=photoshop)

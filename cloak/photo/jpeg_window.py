@@ -1,0 +1,194 @@
+"""Paints masks on a JPEG's coefficients: only the MCUs of their windows become pixels, only touched ones change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cloak.errors import ConcealmentFailed
+from cloak.geometry import Mask, Pixels, Size
+from cloak.photo import _dct, jpeg_pixels
+from cloak.photo.base import Paint
+from cloak.photo.jpeg_coded import Changes, Coefficients
+from cloak.photo.jpeg_header import ZIGZAG
+from cloak.photo.jpeg_layout import Layout, Rect, stored_rect
+
+_NATURAL = np.array(ZIGZAG, np.int32)
+
+U8 = npt.NDArray[np.uint8]
+Touched = npt.NDArray[np.bool_]
+
+
+class Source(Protocol):
+    """Where coefficients come from: `jpeg_coded.Indexed` or `jpeg_coded.Planes`."""
+
+    @property
+    def layout(self) -> Layout: ...
+
+    def read(self, mcus: npt.NDArray[np.int64]) -> Coefficients: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """What a mask painted, in the stored picture."""
+
+    place: Rect
+    pixels: U8
+    touched: Touched
+
+
+def edit(source: Source, colour: str, orientation: int, masks: Sequence[Mask], paint: Paint) -> Changes:
+    """New coefficients for every MCU that a mask touches.
+
+    Args:
+        colour: as in `Header.colour`. orientation: the masks lie over the upright picture.
+
+    Every coefficient of such an MCU comes from the concealed pixels. Raises `ConcealmentFailed` if a mask lies
+    outside the picture or an effect returns another shape.
+    """
+    grid = source.layout
+    patches: list[_Patch] = []
+    numbers = [np.empty(0, np.int64)]
+    rows = [np.empty((0, grid.blocks, 64), np.int16)]
+    for mask in masks:
+        mcus = grid.mcus_around(_stored(mask, grid.size, orientation))
+        place = grid.pixels_of(mcus)
+        samples, canvas = _decoded(source, colour, mcus)
+        touched = np.zeros(canvas.shape[:2], np.bool_)
+        for patch in patches:
+            _lay(patch, place, canvas, touched)
+        patch = _paint(mask, grid.size, orientation, place, canvas, paint)
+        _lay(patch, place, canvas, touched)
+        patches.append(patch)
+        where, coefficients = _coded(grid, colour, mcus, samples, canvas, touched)
+        numbers.append(where)
+        rows.append(coefficients)
+    # The last mask on an MCU saw what all others painted there.
+    last, places = np.unique(np.concatenate(numbers)[::-1], return_index=True)
+    return Changes(last, np.ascontiguousarray(np.concatenate(rows)[::-1][places]))
+
+
+def _stored(mask: Mask, size: Size, orientation: int) -> Rect:
+    """The mask's window in the stored picture."""
+    upright = Size(size.height, size.width) if orientation >= 5 else size
+    window = Rect(mask.top, mask.left, mask.top + mask.height, mask.left + mask.width)
+    if mask.top < 0 or mask.left < 0 or window.bottom > upright.height or window.right > upright.width:
+        raise ConcealmentFailed("a mask lies outside the picture")
+    return stored_rect(window, upright, orientation)
+
+
+def _paint(mask: Mask, size: Size, orientation: int, place: Rect, canvas: U8, paint: Paint) -> _Patch:
+    window = _stored(mask, size, orientation)
+    rows = slice(window.top - place.top, window.bottom - place.top)
+    columns = slice(window.left - place.left, window.right - place.left)
+    shown = np.ascontiguousarray(jpeg_pixels.upright(canvas[rows, columns], orientation))
+    painted: Pixels = paint(shown.copy(), mask, 0)
+    if painted.shape != shown.shape or painted.dtype != np.uint8:
+        raise ConcealmentFailed("an effect returned pixels of another shape or depth")
+    touched = mask.core | (mask.weight > 0)
+    return _Patch(
+        window,
+        jpeg_pixels.stored(painted.astype(np.uint8, copy=False), orientation),
+        jpeg_pixels.stored(touched[..., None].view(np.uint8), orientation)[..., 0] > 0,
+    )
+
+
+def _lay(patch: _Patch, place: Rect, canvas: U8, touched: Touched) -> None:
+    """Put what a patch painted on the canvas, which lies at `place`."""
+    p = patch.place
+    top, bottom = max(p.top, place.top), min(p.bottom, place.bottom)
+    left, right = max(p.left, place.left), min(p.right, place.right)
+    if top >= bottom or left >= right:
+        return
+    here = slice(top - place.top, bottom - place.top), slice(left - place.left, right - place.left)
+    there = slice(top - p.top, bottom - p.top), slice(left - p.left, right - p.left)
+    mark = patch.touched[there]
+    cv2.copyTo(np.ascontiguousarray(patch.pixels[there]), mark.astype(np.uint8), canvas[here])
+    touched[here] |= mark
+
+
+def _decoded(source: Source, colour: str, mcus: Rect) -> tuple[list[U8], U8]:
+    """The samples of each component at its own resolution, and the pixels, of a rectangle of MCUs."""
+    grid = source.layout
+    # Chroma is interpolated across the borders of MCUs.
+    border = 1 if any((c.h, c.v) != (grid.hmax, grid.vmax) for c in grid.components) else 0
+    wide = Rect(
+        max(mcus.top - border, 0),
+        max(mcus.left - border, 0),
+        min(mcus.bottom + border, grid.rows),
+        min(mcus.right + border, grid.columns),
+    )
+    around, place = grid.pixels_of(wide), grid.pixels_of(mcus)
+    numbers = grid.numbers(wide)
+    coefficients = source.read(numbers.ravel())
+    samples, full = [], []
+    first = 0
+    for c in grid.components:
+        blocks = np.ascontiguousarray(coefficients[:, first : first + c.h * c.v]).reshape(-1, 64)
+        first += c.h * c.v
+        out = np.empty(blocks.shape, np.uint8)
+        _dct.samples(blocks, np.array(c.quant, np.int32), _NATURAL, out)
+        rows, columns = numbers.shape
+        plane = out.reshape(rows, columns, c.v, c.h, 8, 8).transpose(0, 2, 4, 1, 3, 5)
+        plane = plane.reshape(rows * c.v * 8, columns * c.h * 8)
+        across, down = grid.hmax // c.h, grid.vmax // c.v
+        # Samples outside the picture are hidden content, which must neither be seen nor be kept.
+        plane = plane[: -(-(around.bottom - around.top) // down), : -(-(around.right - around.left) // across)]
+        top, left = (place.top - around.top) // down, (place.left - around.left) // across
+        bottom, right = -(-(place.bottom - around.top) // down), -(-(place.right - around.left) // across)
+        samples.append(np.ascontiguousarray(plane[top:bottom, left:right]))
+        if (across, down) != (1, 1):
+            size = (plane.shape[1] * across, plane.shape[0] * down)
+            # For a factor of two these are the weights 3/4 and 1/4 of libjpeg's "fancy upsampling".
+            plane = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+        cut = slice(place.top - around.top, place.bottom - around.top)
+        full.append(np.ascontiguousarray(plane[cut, place.left - around.left : place.right - around.left]))
+    return samples, np.ascontiguousarray(jpeg_pixels.from_planes(full, colour))
+
+
+def _coded(
+    grid: Layout, colour: str, mcus: Rect, samples: list[U8], canvas: U8, touched: Touched
+) -> tuple[npt.NDArray[np.int64], Coefficients]:
+    """Numbers and coefficients of the touched MCUs of a rectangle."""
+    w, h = 8 * grid.hmax, 8 * grid.vmax
+    # The window shows surroundings that no mask touches: leave them out early.
+    down, across = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
+    if not len(down):
+        return np.empty(0, np.int64), np.empty((0, grid.blocks, 64), np.int16)
+    top, left, bottom, right = down[0] // h, across[0] // w, down[-1] // h + 1, across[-1] // w + 1
+    inner = slice(top * h, bottom * h), slice(left * w, right * w)
+    canvas, touched = canvas[inner], touched[inner]
+    rows, columns = int(bottom - top), int(right - left)
+    chosen = _any(touched, rows, h, columns, w)
+    out = np.empty((int(chosen.sum()), grid.blocks, 64), np.int16)
+    first = 0
+    for full, old, c in zip(jpeg_pixels.full_planes(canvas, colour), samples, grid.components, strict=True):
+        x, y = grid.hmax // c.h, grid.vmax // c.v
+        old = old[top * 8 * c.v : bottom * 8 * c.v, left * 8 * c.h : right * 8 * c.h]
+        # Outside the masks the stored samples count, not the pixels: those took on colour from across the outline
+        # when chroma was interpolated, and have been to RGB and back.
+        if x > 1 or y > 1:
+            old = old.repeat(y, axis=0).repeat(x, axis=1)[: touched.shape[0], : touched.shape[1]]
+        merged = jpeg_pixels.reduce(np.where(touched, full, old), x, y)
+        padding = ((0, rows * 8 * c.v - merged.shape[0]), (0, columns * 8 * c.h - merged.shape[1]))
+        merged = np.pad(merged, padding, mode="edge") if padding != ((0, 0), (0, 0)) else merged
+        blocks = merged.reshape(rows, c.v, 8, columns, c.h, 8).transpose(0, 3, 1, 4, 2, 5)[chosen]
+        blocks = np.ascontiguousarray(blocks).reshape(-1, 64)
+        quantised = np.empty(blocks.shape, np.int16)
+        _dct.coefficients(blocks, np.array(c.quant, np.int32), _NATURAL, quantised)
+        out[:, first : first + c.h * c.v] = quantised.reshape(len(out), c.h * c.v, 64)
+        first += c.h * c.v
+    here = Rect(int(mcus.top + top), int(mcus.left + left), int(mcus.top + bottom), int(mcus.left + right))
+    return grid.numbers(here)[chosen], out
+
+
+def _any(touched: Touched, rows: int, h: int, columns: int, w: int) -> Touched:
+    """(rows, columns) bool: whether an MCU of w x h pixels has a touched one."""
+    marks = np.zeros((rows * h, columns * w), np.bool_)
+    marks[: touched.shape[0], : touched.shape[1]] = touched
+    eights = marks.view(np.uint64).reshape(rows, h, columns, w // 8) != 0  # eight pixels at a time
+    chosen: Touched = np.logical_or.reduce(np.logical_or.reduce(eights, axis=3), axis=1)
+    return chosen

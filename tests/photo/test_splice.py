@@ -1,0 +1,191 @@
+"""The native modules by themselves: exact on sound data, an error and no more on any other."""
+
+import importlib.util
+import random
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloak.photo import jpeg, jpeg_huffman
+from cloak.photo.base import Limits
+from cloak.photo.jpeg_header import ZIGZAG, Huffman, parse
+
+pytestmark = pytest.mark.skipif(jpeg.engine() != "native", reason="the native part is not built")
+if jpeg.engine() == "native":
+    from cloak.photo import _check, _dct, _stream, jpeg_coded, jpeg_scans
+
+NATURAL = np.array(ZIGZAG, np.int32)
+
+
+def data(width: int = 96, height: int = 64, *options: int) -> bytes:
+    rng = np.random.default_rng(3)
+    pixels = np.clip(rng.normal(128, 50, (height, width, 3)), 0, 255).astype(np.uint8)
+    ok, made = cv2.imencode(".jpg", pixels, options)
+    assert ok
+    return bytes(made)
+
+
+@pytest.mark.parametrize("interval", [0, 1, 5])
+def test_copying_without_changes_gives_the_same_bytes(interval: int) -> None:
+    before = data(97, 65, cv2.IMWRITE_JPEG_RST_INTERVAL, interval)
+    header = parse(before, Limits())
+    source = jpeg_coded.indexed(before, header, jpeg_coded.index(before, header))
+    after = source.write(jpeg_coded.no_changes(source.layout), 1).behind(b"\xff\xd8")
+    (a,), (b,) = header.scans, parse(after, Limits()).scans
+    assert before[a.start : a.end] == after[b.start : b.end]
+
+
+@pytest.mark.parametrize("interval", [0, 1, 5])
+def test_replacing_mcus_by_themselves_gives_the_same_bytes(interval: int) -> None:
+    before = data(97, 65, cv2.IMWRITE_JPEG_RST_INTERVAL, interval)
+    header = parse(before, Limits())
+    source = jpeg_coded.indexed(before, header, jpeg_coded.index(before, header))
+    same = source.write(jpeg_coded.no_changes(source.layout), 1).behind(b"")
+    count = source.layout.mcus
+    for chosen in ([0], [count - 1], [3, 4, 9], range(0, count, 2), range(count)):
+        mcus = np.array(list(chosen), np.int64)
+        assert source.write(jpeg_coded.Changes(mcus, source.read(mcus)), 1).behind(b"") == same
+
+
+def test_sequential_and_general_readers_agree() -> None:
+    before = data(97, 65, cv2.IMWRITE_JPEG_RST_INTERVAL, 4)
+    header = parse(before, Limits())
+    source = jpeg_coded.indexed(before, header, jpeg_coded.index(before, header))
+    every = np.arange(source.layout.mcus)
+    assert np.array_equal(source.read(every), jpeg_scans.planes(before, header).read(every))
+
+
+def test_restart_markers_must_count() -> None:
+    before = data(97, 65, cv2.IMWRITE_JPEG_RST_INTERVAL, 3)
+    for bad in (before.replace(b"\xff\xd1", b"\xff\xd2", 1), before.replace(b"\xff\xd1", b"", 1)):
+        with pytest.raises(jpeg_coded.Unable):
+            jpeg_coded.index(bad, parse(bad, Limits()))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(min_size=1, max_size=300), st.integers(1, 40))
+def test_any_bytes_are_data_or_damage(entropy: bytes, width: int) -> None:
+    """Entropy-coded data of nothing but chance, behind a sound header."""
+    whole = data(8 * width, 24)
+    scan = parse(whole, Limits()).scans[0]
+    odd = whole[: scan.start] + entropy.replace(b"\xff", b"\xff\0") + b"\xff\xd9"
+    header = parse(odd, Limits())
+    try:
+        found = jpeg_coded.index(odd, header)
+    except jpeg_coded.Unable:
+        return
+    assert int(found.ends[-1]) <= 8 * len(entropy)
+
+
+def no_tables() -> list[np.ndarray]:
+    look, near = (np.zeros((1, n), np.uint16) for n in (65536, 1024))
+    return [*([np.zeros(1, np.int32)] * 3), look, near, np.zeros((1, 4096), np.uint32)]
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    good = [np.zeros(300, np.uint8), *(np.zeros(1, np.uint64) for _ in range(2))]
+    tables = no_tables()
+    places = [np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros((1, 4), np.int32), np.zeros((1, 64), np.int16)]
+    _stream.Stream(*good, *tables, 1, *places)
+    for i, bad in ((2, np.ones(1, np.int32)), (3, np.zeros((1, 100), np.uint16)), (0, np.full(1, 4, np.int32))):
+        with pytest.raises(ValueError, match=r"out of range|fit"):
+            _stream.Stream(*good, *tables[:i], bad, *tables[i + 1 :], 1, *places)
+    with pytest.raises(_stream.Damaged):
+        _stream.unstuff(b"abc", np.zeros(10, np.uint8), np.zeros(1, np.uint64), np.zeros(1, np.uint64))
+    with pytest.raises(ValueError, match="fit"):
+        _dct.samples(np.zeros((1, 63), np.int16), np.ones(64, np.int32), NATURAL, np.zeros((1, 64), np.uint8))
+    with pytest.raises(ValueError, match="fit"):
+        _check.scan_end(b"", 0, np.zeros((1, 9), np.uint16), np.zeros(1, np.int32), np.zeros(1, np.int32), 1, 0)
+
+
+def test_a_stream_that_was_never_scanned_reads_no_foreign_memory() -> None:
+    bits, ends = np.zeros(300, np.uint8), np.zeros(1, np.uint64)
+    tables = no_tables()
+    starts = np.array([2**40], np.uint64)
+    stream = _stream.Stream(
+        bits, ends, ends, *tables, 1, starts, ends, np.zeros((1, 4), np.int32), np.zeros((1, 64), np.int16)
+    )
+    with pytest.raises(IndexError):
+        stream.read(np.array([0]), np.zeros((1, 1, 64), np.int16))
+    with pytest.raises(IndexError):
+        stream.read(np.array([5]), np.zeros((1, 1, 64), np.int16))
+
+
+def test_inverse_transform_agrees_with_the_definition() -> None:
+    rng = np.random.default_rng(2)
+    quant = rng.integers(1, 40, 64).astype(np.int32)
+    zigzag = (rng.normal(0, 60, (200, 64)) / quant).astype(np.int16)
+    out = np.empty((200, 64), np.uint8)
+    _dct.samples(zigzag, quant, NATURAL, out)
+    block = np.zeros((200, 64))
+    block[:, NATURAL] = zigzag.astype(float) * quant
+    u, x = np.mgrid[:8, :8]
+    basis = np.where(u == 0, np.sqrt(0.125), 0.5) * np.cos((2 * x + 1) * u * np.pi / 16)
+    exact = np.einsum("ux,nuv,vy->nxy", basis, block.reshape(-1, 8, 8), basis).reshape(-1, 64) + 128
+    assert np.abs(out - np.clip(exact, 0, 255)).max() < 1
+
+
+def test_transforms_are_inverse_to_each_other() -> None:
+    rng = np.random.default_rng(4)
+    samples = rng.integers(0, 256, (300, 64)).astype(np.uint8)
+    quant, zigzag, out = np.ones(64, np.int32), np.empty((300, 64), np.int16), np.empty((300, 64), np.uint8)
+    _dct.coefficients(samples, quant, NATURAL, zigzag)
+    _dct.samples(zigzag, quant, NATURAL, out)
+    assert np.abs(out.astype(int) - samples).max() <= 2
+    flat = np.full((1, 64), 77, np.uint8)
+    _dct.coefficients(flat, quant, NATURAL, zigzag[:1])
+    assert not zigzag[0, 1:].any()
+
+
+def test_extreme_coefficients_do_not_overflow() -> None:
+    for value in (32767, -32768):
+        out = np.empty((1, 64), np.uint8)
+        _dct.samples(np.full((1, 64), value, np.int16), np.full(64, 65535, np.int32), NATURAL, out)
+        flat = np.zeros((1, 64), np.int16)
+        flat[0, 0] = value
+        _dct.samples(flat, np.full(64, 65535, np.int32), NATURAL, out)
+        assert (out == (255 if value > 0 else 0)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 10**6), min_size=256, max_size=256) | st.just([2**i for i in range(40)] + [0] * 216))
+def test_optimal_tables_are_complete_prefix_codes(counts: list[int]) -> None:
+    table = jpeg_huffman.optimal(counts)
+    assert {s for s, n in enumerate(counts) if n} <= set(table.symbols)
+    assert sum(n << (16 - i) for i, n in enumerate(table.counts, 1)) < 65536  # the code of ones is free
+    codes, look = jpeg_huffman.codes(table), jpeg_huffman.lookup(table)
+    for s in table.symbols:
+        length, code = int(codes[s]) >> 16, int(codes[s]) & 0xFFFF
+        assert look[code << (16 - length)] == length << 8 | s
+
+
+def test_optimal_tables_are_no_longer_than_huffmans() -> None:
+    counts = [0] * 256
+    counts[:6] = [45, 13, 12, 16, 9, 5]
+    table = jpeg_huffman.optimal(counts)
+    lengths = {s: int(jpeg_huffman.codes(table)[s]) >> 16 for s in range(6)}
+    # 224 bits is Huffman's optimum; the reserved code makes the rarest symbol one bit longer.
+    assert sum(n * lengths[s] for s, n in enumerate(counts[:6])) == 224 + 5
+
+
+def test_lookup_of_a_full_table_has_no_holes() -> None:
+    table = Huffman(bytes([0, 4] + [0] * 14), bytes([5, 6, 7, 8]))
+    assert (jpeg_huffman.lookup(table) >> 8 == 2).all()
+
+
+def test_a_short_run_of_the_fuzzer_finds_nothing() -> None:
+    path = Path(__file__).parents[2] / "fuzz" / "jpeg.py"
+    spec = importlib.util.spec_from_file_location("fuzz_jpeg", path)
+    assert spec is not None
+    assert spec.loader is not None
+    fuzz = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fuzz)
+    pool, rng = list(fuzz.seeds()), random.Random(2026)
+    for seed in pool:
+        assert fuzz.examine(seed, rng) in ("spliced", "recoded-coefficients")
+    endings = {fuzz.examine(fuzz.mutated(rng.choice(pool), pool, rng), rng) for _ in range(400)}
+    assert {"Corrupt", "spliced", "recoded-coefficients"} <= endings
