@@ -1,0 +1,6 @@
+"""`python -m cloak.cli` is the same as `cloak`."""
+
+from . import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Options that several commands share: those that shape a pipeline."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--pipeline", "-p", default="photographer", show_default=True, metavar="NAME|FILE.toml",
+        help="photographer, newsroom, cms, or a TOML file of your own.",
+    ),
+    click.option("--effect", metavar="NAME", help="pixelate, blur, fill or decoy."),
+    click.option("--strength", metavar="NAME", help="How strong the effect is: light, standard or strong."),
+    click.option("--cover", metavar="SHAPE", help="head (default) or face (needs --accept-risk)."),
+    click.option("--cover-scale", type=float, metavar="X", help="Size of the cover in multiples of the face."),
+    click.option("--recall", metavar="NAME", help="How hard faces are searched: fast, balanced or thorough."),
+    click.option("--min-face", type=float, metavar="PX", help="Height of the smallest face to find, in pixels."),
+    click.option("--keep", metavar="NAMES", help="Fields to write anew, e.g. icc,copyright,credit,caption,datetime."),
+    click.option("--no-face", metavar="WHAT", help="A photo without a face: hold it back, or publish it stripped."),
+    click.option("--quality", type=int, metavar="1-100", help="For lossy formats; default: the file's own."),
+    click.option("--max-pixels", type=int, metavar="N", help="Largest photo to open, in pixels of all its frames."),
+    click.option("--accept-risk", is_flag=True, help="Allow settings below the floor; every report says so."),
+)  # fmt: skip
+
+
+def pipeline_options(function: Function) -> Function:
+    """Add the options; the command gets them as keyword arguments, for `load_pipeline`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def load_pipeline(
+    *,
+    pipeline: str,
+    effect: str | None,
+    strength: str | None,
+    cover: str | None,
+    cover_scale: float | None,
+    recall: str | None,
+    min_face: float | None,
+    keep: str | None,
+    no_face: str | None,
+    quality: int | None,
+    max_pixels: int | None,
+    accept_risk: bool,
+) -> Any:
+    """The pipeline that a file and the flags make together; flags beat the file."""
+    from cloak.pipeline import load
+
+    covers = {key: value for key, value in (("shape", cover), ("scale", cover_scale)) if value is not None}
+    return load(
+        pipeline,
+        effect={"name": effect} if effect else None,
+        strength=strength,
+        cover=covers or None,
+        recall=recall,
+        min_face=min_face,
+        keep=[name.strip() for name in keep.split(",") if name.strip()] if keep is not None else None,
+        no_face=no_face,
+        quality=quality,
+        limits={"pixels": max_pixels} if max_pixels is not None else None,
+        accept_risk=True if accept_risk else None,
+    )

@@ -1,0 +1,87 @@
+"""`cloak verify`: published files, checked again."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(name="verify", short_help="Check published files again: no carriers, no bare face.")
+@click.argument("published", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--ledger", type=click.Path(path_type=Path), help="The ledger of the run [PUBLISHED.cloak/].")
+@click.option(
+    "--keep", default="", metavar="NAMES", help="Fields that may be there; the ledger knows those of its run."
+)
+@click.option("--recall", default="balanced", show_default=True, help="fast, balanced or thorough.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON a file.")
+@click.option("--quiet", "-q", is_flag=True, help="Only the files that fail.")
+def command(
+    published: tuple[Path, ...], ledger: Path | None, keep: str, recall: str, as_json: bool, quiet: bool
+) -> int:
+    """Check PUBLISHED folders or files: any carrier of metadata and any face that is not concealed is a failure.
+
+    The ledger beside a folder tells where faces were concealed. Without it, every face found is a failure: what
+    replaced a face cannot be told from a face by looks.
+    """
+    from cloak.detect.recipe import RECIPES
+    from cloak.errors import NothingMatched, UnknownName, Withheld
+    from cloak.metadata.fields import KEEP_NAMES
+    from cloak.photo.base import Limits
+    from cloak.store import Item, printable, read, walk
+    from cloak.verify import problems
+
+    if recall not in RECIPES:
+        raise UnknownName("recall", recall, tuple(RECIPES))
+    names = frozenset(name.strip() for name in keep.split(",") if name.strip())
+    for name in names:
+        if name not in KEEP_NAMES:
+            raise UnknownName("field to keep", name, KEEP_NAMES)
+    limits, checked, failed = Limits(), 0, 0
+    for given in published:
+        memory = _Memory(given, ledger)
+        for item in walk([given], None):
+            if not isinstance(item, Item):
+                found = [f"it is no published photo: {item.reason}"]
+            else:
+                try:
+                    data = read(item.source, limits.bytes)
+                except Withheld as error:
+                    found = [str(error)]
+                else:
+                    regions, kept = memory.recall(printable(item.name), data)
+                    found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"})
+            checked, failed = checked + 1, failed + bool(found)
+            name = printable(item.source)
+            if as_json:
+                click.echo(json.dumps({"file": name, "clean": not found, "problems": found}))
+            elif found:
+                click.echo(f"FAILED  {name}: {'; '.join(found)}")
+            elif not quiet:
+                click.echo(f"clean   {name}")
+    if checked == 0:
+        raise NothingMatched("there is no file to check")
+    if not as_json and not quiet:
+        click.echo(f"{checked - failed} of {checked} files are clean")
+    return 1 if failed else 0
+
+
+class _Memory:
+    """What the ledger of a published folder knows of its files."""
+
+    def __init__(self, published: Path, ledger: Path | None) -> None:
+        from cloak.ledger import Ledger, beside
+
+        folder = published if published.is_dir() else published.parent
+        place = ledger or beside(folder)
+        self._ledger = Ledger(place, lock=False) if place.exists() or ledger else None
+
+    def recall(self, name: str, data: bytes) -> tuple[Any, frozenset[str]]:
+        """The regions concealed and the fields kept in just these bytes; (None, nothing) if they are not known."""
+        from cloak.report import concealed
+
+        entry = self._ledger.find(name) if self._ledger else None
+        if entry is None or entry.published != hashlib.sha256(data).hexdigest():
+            return None, frozenset()
+        return concealed(entry.row), frozenset(entry.row["kept"])

@@ -1,0 +1,207 @@
+"""A pipeline: every setting that decides what becomes of a photo, as one typed value read from TOML."""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import msgspec
+
+from cloak.detect.recipe import RECIPES, Recipe
+from cloak.detect.registry import models
+from cloak.effects import EFFECTS, STRENGTHS, Effect, Pixelate, floor, name_of
+from cloak.errors import RiskRefused, UnknownName, UsageError
+from cloak.metadata.fields import DISCLOSURE, KEEP_NAMES
+from cloak.photo.base import Limits
+
+SHIPPED = ("cms", "newsroom", "photographer")
+"""The pipelines that come with cloak; each is a TOML file to read, copy and diff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """How a detected face becomes an area.
+
+    Attributes:
+        shape: "head" covers ears, chin and hairline; "face" only the detected box.
+        scale: the area's axes as a multiple of the box.
+        feather: width of the soft edge *outside* the area, as a share of its smaller half axis.
+    """
+
+    shape: Literal["head", "face"] = "head"
+    scale: float = 1.4
+    feather: float = 0.06
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Settings of a run; two equal pipelines treat the same bytes alike.
+
+    Attributes:
+        name: what the user calls it; not part of the hash.
+        recall: how hard faces are searched, a name of `cloak.detect.recipe.RECIPES`.
+        min_face: height in pixels of the upright original of the smallest face to look for; None: the recipe's.
+        cover: from a face to the area that is concealed.
+        effect: what replaces it.
+        no_face: a photo without any face found is held back for a person, or published stripped.
+        keep: names of metadata fields to write anew, and "icc" for the colour profile.
+        disclosure: the sentence that ends the caption of a photo with concealed faces, if `keep` names "disclosure".
+        profile: an unknown colour profile: "convert" its pixels, or "withhold" the photo.
+        quality: 1-100 for lossy formats, None to follow the file.
+        limits: what one photo may cost.
+        accept_risk: settings weaker than the floor are allowed; every report says so.
+    """
+
+    name: str = "photographer"
+    recall: str = "balanced"
+    min_face: float | None = None
+    cover: Cover = field(default_factory=Cover)
+    effect: Effect = field(default_factory=Pixelate)
+    no_face: Literal["hold", "publish"] = "publish"
+    keep: tuple[str, ...] = ("icc",)
+    disclosure: str = DISCLOSURE
+    profile: Literal["convert", "withhold"] = "convert"
+    quality: int | None = None
+    limits: Limits = field(default_factory=Limits)
+    accept_risk: bool = False
+
+    def __post_init__(self) -> None:
+        if self.recall not in RECIPES:
+            raise UnknownName("recall", self.recall, tuple(RECIPES))
+        for name in self.keep:
+            if name not in KEEP_NAMES:
+                raise UnknownName("field to keep", name, KEEP_NAMES)
+        if self.cover.scale <= 0 or not 0 <= self.cover.feather <= 1:
+            raise UsageError("cover.scale must be above 0 and cover.feather between 0 and 1")
+        if self.min_face is not None and self.min_face < 4:
+            raise UsageError("min_face must be at least 4 pixels")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError("quality must lie between 1 and 100")
+        if min(self.limits.bytes, self.limits.pixels, self.limits.frames) < 1:
+            raise UsageError("limits must be above 0")
+        risks = self.risks()
+        if risks and not self.accept_risk:
+            raise RiskRefused("; ".join(risks))
+
+    def risks(self) -> list[str]:
+        """Why these settings are weaker than the floor of the privacy contract; empty if they are not."""
+        found = floor(self.effect, self.cover.scale)
+        if self.cover.shape == "face":
+            found.append('cover "face" leaves ears, jaw and hairline in sight')
+        return found
+
+    @property
+    def recipe(self) -> Recipe:
+        """How faces are searched."""
+        recipe = RECIPES[self.recall]
+        return recipe if self.min_face is None else replace(recipe, min_face=self.min_face)
+
+    def table(self) -> dict[str, Any]:
+        """The pipeline as the nested dict that its TOML file would hold."""
+        table: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name in {"name", "effect"} or value is None:
+                continue
+            table[item.name] = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        table["keep"] = list(self.keep)
+        table["effect"] = {"name": name_of(self.effect), **_settings(self.effect)}
+        return table
+
+    def hash(self) -> str:
+        """SHA-256 over everything that decides the output: settings, recipe, version of cloak, model weights."""
+        deciding = {
+            **self.table(),
+            "recipe": asdict(self.recipe),
+            "cloak": metadata.version("cloak-images"),
+            "weights": sorted(card.sha256 for card in models() if card.name in self.recipe.models),
+        }
+        canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"), default=list)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def load(name: str, **overrides: Any) -> Pipeline:
+    """A shipped pipeline by its name, or one from a TOML file (a path that ends in ".toml").
+
+    Args:
+        name: "photographer", "newsroom", "cms" or a path.
+        overrides: settings that beat the file: keys of the file's top level; for `cover`, `effect` and `limits` a
+            dict that is laid over the file's table (another effect starts from its own defaults). The extra key
+            `strength` is one of `cloak.effects.STRENGTHS`, laid over the settings of the effect. None means
+            "as the file says".
+
+    Raises `UnknownName` and `UsageError` with the place and the known names, `RiskRefused` below the floor.
+    """
+    if name in SHIPPED:
+        text = resources.files("cloak.pipelines").joinpath(f"{name}.toml").read_bytes()
+    elif name.endswith(".toml"):
+        try:
+            with Path(name).open("rb") as file:
+                text = file.read(1_000_001)
+        except OSError as error:
+            raise UsageError(f"cannot read the pipeline {Path(name).name!r}: {error.strerror}") from None
+        if len(text) > 1_000_000:
+            raise UsageError(f"{Path(name).name!r} is too large for a pipeline")
+    else:
+        raise UnknownName("pipeline", name, (*SHIPPED, "FILE.toml"))
+    return parse(text, Path(name).stem, **overrides)
+
+
+def parse(text: bytes, name: str, **overrides: Any) -> Pipeline:
+    """A pipeline from the bytes of a TOML file; see `load`."""
+    try:
+        table = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"pipeline {name!r} is not valid TOML: {error}") from None
+    strength = overrides.pop("strength", None) or "standard"
+    for key, value in overrides.items():
+        if value is None:
+            continue
+        below = table.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            other_effect = key == "effect" and value.get("name", below.get("name")) != below.get("name")
+            table[key] = value if other_effect else below | value
+        else:
+            table[key] = value
+    _refuse_unknown(table, Pipeline, name)
+    effect = table.pop("effect", {"name": "pixelate"})
+    if not isinstance(effect, dict) or not isinstance(effect.get("name"), str):
+        raise UsageError(f'pipeline {name!r}: effect must be a table with a name, e.g. effect = {{ name = "decoy" }}')
+    kind = EFFECTS.get(effect["name"])
+    if kind is None:
+        raise UnknownName("effect", effect["name"], tuple(EFFECTS))
+    settings = {key: value for key, value in effect.items() if key != "name"}
+    _refuse_unknown(settings, kind, f"{name}.effect")
+    if strength not in STRENGTHS:
+        raise UnknownName("strength", str(strength), tuple(STRENGTHS))
+    made = _convert({**settings, **STRENGTHS[strength][effect["name"]]}, kind, f"{name}.effect")
+    values = {key: _convert(value, get_type_hints(Pipeline)[key], f"{name}.{key}") for key, value in table.items()}
+    return Pipeline(**{**values, "name": name, "effect": made})
+
+
+def _settings(effect: Effect) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(effect)
+    return {key: value for key, value in plain.items() if value is not None}
+
+
+def _convert(value: Any, kind: Any, place: str) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{place}: {error}") from None
+
+
+def _refuse_unknown(table: dict[str, Any], kind: type, place: str) -> None:
+    """msgspec ignores unknown keys of dataclasses; a misspelt setting must be an error."""
+    if not is_dataclass(kind):
+        return
+    hints = get_type_hints(kind)
+    known = [item.name for item in fields(kind) if item.name != "name"]
+    for key, value in table.items():
+        if key not in known:
+            raise UnknownName(f"key in {place}", key, known)
+        if isinstance(value, dict) and is_dataclass(hints[key]):
+            _refuse_unknown(value, hints[key], f"{place}.{key}")

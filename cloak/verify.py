@@ -1,0 +1,216 @@
+"""The second look: bytes about to be published, read by code that shares nothing with the code that wrote them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cloak import metadata
+from cloak.detect import Face, Recipe, find, recheck
+from cloak.errors import VerificationFailed, Withheld
+from cloak.geometry import RGB, Box, Mask, Region, Size, draw
+from cloak.metadata.base import Contents, Kind
+from cloak.metadata.fields import Fields, read_fields
+from cloak.metadata.published import foreign
+from cloak.photo import open_photo
+from cloak.photo.base import Limits, Photo
+from cloak.photo.jpeg_check import check_scan
+
+COVERED = 0.6
+"""Share of a hit's box that must lie under the masks to count as a hit on what replaced a face, not on a face."""
+
+LEEWAY = 0.1
+"""How much more than the first look's threshold a bare face must score to fail the second. Everything at the threshold
+was concealed; re-encoding moves the score of a pattern that is no face by a few hundredths, and of a face by less."""
+
+SKETCH = 32
+"""Side in pixels of the sketches that are compared before and after."""
+
+ALIKE = 0.6
+"""Correlation of two sketches above which the face counts as still there (benchmarks/verify.py)."""
+
+Sketch = npt.NDArray[np.float32]
+
+
+CHECKS = ("container", "residue", "decodes", "concealed", "faces")
+"""What published bytes have passed: every part named and allowed; no run of removed bytes left; decoded in full,
+with the size and pictures of the original; no detail of a concealed face left; no bare face found in a second search.
+"""
+
+
+class Look:
+    """One frame's preview, decoded once for all that look at it with the same reduction."""
+
+    def __init__(self, photo: Photo, frame: int) -> None:
+        self._photo, self._frame = photo, frame
+        self._reduction, self._image = 0, np.zeros((0, 0, 3), np.uint8)
+
+    def __call__(self, reduction: int) -> RGB:
+        if reduction != self._reduction:
+            self._image = np.zeros((0, 0, 3), np.uint8)  # let go before the next one comes
+            self._image = self._photo.preview(reduction, self._frame)
+            self._reduction = reduction
+        return self._image
+
+    def sketch(self, box: Box) -> Sketch:
+        """The detail of a face: (32, 32) float32 luminance without what 6 x 6 cells could tell."""
+        scale = 1 / max(self._reduction, 1)
+        small = box.scaled(scale).clipped(Size(self._image.shape[1], self._image.shape[0]))
+        if small is None or small.width < 2 or small.height < 2:
+            return np.zeros((SKETCH, SKETCH), np.float32)
+        crop = self._image[int(small.y) : int(np.ceil(small.bottom)), int(small.x) : int(np.ceil(small.right))]
+        grey = cv2.cvtColor(cv2.resize(crop, (SKETCH, SKETCH), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        detail = grey.astype(np.float32)
+        coarse = cv2.resize(detail, (6, 6), interpolation=cv2.INTER_AREA)
+        return np.asarray(detail - cv2.resize(coarse, (SKETCH, SKETCH), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def check_container(
+    data: bytes, published: Photo, original: Photo, before: Contents, source: bytes, fields: Fields
+) -> None:
+    """Everything in the container is picture, structure, a known profile or a kept field.
+
+    Args:
+        data: the bytes about to be published; `published` is the photo in them, opened anew.
+        original: the photo that came in, with `before` the contents of its bytes `source`.
+        fields: what may be written.
+
+    Raises `VerificationFailed` with the name of the first part that has no business there.
+    """
+    after = metadata.read(data)
+    if (published.format, published.size, published.frames) != (original.format, original.size, original.frames):
+        raise VerificationFailed("the written file is of another format, size or number of pictures")
+    stranger = foreign(data, after, fields)
+    if stranger:
+        raise VerificationFailed(f"the written file holds more than it should: {stranger}")
+    if after.format == "jpeg":
+        check_scan(data)
+    survivor = _survivor(before, source, data, after)
+    if survivor:
+        raise VerificationFailed(f"bytes of the original's {survivor!r} are in the written file")
+
+
+def check_faces(
+    published: Look,
+    faces: Sequence[Face],
+    sketches: Sequence[Sketch],
+    masks: Sequence[Mask],
+    size: Size,
+    recipe: Recipe,
+) -> tuple[Face, ...]:
+    """Faces of one frame that are found bare in the published bytes; empty if there are none.
+
+    Args:
+        published: the frame as published.
+        faces: those that were concealed.
+        sketches: their sketches before.
+        masks: what was painted.
+        size: of the upright photo.
+        recipe: how faces are searched.
+
+    Raises `VerificationFailed` when a face under a mask is still there in its details: the effect did nothing.
+    """
+    areas = [Box(mask.left, mask.top, mask.width, mask.height) for mask in masks]
+    search = recheck(published, size, _second(recipe), areas)
+    for face, before in zip(faces, sketches, strict=True):
+        if alike(before, published.sketch(face.box)) > ALIKE:
+            raise VerificationFailed("a face that should be concealed is still there")
+    return tuple(face for face in search.faces if covered(face.box, masks, size) < COVERED)
+
+
+def problems(
+    data: bytes, recipe: Recipe, limits: Limits, concealed: Sequence[Sequence[Region]] | None, keep: frozenset[str]
+) -> list[str]:
+    """What is wrong with a published file, a sentence each; empty if it is clean.
+
+    Args:
+        data: the file.
+        recipe: how faces are searched: in full, as for an original.
+        limits: what it may cost to open.
+        concealed: the regions of each frame as the ledger knows them; None if nothing is known of the file. A hit on
+            what replaced a face cannot be told from a bare face by looks, so without them every hit is a problem.
+        keep: names of the metadata fields that may be there.
+    """
+    try:
+        photo = open_photo(data, limits)
+    except Withheld as error:
+        return [f"it does not open: {error}"]
+    found = []
+    stranger = foreign(data, metadata.read(data), read_fields(data, keep))
+    if stranger:
+        found.append(f"it carries more than a picture: {stranger}")
+    if photo.format == "jpeg":
+        try:
+            check_scan(data)
+        except VerificationFailed as error:
+            found.append(str(error))
+    for frame in range(photo.frames):
+        regions = concealed[frame] if concealed is not None and frame < len(concealed) else ()
+        masks = draw(regions, photo.size)
+        try:
+            faces = find(Look(photo, frame), photo.size, _second(recipe) if concealed is not None else recipe).faces
+        except Withheld as error:
+            return [*found, f"its faces cannot be searched: {error}"]
+        bare = sum(covered(face.box, masks, photo.size) < COVERED for face in faces)
+        if bare and concealed is None:
+            found.append(f"{bare} faces; no ledger tells whether they are concealed, so look at them")
+        elif bare:
+            found.append(f"{bare} bare faces")
+    return found
+
+
+def _second(recipe: Recipe) -> Recipe:
+    """The recipe of the second look: upright, since turning is for photos in which no upright face is sure, and once
+    the faces are concealed that is every photo."""
+    return replace(recipe, threshold=min(recipe.threshold + LEEWAY, 1.0), turns=(), whole_turns=(), tilts=False)
+
+
+def alike(before: Sketch, after: Sketch) -> float:
+    """Correlation of two sketches, -1 to 1; 0 where there was no detail to begin with."""
+    a, b = before - before.mean(), after - after.mean()
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    # 1.5 grey levels of detail a pixel: below it the sketch is noise, or the face was concealed before.
+    if float(a.std()) < 1.5 or norms == 0:
+        return 0.0
+    return float((a * b).sum()) / norms
+
+
+def covered(box: Box, masks: Sequence[Mask], size: Size) -> float:
+    """Share of a box (its part inside the image) that lies under the masks' cores."""
+    inside = box.clipped(size)
+    if inside is None:
+        return 1.0
+    x0, y0 = int(inside.x), int(inside.y)
+    x1, y1 = max(int(np.ceil(inside.right)), x0 + 1), max(int(np.ceil(inside.bottom)), y0 + 1)
+    hidden = 0
+    for mask in masks:
+        rows = slice(max(y0 - mask.top, 0), max(y1 - mask.top, 0))
+        columns = slice(max(x0 - mask.left, 0), max(x1 - mask.left, 0))
+        hidden += int(np.count_nonzero(mask.core[rows, columns]))
+    return hidden / ((x1 - x0) * (y1 - y0))
+
+
+def _survivor(before: Contents, source: bytes, published: bytes, after: Contents) -> str:
+    """The name of an original part of which a distinctive run of bytes is found again, or ""."""
+    # Kept fields may well stand in the original in the same words, and a thumbnail has the same standard tables; both
+    # were written anew, and are checked part by part.
+    ours = [part for part in after.parts if part.kind in {Kind.METADATA, Kind.STRUCTURE} and not part.inside]
+    blank = bytearray(published)
+    for part in ours:
+        blank[part.offset : part.offset + part.length] = bytes(part.length)
+    for part in before.parts:
+        if part.inside or part.kind in {Kind.STRUCTURE, Kind.PIXELS, Kind.COLOUR}:
+            continue
+        for run in _runs(source[part.offset : part.offset + part.length]):
+            if run in blank:
+                return part.name
+    return ""
+
+
+def _runs(data: bytes, length: int = 24, most: int = 8) -> list[bytes]:
+    """Up to `most` distinctive runs of bytes, spread over the data."""
+    step = max(len(data) // most, length)
+    runs = (data[start : start + length] for start in range(0, max(len(data) - length + 1, 0), step))
+    return [run for run in runs if len(set(run)) > length // 2]

@@ -1,0 +1,1 @@
+"""The pipelines that come with cloak, as TOML files; read them through `cloak.pipeline.load`."""

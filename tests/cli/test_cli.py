@@ -1,0 +1,179 @@
+import json
+import os
+import subprocess
+import sys
+import tomllib
+
+import cloak.cli
+import pytest
+from cloak.cli import COMMANDS
+
+
+def cli(capfd, *arguments):
+    """(exit code, standard output, standard error) of a call in this process."""
+    with pytest.raises(SystemExit) as stop:
+        cloak.cli.main([str(a) for a in arguments])
+    out, err = capfd.readouterr()
+    return stop.value.code, out, err
+
+
+def test_help_loads_no_heavy_library():
+    code = "import sys; from cloak.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('cv2', 'numpy', 'onnxruntime', 'PIL', 'msgspec') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_the_summary_of_the_list(capfd, name):
+    import importlib
+
+    command = importlib.import_module(f"cloak.cli.{name}").command
+    assert command.short_help == COMMANDS[name]
+    code, out, _ = cli(capfd, name, "--help")
+    assert code == 0
+    assert "Usage" in out
+    for option in command.params:
+        if option.param_type_name == "option":
+            assert option.help, option.name
+
+
+def test_version_says_which_jpeg_engine_is_in_use(capfd):
+    code, out, _ = cli(capfd, "--version")
+    assert code == 0
+    assert "JPEG engine: " in out
+
+
+def test_the_module_runs_as_the_command_does():
+    done = subprocess.run([sys.executable, "-m", "cloak.cli", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Exit codes" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["run"], 2, "Missing argument"),
+        (["run", "{here}/none.jpg"], 2, "--out"),
+        (["run", "{here}/none.jpg", "--out", "{here}/p"], 3, "no photo"),
+        (["run", "{here}", "--out", "{here}"], 2, "originals"),
+        (["run", "{here}/empty", "--out", "{here}/p"], 3, "no photo"),
+        (["run", "{here}", "--out", "{here}/p", "--effect", "sepia"], 2, "known: blur, decoy, fill, pixelate"),
+        (["run", "{here}", "--out", "{here}/p", "--pipeline", "mine"], 2, "known: FILE.toml, cms, newsroom"),
+        (["run", "{here}", "--out", "{here}/p", "--cover", "face"], 2, "--accept-risk"),
+        (["run", "{here}", "--out", "{here}/p", "--keep", "gps"], 2, "known: "),
+        (["run", "{here}", "--out", "{here}/p", "--report", "{here}/p/r.json"], 2, "published"),
+        (["run", "{here}", "--out", "{here}/p", "--recall", "best"], 2, "known: balanced, fast, thorough"),
+        (["run", "-", "{here}", "--out", "{here}/p"], 2, "stands alone"),
+        (["run", "{here}", "--out", "-"], 2, "standard input"),
+        (["verify", "{here}/none"], 1, "FAILED"),
+        (["verify", "{here}/empty"], 3, "no file"),
+        (["nonsense"], 2, "No such command"),
+        (["pipelines", "show", "mine"], 2, "unknown pipeline"),
+    ],
+)
+def test_errors_have_their_exit_code_and_say_what_to_do(capfd, tmp_path, jpeg, arguments, code, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    got, out, err = cli(capfd, *(a.format(here=tmp_path) for a in arguments))
+    assert (got, words in out + err) == (code, True), (got, out, err)
+
+
+def test_ndjson_has_a_line_a_photo_and_nothing_else_on_standard_output(capfd, tmp_path, jpeg, landscape):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_bytes(jpeg())
+    (tmp_path / "in/b.jpg").write_bytes(landscape)
+    code, out, err = cli(capfd, "run", tmp_path / "in", "--out", tmp_path / "out", "--report", "-")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code in (0, 4)
+    assert sorted(row["status"] for row in rows) == ["concealed", "no-face"]
+    assert "concealed" in err
+
+
+def test_quiet_is_quiet(capfd, tmp_path, jpeg):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    code, out, err = cli(capfd, "run", tmp_path / "a.jpg", "--out", tmp_path / "out", "-q")
+    assert (code in (0, 4), out, err) == (True, "", "")
+
+
+def test_standard_input_goes_to_standard_output(jpeg, tmp_path):
+    command = [sys.executable, "-m", "cloak.cli", "run", "-"]
+    done = subprocess.run(command, input=jpeg(), capture_output=True, timeout=120)
+    assert done.returncode in (0, 4)
+    assert done.stdout.startswith(b"\xff\xd8\xff")
+    held = subprocess.run([*command, "--report", tmp_path / "r.json"], input=b"words", capture_output=True, timeout=120)
+    assert held.returncode == 1
+    assert held.stdout == b""
+    assert b"no image" in held.stderr or b"not an image" in held.stderr
+
+
+def test_standard_input_without_a_face_is_held_back_by_the_newsroom(landscape):
+    command = [sys.executable, "-m", "cloak.cli", "run", "-", "-p", "newsroom", "--recall", "fast"]
+    done = subprocess.run(command, input=landscape, capture_output=True, timeout=120)
+    assert done.returncode == 4
+    assert done.stdout == b""
+
+
+def test_inspect_names_carriers_and_hides_places(capfd, samples):
+    code, out, _ = cli(capfd, "inspect", samples / "located.jpg")
+    assert code == 0
+    assert "APP1 Exif" in out
+    assert "use --show-values" in out
+    assert "face  " in out
+    _, shown, _ = cli(capfd, "inspect", samples / "located.jpg", "--show-values", "--json")
+    (document,) = json.loads(shown)
+    places = [fact["value"] for fact in document["facts"] if fact["rank"] == 0]
+    assert places
+    assert not [place for place in places if place in out]
+    assert document["faces"]
+    ranks = [fact["rank"] for fact in document["facts"]]
+    assert ranks == sorted(ranks)
+
+
+def test_inspect_changes_nothing_and_survives_garbage(capfd, tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe1garbage")
+    stamp = path.stat().st_mtime_ns
+    code, out, _ = cli(capfd, "inspect", path, tmp_path / "none.jpg")
+    assert code == 1
+    assert "does not open" in out
+    assert path.stat().st_mtime_ns == stamp
+
+
+def test_verify_finds_a_carrier_and_a_bare_face(capfd, tmp_path, jpeg):
+    (tmp_path / "public").mkdir()
+    data = jpeg()
+    (tmp_path / "public/a.jpg").write_bytes(data[:2] + b"\xff\xfe\x00\x06abcd" + data[2:])
+    code, out, _ = cli(capfd, "verify", tmp_path / "public", "--json")
+    (row,) = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert any("COM" in problem for problem in row["problems"])
+    assert any("face" in problem for problem in row["problems"])
+
+
+def test_pipelines_show_prints_the_effective_values_as_toml(capfd):
+    code, out, _ = cli(capfd, "pipelines", "show", "newsroom", "--effect", "fill", "--no-face", "publish")
+    table = tomllib.loads(out)
+    assert code == 0
+    assert table["effect"]["name"] == "fill"
+    assert table["no_face"] == "publish"
+    assert table["cover"]["scale"] == 1.4
+    code, out, _ = cli(capfd, "pipelines", "list")
+    assert [line.split()[0] for line in out.splitlines()] == ["cms", "newsroom", "photographer"]
+
+
+def test_models_lists_weights_with_licence_source_and_hash(capfd):
+    code, out, _ = cli(capfd, "models", "--json")
+    cards = {card["name"]: card for card in json.loads(out)}
+    assert code == 0
+    assert {"yunet", "centerface"} <= set(cards)
+    for card in cards.values():
+        assert len(card["sha256"]) == 64
+        assert card["licence"]
+        assert card["source"]
+
+
+def test_the_report_is_for_the_owner_only(capfd, tmp_path, jpeg):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    cli(capfd, "run", tmp_path / "a.jpg", "--out", tmp_path / "out", "--report", tmp_path / "r.json")
+    assert os.stat(tmp_path / "r.json").st_mode & 0o077 == 0

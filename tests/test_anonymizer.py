@@ -1,0 +1,261 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cloak
+from cloak import anonymizer, effects, metadata
+from cloak.anonymizer import Status, anonymize
+from cloak.detect import Detection, registry
+from cloak.errors import (
+    ConcealmentFailed,
+    Corrupt,
+    DetectionFailed,
+    NotAnImage,
+    TooLarge,
+    Unsupported,
+    VerificationFailed,
+    Withheld,
+)
+from cloak.geometry import Size, draw
+from cloak.pipeline import load
+from cloak.verify import COVERED, covered
+
+SAMPLES = ["close.jpg", "crowd.jpg", "cutout.png", "group.jpg", "located.jpg", "portrait.webp", "turned.jpg"]
+
+
+def pixels(data):
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("pipeline", ["photographer", "newsroom", "cms"])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_listed_face_of_the_samples_is_under_a_mask(samples, expected, name, pipeline):
+    result = anonymize((samples / name).read_bytes(), pipeline)
+    assert result.report.status is Status.CONCEALED
+    size = result.report.size
+    assert [size.width, size.height] == expected[name]["size"]
+    masks = draw(result.regions[0], size)
+    for box in expected[name]["faces"]:
+        assert covered(cloak.Box(*box), masks, size) >= 0.9
+
+
+@pytest.mark.parametrize("name", [*SAMPLES, "landscape.jpg"])
+def test_nothing_but_pixels_is_in_the_samples_published(samples, name):
+    result = anonymize((samples / name).read_bytes(), "cms")
+    kinds = {part.kind for part in metadata.read(result.data).parts}
+    assert kinds <= {metadata.Kind.STRUCTURE, metadata.Kind.PIXELS, metadata.Kind.COLOUR}
+    assert result.report.verified == ("container", "residue", "decodes", "concealed", "faces")
+
+
+def test_a_photo_without_faces_is_its_own_state(landscape):
+    published = anonymize(landscape, "photographer")
+    assert published.report.status is Status.NO_FACE
+    assert published.data is not None
+    held = anonymize(landscape, "newsroom")
+    assert held.report.status is Status.HELD
+    assert held.data is None
+    assert held.report.needs_review
+
+
+def test_the_same_key_gives_the_same_bytes_and_another_key_other_ones(jpeg):
+    data = jpeg()
+    one = anonymize(data, "photographer", key=b"k")
+    assert one.data == anonymize(data, "photographer", key=b"k").data
+    assert one.data != anonymize(data, "photographer", key=b"other").data
+    assert anonymize(data).data != anonymize(data).data
+
+
+def test_pixels_outside_the_masks_stay(portrait):
+    buffer = io.BytesIO()
+    Image.fromarray(portrait).save(buffer, "PNG")
+    result = anonymize(buffer.getvalue())
+    size = result.report.size
+    outside = np.ones((size.height, size.width), bool)
+    for mask in draw(result.regions[0], size, feather=0.06):
+        outside[mask.window()] &= mask.weight == 0
+    assert outside.any()
+    assert np.array_equal(pixels(result.data)[outside], portrait[outside])
+
+
+def test_concealed_pixels_say_nothing_of_the_face_under_a_decoy(portrait):
+    """Two photos that differ only inside the mask's core are published alike."""
+
+    def publish(array, faces):
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, "PNG")
+        photo = anonymizer.open_photo(buffer.getvalue())
+        masks = [draw(faces, photo.size)]
+        noise = effects.Noise(b"k")
+        paint = lambda window, mask, frame: effects.conceal(window, mask, effects.Decoy(), noise)  # noqa: E731
+        return photo.conceal(masks, paint, anonymizer.Output()).data
+
+    buffer = io.BytesIO()
+    Image.fromarray(portrait).save(buffer, "PNG")
+    faces = anonymize(buffer.getvalue()).regions[0]
+    other = portrait.copy()
+    for mask in draw(faces, Size(portrait.shape[1], portrait.shape[0])):
+        other[mask.window()][mask.core] = np.random.default_rng(1).integers(0, 256, (mask.core.sum(), 3))
+    assert not np.array_equal(other, portrait)
+    assert publish(portrait, faces) == publish(other, faces)
+
+
+class Raises:
+    name = "yunet"
+
+    def __call__(self, image):
+        raise RuntimeError("secret words of a detector")
+
+
+class Finds:
+    """A detector that answers what it is told, in order, then nothing."""
+
+    name = "yunet"
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def __call__(self, image):
+        return self.answers.pop(0) if self.answers else []
+
+
+def with_detector(monkeypatch, detector):
+    monkeypatch.setattr(registry, "load", lambda name: detector)
+
+
+def test_a_failing_detector_withholds_the_photo_and_keeps_its_words(monkeypatch, jpeg):
+    with_detector(monkeypatch, Raises())
+    with pytest.raises(DetectionFailed) as caught:
+        anonymize(jpeg())
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_detector_that_answers_nonsense_withholds_the_photo(monkeypatch, jpeg, score):
+    with_detector(monkeypatch, Finds([Detection(cloak.Box(1, 1, 20, 20), score, "yunet")]))
+    with pytest.raises(DetectionFailed):
+        anonymize(jpeg())
+
+
+def test_an_effect_that_does_nothing_is_noticed_on_the_published_bytes(monkeypatch, jpeg):
+    monkeypatch.setattr(anonymizer.effects, "conceal", lambda window, mask, effect, noise: window)
+    with pytest.raises(VerificationFailed):
+        anonymize(jpeg())
+
+
+def test_an_effect_of_the_wrong_shape_withholds_the_photo(monkeypatch, jpeg):
+    monkeypatch.setattr(anonymizer.effects, "conceal", lambda window, mask, effect, noise: window[:-1])
+    with pytest.raises(Withheld):
+        anonymize(jpeg())
+
+
+def test_metadata_that_an_encoder_lets_through_is_noticed(monkeypatch, jpeg):
+    real = anonymizer.open_photo
+
+    class Careless:
+        def __init__(self, photo):
+            self.photo = photo
+
+        def __getattr__(self, name):
+            return getattr(self.photo, name)
+
+        def conceal(self, masks, paint, output):
+            made = self.photo.conceal(masks, paint, output)
+            comment = b"\xff\xfe\x00\x10camera of Jane"
+            return anonymizer.Encoded(made.data[:2] + comment + made.data[2:], made.path)
+
+    opened = []
+
+    def careless(data, limits):
+        opened.append(data)
+        photo = real(data, limits)
+        return Careless(photo) if len(opened) == 1 else photo
+
+    monkeypatch.setattr(anonymizer, "open_photo", careless)
+    with pytest.raises(VerificationFailed, match="COM"):
+        anonymize(jpeg())
+
+
+def test_a_face_that_the_second_look_finds_is_concealed_in_another_round(monkeypatch, jpeg):
+    missed = cloak.detect.Face(cloak.Box(5, 5, 40, 40), 0.9, ("yunet",))
+    answers = [(missed,), ()]
+    real = anonymizer.check_faces
+
+    def check(*arguments):
+        real(*arguments)
+        return answers.pop(0) if answers else ()
+
+    monkeypatch.setattr(anonymizer, "check_faces", check)
+    result = anonymize(jpeg())
+    assert missed in result.report.detections[0]
+    assert covered(missed.box, draw(result.regions[0], result.report.size), result.report.size) >= COVERED
+
+
+def test_a_face_that_stays_bare_withholds_the_photo(monkeypatch, jpeg):
+    bare = cloak.detect.Face(cloak.Box(5, 5, 40, 40), 0.9, ("yunet",))
+    monkeypatch.setattr(anonymizer, "check_faces", lambda *arguments: (bare,))
+    with pytest.raises(VerificationFailed, match="bare"):
+        anonymize(jpeg())
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", NotAnImage),
+        (b"words", NotAnImage),
+        (b"\xff\xd8\xff", Corrupt),
+        (b"8BPS" + bytes(100), Unsupported),
+    ],
+)
+def test_what_is_no_photo_is_withheld(data, error):
+    with pytest.raises(error):
+        anonymize(data)
+
+
+@pytest.mark.parametrize("name", ["group.jpg", "cutout.png", "portrait.webp"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_photo_is_withheld(samples, name, share):
+    data = (samples / name).read_bytes()
+    with pytest.raises(Withheld):
+        anonymize(data[: int(len(data) * share)])
+
+
+def test_the_limit_on_pixels_holds(samples):
+    with pytest.raises(TooLarge):
+        anonymize((samples / "group.jpg").read_bytes(), load("photographer", limits={"pixels": 1000}))
+
+
+def test_the_report_holds_no_values_of_the_metadata(samples):
+    import msgspec
+
+    data = (samples / "located.jpg").read_bytes()
+    said = [fact.value for part in metadata.read(data).parts for fact in part.facts if len(fact.value) > 4]
+    assert said
+    report = msgspec.json.encode(anonymize(data, "cms").report).decode()
+    assert not [value for value in said if value in report]
+    assert "APP1 Exif" in report
+
+
+def test_fields_are_kept_only_when_asked_for(jpeg):
+    import piexif
+
+    main, place = {0x8298: b"Jane Roe 2024", 0x010F: b"ACME"}, {1: b"N", 2: ((48, 1), (1, 1), (1, 1))}
+    exif = piexif.dump({"0th": main, "GPS": place})
+    data = jpeg(exif=exif)
+    assert b"Jane Roe" not in anonymize(data).data
+    result = anonymize(data, load("photographer", keep=["icc", "copyright"]))
+    assert b"Jane Roe 2024" in result.data
+    assert b"ACME" not in result.data
+    assert result.report.kept == ("copyright",)
+    names = [part.name for part in metadata.read(result.data).parts]
+    assert not [name for name in names if "GPS" in name]
+
+
+def test_a_conceal_error_is_withheld(monkeypatch, jpeg):
+    def fail(window, mask, effect, noise):
+        raise ConcealmentFailed("no")
+
+    monkeypatch.setattr(anonymizer.effects, "conceal", fail)
+    with pytest.raises(ConcealmentFailed):
+        anonymize(jpeg())

@@ -1,0 +1,74 @@
+import sqlite3
+import stat
+
+import pytest
+
+from cloak.errors import OutputError
+from cloak.ledger import Entry, Ledger, beside
+
+ENTRY = Entry("content", "pipeline", "published", {"status": "concealed"})
+
+
+def test_a_record_is_found_again_by_a_later_run(tmp_path):
+    with Ledger(tmp_path / "l/ledger.sqlite") as ledger:
+        ledger.record("a.jpg", ENTRY)
+        key = ledger.key(b"photo")
+    with Ledger(tmp_path / "l/ledger.sqlite") as ledger:
+        assert ledger.find("a.jpg") == ENTRY
+        assert ledger.find("b.jpg") is None
+        assert ledger.key(b"photo") == key
+
+
+def test_two_ledgers_know_one_photo_by_different_keys(tmp_path):
+    with Ledger(tmp_path / "a/l.sqlite") as a, Ledger(tmp_path / "b/l.sqlite") as b:
+        assert a.key(b"photo") != b.key(b"photo")
+
+
+def test_no_plain_hash_of_an_original_is_in_the_ledger(tmp_path):
+    import hashlib
+
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        assert ledger.key(b"photo") != hashlib.sha256(b"photo").hexdigest()
+
+
+def test_a_second_run_on_the_same_output_is_refused(tmp_path):
+    with Ledger(tmp_path / "l.sqlite"), pytest.raises(OutputError, match="another run"):
+        Ledger(tmp_path / "l.sqlite")
+    Ledger(tmp_path / "l.sqlite").close()
+
+
+def test_workers_write_beside_the_run_that_holds_the_lock(tmp_path):
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        worker = Ledger(tmp_path / "l.sqlite", lock=False)
+        worker.record("a.jpg", ENTRY)
+        worker.close()
+        assert ledger.find("a.jpg") == ENTRY
+
+
+def test_a_damaged_ledger_is_a_clear_error_and_not_touched(tmp_path):
+    (tmp_path / "l.sqlite").write_bytes(b"no database at all" * 100)
+    with pytest.raises(OutputError, match="ledger"):
+        Ledger(tmp_path / "l.sqlite")
+    assert (tmp_path / "l.sqlite").read_bytes() == b"no database at all" * 100
+
+
+def test_a_ledger_of_another_version_is_refused(tmp_path):
+    with Ledger(tmp_path / "l.sqlite"):
+        pass
+    with sqlite3.connect(tmp_path / "l.sqlite") as db:
+        db.execute("UPDATE meta SET value = 99 WHERE name = 'version'")
+    db.close()
+    with pytest.raises(OutputError, match="version"):
+        Ledger(tmp_path / "l.sqlite")
+
+
+def test_only_the_owner_can_read_it(tmp_path):
+    with Ledger(tmp_path / "l/ledger.sqlite"):
+        assert stat.S_IMODE((tmp_path / "l").stat().st_mode) == 0o700
+        assert stat.S_IMODE((tmp_path / "l/ledger.sqlite").stat().st_mode) == 0o600
+
+
+def test_the_ledger_lies_beside_the_output_and_not_in_it(tmp_path):
+    place = beside(tmp_path / "public")
+    assert tmp_path / "public" not in place.parents
+    assert place.parent.parent == tmp_path

@@ -1,0 +1,136 @@
+import pytest
+
+from cloak.effects import EFFECTS, STRENGTHS, Blur, Decoy, Pixelate
+from cloak.errors import RiskRefused, UnknownName, UsageError
+from cloak.pipeline import SHIPPED, Pipeline, load, parse
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_pipelines_are_valid_and_above_the_floor(name):
+    assert load(name).risks() == []
+
+
+def test_newsroom_holds_back_and_conceals_with_a_decoy():
+    made = load("newsroom")
+    assert made.no_face == "hold"
+    assert isinstance(made.effect, Decoy)
+
+
+def test_defaults_of_issue_two():
+    assert isinstance(load("photographer").effect, Pixelate)
+    assert load("photographer").effect.cells == 6
+    assert load("photographer").no_face == load("cms").no_face == "publish"
+    assert isinstance(load("cms").effect, Decoy)
+    assert load("photographer").cover.scale == 1.4
+
+
+def test_flags_beat_the_file():
+    made = load("newsroom", no_face="publish", effect={"name": "fill"}, cover={"scale": 1.6}, keep=["copyright"])
+    assert made.no_face == "publish"
+    assert made.cover.scale == 1.6
+    assert made.cover.shape == "head"
+    assert type(made.effect).__name__ == "Fill"
+    assert made.keep == ("copyright",)
+
+
+def test_another_effect_starts_from_its_own_defaults():
+    text = b'[effect]\nname = "pixelate"\ncells = 4\n'
+    assert parse(text, "mine").effect.cells == 4
+    assert parse(text, "mine", effect={"name": "pixelate"}).effect.cells == 4
+    assert parse(text, "mine", effect={"name": "blur"}).effect == Blur()
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_no_strength_of_any_effect_is_below_the_floor(effect, strength):
+    assert load("photographer", effect={"name": effect}, strength=strength).risks() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"efect = 1", "unknown key in mine 'efect'; known: .*cover.*effect"),
+        (b"[cover]\nsize = 2", "unknown key in mine.cover 'size'; known: feather, scale, shape"),
+        (b'[effect]\nname = "sepia"', "unknown effect 'sepia'; known: blur, decoy, fill, pixelate"),
+        (b'[effect]\nname = "fill"\ncells = 3', "unknown key in mine.effect 'cells'"),
+        (b'recall = "best"', "unknown recall 'best'; known: balanced, fast, thorough"),
+        (b'keep = ["gps"]', "unknown field to keep 'gps'; known: .*copyright"),
+        (b"[limits]\nmegapixels = 3", "unknown key in mine.limits 'megapixels'"),
+    ],
+)
+def test_an_unknown_name_is_an_error_that_lists_the_known_ones(text, message):
+    with pytest.raises(UnknownName, match=message):
+        parse(text, "mine")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"recall = 3",
+        b"no_face = 'maybe'",
+        b"[cover]\nscale = 'large'",
+        b"[cover]\nscale = -1",
+        b"cover = 3",
+        b"effect = 'pixelate'",
+        b"[effect]\ncells = 3",
+        b"[limits]\npixels = 0",
+        b"quality = 0",
+        b"min_face = 1",
+        b"keep = 'icc'",
+        b"= broken",
+        b"\xff\xfe",
+        b"a = [" * 2000,
+    ],
+)
+def test_a_bad_value_is_a_usage_error(text):
+    with pytest.raises(UsageError):
+        parse(text, "mine")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[cover]\nscale = 1.2",
+        b"[cover]\nscale = nan",
+        b'[cover]\nshape = "face"',
+        b'[effect]\nname = "pixelate"\ncells = 9',
+        b'[effect]\nname = "pixelate"\njitter = 0.0',
+        b'[effect]\nname = "blur"\ncells = 12',
+    ],
+)
+def test_settings_below_the_floor_are_refused_unless_the_risk_is_accepted(text):
+    with pytest.raises(RiskRefused):
+        parse(text, "mine")
+    if b"nan" not in text:
+        assert parse(text, "mine", accept_risk=True).risks()
+
+
+def test_the_hash_follows_what_decides_the_output_and_nothing_else():
+    one = load("photographer")
+    assert one.hash() == load("photographer").hash()
+    assert one.hash() == parse(b"", "another name").hash()
+    assert one.hash() != load("photographer", effect={"cells": 5}).hash()
+    assert one.hash() != load("photographer", recall="fast").hash()
+    assert len({load(name).hash() for name in SHIPPED}) == len(SHIPPED)
+
+
+def test_a_pipeline_file_of_ones_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('recall = "fast"\n')
+    assert load(str(path)).recall == "fast"
+    with pytest.raises(UsageError, match="cannot read"):
+        load(str(tmp_path / "none.toml"))
+    with pytest.raises(UnknownName, match=r"known: FILE\.toml, cms, newsroom, photographer"):
+        load("mine")
+
+
+def test_the_table_reads_back_as_the_same_pipeline():
+    import tomli_w
+
+    for name in SHIPPED:
+        made = load(name)
+        assert parse(tomli_w.dumps(made.table()).encode(), name) == made
+
+
+def test_the_default_pipeline_is_the_photographers_without_its_fields():
+    assert Pipeline() == load("photographer", keep=["icc"])

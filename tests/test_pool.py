@@ -1,0 +1,91 @@
+"""The pool against workers that crash, hang and fail; the functions below run in worker processes."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from cloak.errors import ConcealmentFailed, SetupError, TimedOut
+from cloak.pool import Pool
+
+
+def nothing():
+    pass
+
+
+def work(item):
+    kind, value = item
+    if kind == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "once":
+        if not os.path.exists(value):
+            open(value, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "second time"
+    if kind == "hang":
+        time.sleep(60)
+    if kind == "setup":
+        raise SetupError("no weights")
+    return value * 2
+
+
+def test_every_item_is_answered_once():
+    with Pool(work, 2, 30, nothing) as pool:
+        answers = {item[1]: answer for item, answer in pool.map(("ok", i) for i in range(20))}
+    assert answers == {i: 2 * i for i in range(20)}
+
+
+def test_items_are_taken_only_as_workers_are_free():
+    taken = []
+
+    def endless():
+        for i in range(1000):
+            taken.append(i)
+            yield "ok", i
+
+    with Pool(work, 2, 30, nothing) as pool:
+        answers = pool.map(endless())
+        for _ in range(3):
+            next(answers)
+        assert len(taken) <= 6
+
+
+def test_a_worker_that_dies_is_replaced_and_its_item_withheld():
+    items = [("ok", 1), ("crash", None), ("ok", 2), ("ok", 3)]
+    with Pool(work, 2, 30, nothing) as pool:
+        answers = [(item[0], answer) for item, answer in pool.map(items)]
+    assert sorted(a for k, a in answers if k == "ok") == [2, 4, 6]
+    (died,) = [a for k, a in answers if k == "crash"]
+    assert isinstance(died, ConcealmentFailed)
+
+
+def test_an_item_whose_worker_died_once_is_tried_again(tmp_path):
+    with Pool(work, 1, 30, nothing) as pool:
+        assert [a for _, a in pool.map([("once", str(tmp_path / "mark"))])] == ["second time"]
+
+
+def test_a_worker_that_hangs_is_killed_and_the_others_go_on():
+    started = time.monotonic()
+    with Pool(work, 2, 2, nothing) as pool:
+        answers = [(item[0], answer) for item, answer in pool.map([("hang", 0), ("ok", 1), ("ok", 2)])]
+    assert time.monotonic() - started < 30
+    assert isinstance(dict(answers)["hang"], TimedOut)
+    assert sorted(a for k, a in answers if k == "ok") == [2, 4]
+
+
+def test_an_error_of_the_set_up_ends_the_run():
+    with Pool(work, 1, 30, nothing) as pool, pytest.raises(SetupError, match="no weights"):
+        list(pool.map([("setup", 0)]))
+
+
+def test_drain_finishes_what_is_in_work_and_takes_nothing_more():
+    items = iter([("ok", i) for i in range(50)])
+    with Pool(work, 2, 30, nothing) as pool:
+        answers = pool.map(items)
+        first = next(answers)
+        answers.close()
+        rest = list(pool.drain())
+    assert 1 <= len(rest) + 1 <= 4
+    assert first[1] is not None
+    assert len(list(items)) >= 45

@@ -1,0 +1,175 @@
+import os
+import stat
+from pathlib import Path, PurePath
+
+import pytest
+
+from cloak.errors import NotWritten, OutputError, TooLarge, Unreadable, UsageError
+from cloak.store import NEUTRAL_TIME, Folder, Item, LeftOut, printable, read, refuse_overlap, walk
+
+JPEG = b"\xff\xd8\xff\xe0"
+
+
+def tree(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(JPEG)
+    return root
+
+
+def found(inputs, out=None):
+    items = list(walk(inputs, out))
+    return [str(i.name) for i in items if isinstance(i, Item)], [i for i in items if isinstance(i, LeftOut)]
+
+
+def test_a_folder_keeps_its_structure(tmp_path):
+    root = tree(tmp_path / "in", "a.jpg", "b/c.jpg", "b/d/e.png")
+    assert found([root])[0] == ["a.jpg", "b/c.jpg", "b/d/e.png"]
+
+
+def test_names_that_differ_in_case_only_do_not_collide(tmp_path):
+    root = tree(tmp_path / "in", "a.jpg", "a.JPG")
+    assert sorted(found([root])[0]) == ["a-2.jpg", "a.JPG"]
+
+
+def test_two_inputs_of_one_name_do_not_collide(tmp_path):
+    tree(tmp_path, "x/a.jpg", "y/a.jpg", "z/a.jpg")
+    assert found([tmp_path / "x/a.jpg", tmp_path / "y/a.jpg", tmp_path / "z"])[0] == ["a.jpg", "a-2.jpg", "a-3.jpg"]
+
+
+def test_a_number_given_to_one_name_does_not_take_anothers(tmp_path):
+    tree(tmp_path, "x/a.jpg", "x/a-2.jpg", "y/a.jpg")
+    names = found([tmp_path / "x", tmp_path / "y"])[0]
+    assert len({name.casefold() for name in names}) == 3
+
+
+def test_the_output_folder_inside_an_input_is_left_out(tmp_path):
+    root = tree(tmp_path / "in", "a.jpg", "public/a.jpg")
+    names, left = found([root], root / "public")
+    assert names == ["a.jpg"]
+    assert [item.reason for item in left] == ["it is the output folder"]
+
+
+def test_a_loop_of_links_ends_and_is_named(tmp_path):
+    root = tree(tmp_path / "in", "a.jpg", "b/c.jpg")
+    (root / "b/loop").symlink_to(root)
+    names, left = found([root])
+    assert names == ["a.jpg", "b/c.jpg"]
+    assert len(left) == 1
+    assert "link back" in left[0].reason
+
+
+def test_sidecars_hidden_files_and_texts_are_left_out_and_named(tmp_path):
+    root = tree(tmp_path / "in", "a.jpg", "a.xmp", "a.mov", ".DS_Store", "Thumbs.db")
+    (root / "README.md").write_text("words")
+    names, left = found([root])
+    assert names == ["a.jpg"]
+    assert sorted(i.source.name for i in left) == [".DS_Store", "README.md", "Thumbs.db", "a.mov", "a.xmp"]
+
+
+def test_a_picture_under_a_foreign_name_is_taken(tmp_path):
+    root = tree(tmp_path / "in", "picture.dat")
+    assert found([root])[0] == ["picture.dat"]
+
+
+def test_a_raw_file_is_not_passed_over(tmp_path):
+    root = tmp_path / "in"
+    root.mkdir()
+    (root / "a.nef").write_bytes(b"whatever")
+    assert found([root])[0] == ["a.nef"]
+
+
+def test_reading_is_bounded(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(100))
+    assert len(read(tmp_path / "a", 100)) == 100
+    with pytest.raises(TooLarge):
+        read(tmp_path / "a", 99)
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(Unreadable, match="regular"):
+        read(tmp_path / "pipe.jpg", 100)
+
+
+def test_a_missing_file_is_unreadable(tmp_path):
+    with pytest.raises(Unreadable, match="No such file"):
+        read(tmp_path / "nothing.jpg", 100)
+
+
+def test_published_bytes_stand_at_their_name_with_a_neutral_time(tmp_path):
+    folder = Folder(tmp_path / "out")
+    folder.publish(PurePath("x/y.jpg"), b"clean")
+    path = tmp_path / "out/x/y.jpg"
+    assert path.read_bytes() == b"clean"
+    assert path.stat().st_mtime == NEUTRAL_TIME
+    assert list((tmp_path / "out/x").iterdir()) == [path]
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "x/../../a.jpg", ""])
+def test_names_that_lead_outside_are_refused(tmp_path, name):
+    with pytest.raises(NotWritten):
+        Folder(tmp_path / "out").publish(PurePath(name), b"x")
+
+
+def test_a_link_inside_the_output_cannot_lead_a_photo_outside(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    folder = Folder(tmp_path / "out")
+    (tmp_path / "out/link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(NotWritten, match="outside"):
+        folder.publish(PurePath("link/a.jpg"), b"x")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_link_at_the_published_name_is_replaced_not_followed(tmp_path):
+    victim = tmp_path / "victim.jpg"
+    victim.write_bytes(b"original")
+    folder = Folder(tmp_path / "out")
+    (tmp_path / "out/a.jpg").symlink_to(victim)
+    folder.publish(PurePath("a.jpg"), b"clean")
+    assert victim.read_bytes() == b"original"
+    assert (tmp_path / "out/a.jpg").read_bytes() == b"clean"
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    folder = Folder(tmp_path / "out")
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(NotWritten, match="No space left"):
+        folder.publish(PurePath("a.jpg"), b"x")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path):
+    folder = Folder(tmp_path / "out")
+    folder.publish(PurePath("x/a.jpg"), b"clean")
+    (tmp_path / "out/x/.cloak-0123.tmp").write_bytes(b"half")
+    assert folder.sweep() == 1
+    assert [p.name for p in (tmp_path / "out/x").iterdir()] == ["a.jpg"]
+
+
+def test_an_output_that_is_a_file_is_an_error(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="a file"):
+        Folder(tmp_path / "out")
+
+
+def test_the_folder_of_the_originals_is_refused_as_output(tmp_path):
+    root = tree(tmp_path / "in", "a.jpg")
+    for inputs in ([root], [root / "a.jpg"]):
+        with pytest.raises(UsageError, match="originals"):
+            refuse_overlap(inputs, tmp_path / "in" / ".." / "in")
+
+
+@pytest.mark.parametrize("hostile", [b"a\nb.jpg", b"\x1b[31m.jpg", b"\xff\xfe.jpg", "a\u202egpj.exe".encode()])
+def test_hostile_names_are_printed_harmlessly(hostile):
+    text = printable(Path(os.fsdecode(hostile)))
+    assert text.isprintable()
+    text.encode("utf-8")
