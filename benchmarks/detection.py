@@ -2,7 +2,7 @@
 
     python -m benchmarks.detection                       # everything; writes build/benchmarks/detection.json
     python -m benchmarks.detection --systems balanced    # some of it
-    python -m benchmarks.detection --plot docs/recall.png
+    python -m benchmarks.detection --plot docs/images/recall.png --markdown
 
 Reads CLOAK_DATA/faces (its README tells the format). A face counts
 
@@ -296,6 +296,34 @@ def plot(results: dict, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def markdown(results: dict, name: str = "wider") -> str:
+    """The tables of docs/detection.md."""
+    sizes = [bucket for bucket, _, _ in BUCKETS]
+    lines = [
+        f"| system | found: all, {', '.join(sizes)} px | covered: all, {', '.join(sizes)} px "
+        "| AP | precision | false hits a photo | CPU ms a MP |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for system, sets in results.items():
+        figures = sets[name]
+        rows = [figures["groups"][key] for key in ("all", *sizes)]
+        found, covered = (" ".join(f"{row[what]:.2f}" for row in rows) for what in ("recall", "coverage"))
+        lines.append(
+            f"| {system} | {found} | {covered} | {figures['average precision']:.2f} | {figures['precision']:.2f} "
+            f"| {figures['false hits a photo']:.1f} | {figures['ms a megapixel']:.0f} |"
+        )
+    gaps = {system: sets[name]["skin"].get("covered", {}).values() for system, sets in results.items()}
+    if any(gaps.values()):
+        lines += ["", "| system | covered: III against I-II | covered: IV-VI against I-II |", "|---|---|---|"]
+    for system, pairs in gaps.items():
+        cells = [
+            f"{100 * p['gap']:+.1f} ({100 * p['interval'][0]:+.1f} to {100 * p['interval'][1]:+.1f})" for p in pairs
+        ]
+        if cells:
+            lines.append(f"| {system} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def report(results: dict) -> None:
     for system, sets in results.items():
         for name, figures in sets.items():
@@ -317,6 +345,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only the first so many photos of a set")
     parser.add_argument("--python", action="append", default=[], metavar="SYSTEM=PATH", help="use this Python")
     parser.add_argument("--plot", type=Path, help="write the picture of recall over height here")
+    parser.add_argument("--markdown", action="store_true", help="print the tables of docs/detection.md")
     parser.add_argument("--reuse", action="store_true", help="take systems that were not asked for from the last run")
     options = parser.parse_args()
     pythons = dict(pair.split("=", 1) for pair in options.python)
@@ -333,8 +362,12 @@ def main() -> None:
             (SCRATCH / f"answers-{system}-{name}.json").write_text(json.dumps({"false": result.false_hits}))
         report({system: results[system]})
         saved.write_text(json.dumps(results, indent=1))
+    ordered = {system: results[system] for system in SYSTEMS if system in results}
+    if options.markdown:
+        for name in options.sets.split(","):
+            print(f"\n{name}\n\n{markdown(ordered, name)}")
     if options.plot:
-        plot({system: results[system] for system in SYSTEMS if system in results}, options.plot)
+        plot(ordered, options.plot)
 
 
 if __name__ == "__main__":

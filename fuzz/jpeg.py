@@ -1,6 +1,6 @@
 """Mutates JPEGs and looks for crashes, hangs, foreign exceptions, and outputs that do not hold what cloak promises.
 
-    python fuzz/jpeg.py --minutes 30 --findings /tmp/findings [SEED.jpg ...]
+    python fuzz/jpeg.py --minutes 30 --findings findings [SEED.jpg ...]
 
 Without seeds it makes its own. For out-of-bounds accesses run it on modules built with AddressSanitizer:
 

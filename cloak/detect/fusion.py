@@ -76,7 +76,7 @@ def combined(hits: Sequence[Hit]) -> float:
 
     Two looks that each half see a face are worth one that is sure of it. Looks are not independent, so this is no
     probability: thresholds are set by measurement (benchmarks/detection.py). At 12 false hits a photo in crowds it
-    covers 1.2 points more faces than the best single score, and 2.5 points more than asking for two votes.
+    covers 1 point more faces than the best single score does, and 2 points more than asking for two votes.
     """
     best: dict[tuple[str, int], float] = {}
     for hit in hits:

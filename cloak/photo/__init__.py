@@ -1,6 +1,6 @@
 """Containers: bytes to an upright photo, and a concealed photo to bytes; one module a format.
 
-    data = open_photo(data).conceal(masks, paint, Output()).data
+data = open_photo(data).conceal(masks, paint, Output()).data
 """
 
 from collections.abc import Callable

@@ -13,9 +13,7 @@ def unstuff(
     first: npt.NDArray[np.uint64],
     last: npt.NDArray[np.uint64],
 ) -> None: ...
-def runs(
-    look: npt.NDArray[np.uint16], near: npt.NDArray[np.uint16], out: npt.NDArray[np.uint32]
-) -> None: ...
+def runs(look: npt.NDArray[np.uint16], near: npt.NDArray[np.uint16], out: npt.NDArray[np.uint32]) -> None: ...
 
 class Stream:
     def __init__(

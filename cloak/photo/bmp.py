@@ -72,7 +72,9 @@ class Bmp:
         return Frame(np.stack(channels, axis=2), alpha, self.profile)
 
     def encode(
-        self, frames: Iterator[Frame], carry: Carry  # noqa: ARG002 - the format has no place for it
+        self,
+        frames: Iterator[Frame],
+        carry: Carry,  # noqa: ARG002 - the format has no place for it
     ) -> tuple[bytes, Sequence[str]]:
         frame = next(frames)
         pixels: U8 = frame.pixels.astype(np.uint8, copy=False)

@@ -77,7 +77,9 @@ class Gif:
         return Frame(pixels, np.ascontiguousarray(rgba[..., 3]) if self._transparent() else None)
 
     def encode(
-        self, frames: Iterator[Frame], carry: Carry  # noqa: ARG002 - the format has no place for it
+        self,
+        frames: Iterator[Frame],
+        carry: Carry,  # noqa: ARG002 - the format has no place for it
     ) -> tuple[bytes, Sequence[str]]:
         return gif_write.write(self._timed(frames), self.plays)
 
@@ -166,9 +168,7 @@ def open_gif(data: bytes, limits: Limits) -> RasterPhoto:
             disposal, delay, transparent = control
             interlaced = bool(flags & 0x40)
             pictures.append(
-                _Picture(
-                    x, y, w, h, interlaced, own or palette, transparent, disposal, delay, bits, place + 1, end
-                )
+                _Picture(x, y, w, h, interlaced, own or palette, transparent, disposal, delay, bits, place + 1, end)
             )
             control, place = (0, 0, -1), end
             if len(pictures) > limits.frames:

@@ -193,9 +193,7 @@ def distinct(
     return colours
 
 
-def packed_colours(
-    pixels: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8] | None
-) -> npt.NDArray[np.uint32]:
+def packed_colours(pixels: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint32]:
     """(H, W) uint32: alpha, red, green, blue from the highest byte down; transparent pixels sort first."""
     out = np.full(pixels.shape[:2], 255, np.uint32) if alpha is None else alpha.astype(np.uint32)
     for channel in range(3):

@@ -89,9 +89,7 @@ def animation(
         parts.append(
             chunk(
                 b"fcTL",
-                struct.pack(
-                    ">IIIIIHHBB", sequence, width, height, x, y, timing.numerator, timing.denominator, 0, 0
-                ),
+                struct.pack(">IIIIIHHBB", sequence, width, height, x, y, timing.numerator, timing.denominator, 0, 0),
             )
         )
         sequence += 1

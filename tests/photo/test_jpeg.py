@@ -224,9 +224,10 @@ def test_rows_hidden_below_the_stated_height_are_gone(engine: str) -> None:
     after = published(cut, [])
     assert len(after.data) < 0.8 * len(cut)
     check_scan(after.data)
-    assert np.array_equal(shown(after.data), shown(whole)[:64]) or np.abs(
-        shown(after.data).astype(int) - shown(whole)[:64]
-    ).mean() < 1
+    assert (
+        np.array_equal(shown(after.data), shown(whole)[:64])
+        or np.abs(shown(after.data).astype(int) - shown(whole)[:64]).mean() < 1
+    )
     with pytest.raises(VerificationFailed):
         check_scan(cut)
 
@@ -252,9 +253,7 @@ def test_a_filled_face_leaves_no_trace(sampling: str, interval: int) -> None:
 
 def test_overlapping_windows_show_what_was_painted_before() -> None:
     photo = jpeg.open_jpeg(saved(np.full((128, 128, 3), 200, np.uint8)), Limits())
-    masks = [
-        mask for x in (40, 62) for mask in draw([Region(Box(x, 50, 18, 20))], photo.size, margin=1.0)
-    ]
+    masks = [mask for x in (40, 62) for mask in draw([Region(Box(x, 50, 18, 20))], photo.size, margin=1.0)]
     values = iter((10, 90))
     windows = []
 

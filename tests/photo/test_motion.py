@@ -81,9 +81,7 @@ def test_frames_can_be_looked_at_in_any_order(kind):
 def test_apng_frames_are_composed_as_pillow_composes_them(disposal, blend):
     frames = _frames("RGBA")
     disposal = min(disposal, 2)
-    data = saved(
-        frames[0], "PNG", save_all=True, append_images=frames[1:], duration=50, disposal=disposal, blend=blend
-    )
+    data = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=50, disposal=disposal, blend=blend)
     photo = open_photo(data)
     for frame in range(photo.frames):
         shown = Image.open(io.BytesIO(data))
