@@ -17,6 +17,7 @@ _OPTIONS = (
     click.option("--cover", metavar="SHAPE", help="head (default) or face (needs --accept-risk)."),
     click.option("--cover-scale", type=float, metavar="X", help="Size of the cover in multiples of the face."),
     click.option("--recall", metavar="NAME", help="How hard faces are searched: fast, balanced or thorough."),
+    click.option("--models", metavar="NAMES", help="Detectors to use, e.g. yunet,centerface; see `cloak models`."),
     click.option("--min-face", type=float, metavar="PX", help="Height of the smallest face to find, in pixels."),
     click.option("--keep", metavar="NAMES", help="Fields to write anew, e.g. icc,copyright,credit,caption,datetime."),
     click.option("--no-face", metavar="WHAT", help="A photo without a face: hold it back, or publish it stripped."),
@@ -41,6 +42,7 @@ def load_pipeline(
     cover: str | None,
     cover_scale: float | None,
     recall: str | None,
+    models: str | None,
     min_face: float | None,
     keep: str | None,
     no_face: str | None,
@@ -58,10 +60,16 @@ def load_pipeline(
         strength=strength,
         cover=covers or None,
         recall=recall,
+        models=_names(models),
         min_face=min_face,
-        keep=[name.strip() for name in keep.split(",") if name.strip()] if keep is not None else None,
+        keep=_names(keep),
         no_face=no_face,
         quality=quality,
         limits={"pixels": max_pixels} if max_pixels is not None else None,
         accept_risk=True if accept_risk else None,
     )
+
+
+def _names(text: str | None) -> list[str] | None:
+    """Names between commas."""
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

@@ -3,15 +3,15 @@
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 import msgspec
 
-from cloak.detect.recipe import RECIPES, Recipe
-from cloak.detect.registry import models
+from cloak.detect.recipe import RECIPES, Recipe, named
+from cloak.detect.registry import models, names
 from cloak.effects import EFFECTS, STRENGTHS, Effect, Pixelate, floor, name_of
 from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.metadata.fields import DISCLOSURE, KEEP_NAMES
@@ -43,6 +43,7 @@ class Pipeline:
     Attributes:
         name: what the user calls it; not part of the hash.
         recall: how hard faces are searched, a name of `cloak.detect.recipe.RECIPES`.
+        models: detectors to use, all of which take every look; None: the recipe's.
         min_face: height in pixels of the upright original of the smallest face to look for; None: the recipe's.
         cover: from a face to the area that is concealed.
         effect: what replaces it.
@@ -57,6 +58,7 @@ class Pipeline:
 
     name: str = "photographer"
     recall: str = "balanced"
+    models: tuple[str, ...] | None = None
     min_face: float | None = None
     cover: Cover = field(default_factory=Cover)
     effect: Effect = field(default_factory=Pixelate)
@@ -71,6 +73,9 @@ class Pipeline:
     def __post_init__(self) -> None:
         if self.recall not in RECIPES:
             raise UnknownName("recall", self.recall, tuple(RECIPES))
+        for name in self.models or ():
+            if name not in names():
+                raise UnknownName("model", name, tuple(names()))
         for name in self.keep:
             if name not in KEEP_NAMES:
                 raise UnknownName("field to keep", name, KEEP_NAMES)
@@ -96,8 +101,8 @@ class Pipeline:
     @property
     def recipe(self) -> Recipe:
         """How faces are searched."""
-        recipe = RECIPES[self.recall]
-        return recipe if self.min_face is None else replace(recipe, min_face=self.min_face)
+        changes = {"models": self.models, "min_face": self.min_face}
+        return named(self.recall, **{key: value for key, value in changes.items() if value is not None})
 
     def table(self) -> dict[str, Any]:
         """The pipeline as the nested dict that its TOML file would hold."""
@@ -108,6 +113,8 @@ class Pipeline:
                 continue
             table[item.name] = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
         table["keep"] = list(self.keep)
+        if self.models is not None:
+            table["models"] = list(self.models)
         table["effect"] = {"name": name_of(self.effect), **_settings(self.effect)}
         return table
 

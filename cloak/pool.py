@@ -5,15 +5,16 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from cloak.errors import ConcealmentFailed, TimedOut, Withheld
+from cloak.errors import ConcealmentFailed, SetupError, TimedOut, Withheld
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -54,8 +55,7 @@ class Pool(Generic[Item, Answer]):
         self, function: Callable[[Item], Answer], workers: int, deadline: float, setup: Callable[[], None]
     ) -> None:
         self._function, self._deadline, self._setup = function, deadline, setup
-        # Forked from a clean server process: no locks or threads of the parent are copied. Windows has only spawn.
-        self._context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+        self._context = multiprocessing.get_context(_method())
         self._slots: list[_Slot[Item, Answer]] = []
         self._workers = workers
 
@@ -110,7 +110,15 @@ class Pool(Generic[Item, Answer]):
 
     def _start(self) -> "_Slot[Item, Answer]":
         executor = ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=(self._setup,))
-        return _Slot(executor, executor.submit(os.getpid).result())
+        try:
+            return _Slot(executor, executor.submit(os.getpid).result())
+        except (OSError, BrokenProcessPool) as error:
+            executor.shutdown(wait=False)
+            words = getattr(error, "strerror", None) or type(error).__name__
+            raise SetupError(
+                f"no worker process can be started: {words}",
+                next_step="Check the limits on processes and open files, and that the temporary folder is writable.",
+            ) from None
 
     def _submit(self, slot: "_Slot[Item, Answer]", item: Item, attempt: int) -> None:
         slot.item, slot.started, slot.attempts = item, time.monotonic(), attempt
@@ -149,6 +157,17 @@ class Pool(Generic[Item, Answer]):
         _end(slot)
         fresh = self._start()
         slot.executor, slot.pid, slot.future = fresh.executor, fresh.pid, None
+
+
+def _method() -> Literal["forkserver", "spawn"]:
+    """How workers are started: forked from a clean server process, so that no lock or thread of the parent is copied.
+
+    The server is reached through a socket in the temporary folder, whose name may have 103 bytes at most on some
+    systems, 33 of them the socket's; Windows has no such server.
+    """
+    if sys.platform == "win32" or len(os.fsencode(tempfile.gettempdir())) > 70:
+        return "spawn"
+    return "forkserver"
 
 
 def _begin(setup: Callable[[], None]) -> None:

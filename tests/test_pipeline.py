@@ -54,6 +54,7 @@ def test_no_strength_of_any_effect_is_below_the_floor(effect, strength):
         (b'[effect]\nname = "sepia"', "unknown effect 'sepia'; known: blur, decoy, fill, pixelate"),
         (b'[effect]\nname = "fill"\ncells = 3', "unknown key in mine.effect 'cells'"),
         (b'recall = "best"', "unknown recall 'best'; known: balanced, fast, thorough"),
+        (b'models = ["dlib"]', "unknown model 'dlib'; known: .*centerface.*yunet"),
         (b'keep = ["gps"]', "unknown field to keep 'gps'; known: .*copyright"),
         (b"[limits]\nmegapixels = 3", "unknown key in mine.limits 'megapixels'"),
     ],
@@ -108,7 +109,7 @@ def test_settings_below_the_floor_are_refused_unless_the_risk_is_accepted(text):
 def test_the_hash_follows_what_decides_the_output_and_nothing_else():
     one = load("photographer")
     assert one.hash() == load("photographer").hash()
-    assert one.hash() == parse(b"", "another name").hash()
+    assert Pipeline().hash() == parse(b"", "another name").hash()
     assert one.hash() != load("photographer", effect={"cells": 5}).hash()
     assert one.hash() != load("photographer", recall="fast").hash()
     assert len({load(name).hash() for name in SHIPPED}) == len(SHIPPED)
@@ -134,3 +135,10 @@ def test_the_table_reads_back_as_the_same_pipeline():
 
 def test_the_default_pipeline_is_the_photographers_without_its_fields():
     assert Pipeline() == load("photographer", keep=["icc"])
+
+
+def test_models_of_a_pipeline_replace_those_of_the_recall():
+    made = load("photographer", models=["yunet", "centerface"])
+    assert made.recipe.models == ("yunet", "centerface")
+    assert made.hash() != load("photographer").hash()
+    assert load("photographer", recall="thorough", min_face=40).recipe.min_face == 40

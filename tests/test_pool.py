@@ -89,3 +89,11 @@ def test_drain_finishes_what_is_in_work_and_takes_nothing_more():
     assert 1 <= len(rest) + 1 <= 4
     assert first[1] is not None
     assert len(list(items)) >= 45
+
+
+def test_a_temporary_folder_with_a_long_name_is_no_obstacle(tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with Pool(work, 1, 30, nothing) as pool:
+        assert [a for _, a in pool.map([("ok", 21)])] == [42]

@@ -8,7 +8,7 @@ from itertools import chain
 from cloak.detect import registry, scaling
 from cloak.detect.base import Detection, Detector, Face
 from cloak.detect.fusion import Hit, fuse
-from cloak.detect.recipe import Look, Plan, Recipe, Tile, plan
+from cloak.detect.recipe import STRIDE, Look, Plan, Recipe, Tile, plan
 from cloak.errors import CloakError, DetectionFailed
 from cloak.geometry import RGB, Box, Size
 
@@ -38,8 +38,8 @@ TURNED = 0.7
 """What the score of a hit in a turned picture counts for: most of them are collars and hands, and real faces lying on
 their side score over 0.8 there."""
 
-WHOLE_TILES = 6
-"""A look of so few tiles is cheap: the second look takes all of them."""
+SURROUNDINGS = 64
+"""How far around a changed area a second look sees, in pixels of the network's input: faces beside it are whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +104,45 @@ def recheck(preview: Preview, size: Size, recipe: Recipe, areas: Sequence[Box]) 
 
 
 def _touching(look: Look, size: Size, areas: Sequence[Box]) -> Look:
-    """The look with only those tiles that touch an area; of a look at the whole picture, all."""
-    if len(look.tiles) <= WHOLE_TILES:
+    """The look, narrowed to the areas and what surrounds them; a look at the whole picture stays as it is."""
+    if len(look.tiles) == 1:
         return look
     scale = look.size.width / size.width
-    scaled = [area.scaled(scale) for area in areas]
-    tiles = (
-        tile
-        for tile in look.tiles
-        if any(Box(tile.x, tile.y, tile.width, tile.height).intersection(area) > 0 for area in scaled)
-    )
-    return replace(look, tiles=tuple(tiles))
+    windows = _united([_window(area.scaled(scale), look.size) for area in areas])
+    tiles = tuple(tile for tile in look.tiles if any(_box(tile).intersection(_box(window)) > 0 for window in windows))
+    longest = max(max(tile.width, tile.height) for tile in look.tiles)
+    narrow = all(max(window.width, window.height) <= longest for window in windows)
+    if narrow and sum(_box(window).area for window in windows) < sum(_box(tile).area for tile in tiles):
+        tiles = tuple(windows)
+    return replace(look, tiles=tiles)
+
+
+def _window(area: Box, size: Size) -> Tile:
+    """The area with its surroundings, on the network's grid, so that it sees there what it saw in a tile."""
+    clipped = area.padded(SURROUNDINGS).clipped(size)
+    if clipped is None:
+        return Tile(0, 0, 0, 0)
+    x, y = int(clipped.x) // STRIDE * STRIDE, int(clipped.y) // STRIDE * STRIDE
+    return Tile(x, y, min(math.ceil(clipped.right), size.width) - x, min(math.ceil(clipped.bottom), size.height) - y)
+
+
+def _united(windows: list[Tile]) -> list[Tile]:
+    """The windows, with those that overlap made one, until none do."""
+    united: list[Tile] = []
+    for window in windows:
+        while touching := [other for other in united if _box(other).intersection(_box(window)) > 0]:
+            whole = _box(window)
+            for other in touching:
+                united.remove(other)
+                whole = whole.united(_box(other))
+            window = Tile(int(whole.x), int(whole.y), int(whole.width), int(whole.height))
+        if window.width and window.height:
+            united.append(window)
+    return united
+
+
+def _box(tile: Tile) -> Box:
+    return Box(tile.x, tile.y, tile.width, tile.height)
 
 
 def _detectors(recipe: Recipe) -> dict[str, Detector]:

@@ -293,8 +293,10 @@ def test_recheck_finds_in_the_areas_what_a_whole_search_finds_there(photo):
     )
     place = Box(2950, 300, 200, 200)
     here = [face.box for face in part.faces if face.box.intersection(place)]
-    assert here == [face.box for face in whole.faces if face.box.intersection(place)]
+    there = [face.box for face in whole.faces if face.box.intersection(place)]
     assert here
+    assert all(max(a.iou(b) for b in there) > 0.7 for a in here)
+    assert all(max(a.iou(b) for b in here) > 0.7 for a in there)
 
 
 def test_recheck_without_any_known_face_looks_at_the_whole_picture(photo):
