@@ -27,14 +27,17 @@ class Cost:
 
 def cost(command: Sequence[str | Path], ok: tuple[int, ...] = (0,), **options: object) -> Cost:
     """What a command costs. Raises if its exit code is none of `ok`."""
-    before, started = os.times(), time.monotonic()
+    started = time.monotonic()
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options)
-    peaks = {"largest": 0.0, "together": 0.0}
+    peaks, ticks = {"largest": 0.0, "together": 0.0}, {}
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.02):
-            sizes = [_resident(pid) for pid in _family(process.pid)]
+            family = _family(process.pid)
+            sizes = [_resident(pid) for pid in family]
+            # Workers are children of a server that forks them, so the kernel does not add their time to ours.
+            ticks.update({pid: spent for pid in family if (spent := _ticks(pid))})
             peaks["largest"] = max(peaks["largest"], *sizes, 0.0)
             peaks["together"] = max(peaks["together"], sum(sizes))
 
@@ -45,8 +48,7 @@ def cost(command: Sequence[str | Path], ok: tuple[int, ...] = (0,), **options: o
     watcher.join()
     if process.returncode not in ok:
         raise RuntimeError(f"{command} exited with {process.returncode}: {words.decode(errors='replace')[-2000:]}")
-    after = os.times()
-    cpu = after.children_user - before.children_user + after.children_system - before.children_system
+    cpu = sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
     return Cost(cpu, time.monotonic() - started, **peaks)
 
 
@@ -74,6 +76,15 @@ def _family(pid: int) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def _ticks(pid: int) -> int:
+    """User and system time of all threads of a process."""
+    try:
+        values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(values[11]) + int(values[12])
 
 
 def _resident(pid: int) -> float:

@@ -32,12 +32,17 @@ def photos(megapixels: int, count: int) -> Path:
     width, height = SIZES[megapixels]
     grain = np.random.default_rng(1)
     for number in range(count):
+        # A group in a wide scene without other people: heads of some 100 to 400 pixels, as a photographer has them.
+        scene = cv2.imread(str(ROOT / "samples" / "landscape.jpg"))
+        canvas = cv2.resize(scene, (width, height), interpolation=cv2.INTER_CUBIC)
         image = cv2.imread(str(groups[number % len(groups)]))
-        scale = max(width / image.shape[1], height / image.shape[0])
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[:height, :width]
-        noise = grain.normal(0, 3, image.shape[:2]).astype(np.float32)[..., None]
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
-        cv2.imwrite(str(folder / f"{number:02}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+        scale = 0.4 * width / image.shape[1]
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[:height]
+        y, x = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+        canvas[y : y + image.shape[0], x : x + image.shape[1]] = image
+        noise = grain.normal(0, 3, canvas.shape[:2]).astype(np.float32)[..., None]
+        canvas = np.clip(canvas + noise, 0, 255).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{number:02}.jpg"), canvas, [cv2.IMWRITE_JPEG_QUALITY, 92])
     return folder
 
 

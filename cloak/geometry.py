@@ -139,9 +139,12 @@ class Ellipse:
         """How far points lie from the centre, as a share of the way to the edge: at most 1 inside."""
         t = math.radians(self.angle)
         dx, dy = x - np.float32(self.cx), y - np.float32(self.cy)
-        u = (dx * np.float32(math.cos(t)) + dy * np.float32(math.sin(t))) / np.float32(max(self.rx, 1e-6))
-        v = (dy * np.float32(math.cos(t)) - dx * np.float32(math.sin(t))) / np.float32(max(self.ry, 1e-6))
-        return np.sqrt(u * u + v * v)
+        rx, ry = max(self.rx, 1e-6), max(self.ry, 1e-6)
+        u = dx * np.float32(math.cos(t) / rx) + dy * np.float32(math.sin(t) / rx)
+        v = dy * np.float32(math.cos(t) / ry) - dx * np.float32(math.sin(t) / ry)
+        np.multiply(u, u, out=u)
+        np.multiply(v, v, out=v)
+        return np.asarray(np.sqrt(np.add(u, v, out=u), out=u), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,9 @@ def _paint(region: Region, feather: float, core: npt.NDArray[np.bool_], weight: 
     if x0 >= x1 or y0 >= y1:
         return
     half = np.float32(0.5)
-    x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32) + half, np.arange(y0, y1, dtype=np.float32) + half)
+    # A row and a column: what depends on one of them alone is computed once for all.
+    x = np.arange(x0, x1, dtype=np.float32)[None, :] + half
+    y = np.arange(y0, y1, dtype=np.float32)[:, None] + half
     distance = region.shape.distance(x, y)
     # A pixel of which any corner lies inside is of the core: the outline is moved out by half a pixel's diagonal.
     inside = region.shape.padded(0.75).distance(x, y) <= 1.0

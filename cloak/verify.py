@@ -21,9 +21,19 @@ from cloak.photo.jpeg_check import check_scan
 COVERED = 0.6
 """Share of a hit's box that must lie under the masks to count as a hit on what replaced a face, not on a face."""
 
+TOUCHED = 0.2
+"""From this share on, a hit beside a concealed face is of what replaced it: the pixels outside the masks were searched
+before, at a lower threshold, and no face was there. It counts only if it lies just where a known face was."""
+
+SAME = 0.3
+"""Intersection over union from which a hit is on a known face."""
+
 LEEWAY = 0.1
 """How much more than the first look's threshold a bare face must score to fail the second. Everything at the threshold
 was concealed; re-encoding moves the score of a pattern that is no face by a few hundredths, and of a face by less."""
+
+COVER = 1.4
+"""A region's size in multiples of the face's box, roughly: ledgers know regions, hits are compared with boxes."""
 
 SKETCH = 32
 """Side in pixels of the sketches that are compared before and after."""
@@ -117,7 +127,7 @@ def check_faces(
     for face, before in zip(faces, sketches, strict=True):
         if alike(before, published.sketch(face.box)) > ALIKE:
             raise VerificationFailed("a face that should be concealed is still there")
-    return tuple(face for face in search.faces if covered(face.box, masks, size) < COVERED)
+    return tuple(face for face in search.faces if bare(face.box, masks, [known.box for known in faces], size))
 
 
 def problems(
@@ -153,11 +163,12 @@ def problems(
             faces = find(Look(photo, frame), photo.size, _second(recipe) if concealed is not None else recipe).faces
         except Withheld as error:
             return [*found, f"its faces cannot be searched: {error}"]
-        bare = sum(covered(face.box, masks, photo.size) < COVERED for face in faces)
-        if bare and concealed is None:
-            found.append(f"{bare} faces; no ledger tells whether they are concealed, so look at them")
-        elif bare:
-            found.append(f"{bare} bare faces")
+        known = [region.shape.bounds().grown(1 / COVER) for region in regions]
+        count = sum(bare(face.box, masks, known, photo.size) for face in faces)
+        if count and concealed is None:
+            found.append(f"{count} faces; no ledger tells whether they are concealed, so look at them")
+        elif count:
+            found.append(f"{count} bare faces")
     return found
 
 
@@ -175,6 +186,19 @@ def alike(before: Sketch, after: Sketch) -> float:
     if float(a.std()) < 1.5 or norms == 0:
         return 0.0
     return float((a * b).sum()) / norms
+
+
+def bare(box: Box, masks: Sequence[Mask], known: Sequence[Box], size: Size) -> bool:
+    """Whether a hit in the published picture is on a face that can be seen, not on what replaced one.
+
+    Args:
+        box: of the hit.
+        masks: what was painted.
+        known: boxes of the faces that were concealed.
+        size: of the upright photo.
+    """
+    share = covered(box, masks, size)
+    return share < TOUCHED or (share < COVERED and any(box.iou(face) >= SAME for face in known))
 
 
 def covered(box: Box, masks: Sequence[Mask], size: Size) -> float:
