@@ -108,7 +108,7 @@ def _touching(look: Look, size: Size, areas: Sequence[Box]) -> Look:
     if len(look.tiles) == 1:
         return look
     scale = look.size.width / size.width
-    windows = _united([_window(area.scaled(scale), look.size) for area in areas])
+    windows = _united([_window(area.scaled(scale), look) for area in areas])
     tiles = tuple(tile for tile in look.tiles if any(_box(tile).intersection(_box(window)) > 0 for window in windows))
     longest = max(max(tile.width, tile.height) for tile in look.tiles)
     narrow = all(max(window.width, window.height) <= longest for window in windows)
@@ -117,13 +117,20 @@ def _touching(look: Look, size: Size, areas: Sequence[Box]) -> Look:
     return replace(look, tiles=tiles)
 
 
-def _window(area: Box, size: Size) -> Tile:
-    """The area with its surroundings, on the network's grid, so that it sees there what it saw in a tile."""
-    clipped = area.padded(SURROUNDINGS).clipped(size)
+def _window(area: Box, look: Look) -> Tile:
+    """The area with its surroundings, on the grid of the tile that held it: the network sees what it saw before."""
+    clipped = area.padded(SURROUNDINGS).clipped(look.size)
     if clipped is None:
         return Tile(0, 0, 0, 0)
-    x, y = int(clipped.x) // STRIDE * STRIDE, int(clipped.y) // STRIDE * STRIDE
-    return Tile(x, y, min(math.ceil(clipped.right), size.width) - x, min(math.ceil(clipped.bottom), size.height) - y)
+    tile = max(look.tiles, key=lambda tile: _box(tile).intersection(clipped))
+    x, y = _on_grid(int(clipped.x), tile.x), _on_grid(int(clipped.y), tile.y)
+    right, bottom = min(math.ceil(clipped.right), look.size.width), min(math.ceil(clipped.bottom), look.size.height)
+    return Tile(x, y, right - x, bottom - y)
+
+
+def _on_grid(at: int, origin: int) -> int:
+    """The last place of the network's grid before `at`, inside the picture."""
+    return max(origin + (at - origin) // STRIDE * STRIDE, origin % STRIDE)
 
 
 def _united(windows: list[Tile]) -> list[Tile]:
