@@ -63,7 +63,7 @@ def contenders(folder: Path, deface: Path) -> dict[str, list[object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--photos", type=int, default=4)
+    parser.add_argument("--photos", type=int, default=8)
     parser.add_argument("--megapixels", type=int, nargs="+", default=sorted(SIZES))
     parser.add_argument("--json", type=Path, default=SCRATCH / "throughput.json")
     options = parser.parse_args()
@@ -81,7 +81,7 @@ def main() -> None:
                 print(f"{megapixels} MP  {name:<26} cpu {got.cpu:7.2f} s  wall {got.wall:7.2f} s", flush=True)
                 for path in folder.glob("*_anonymized.jpg"):
                     path.unlink()
-    print(f"\nper photo, {options.photos} photos a run, median of {options.rounds} interleaved rounds\n")
+    print(f"\nper photo, {options.photos} photos a run, median of {options.rounds} interleaved round(s), start-up included\n")
     print("| photos | program | CPU s | wall s | photos/s | largest process, MB | all, MB |")
     print("|---|---|---|---|---|---|---|")
     document = {}

@@ -178,7 +178,9 @@ def _progress(total: int, quiet: bool) -> Any:
     from tqdm import tqdm
 
     silent = quiet or not sys.stderr.isatty()
-    return tqdm(total=total, unit="photo", disable=silent, file=sys.stderr, dynamic_ncols=True, smoothing=0.1)
+    # tqdm turns slow rates into seconds a photo; photos a second compare from run to run.
+    line = "{l_bar}{bar}| {n_fmt}/{total_fmt} photos [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
+    return tqdm(total=total, unit="photos", disable=silent, file=sys.stderr, dynamic_ncols=True, bar_format=line)
 
 
 def _say(line: str, quiet: bool) -> None:

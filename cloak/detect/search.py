@@ -38,6 +38,9 @@ TURNED = 0.7
 """What the score of a hit in a turned picture counts for: most of them are collars and hands, and real faces lying on
 their side score over 0.8 there."""
 
+ROOMY = 1.5
+"""Times the area of a tile that a window of the second look may have."""
+
 SURROUNDINGS = 64
 """How far around a changed area a second look sees, in pixels of the network's input: faces beside it are whole."""
 
@@ -108,13 +111,15 @@ def _touching(look: Look, size: Size, areas: Sequence[Box]) -> Look:
     if len(look.tiles) == 1:
         return look
     scale = look.size.width / size.width
-    windows = _united([_window(area.scaled(scale), look) for area in areas])
-    tiles = tuple(tile for tile in look.tiles if any(_box(tile).intersection(_box(window)) > 0 for window in windows))
-    longest = max(max(tile.width, tile.height) for tile in look.tiles)
-    narrow = all(max(window.width, window.height) <= longest for window in windows)
-    if narrow and sum(_box(window).area for window in windows) < sum(_box(tile).area for tile in tiles):
-        tiles = tuple(windows)
-    return replace(look, tiles=tiles)
+    largest = ROOMY * max(_box(tile).area for tile in look.tiles)
+    narrowed: list[Tile] = []
+    for window in _united([_window(area.scaled(scale), look) for area in areas]):
+        # Of a large area its tiles are taken, so that memory stays bounded.
+        small = _box(window).area <= largest
+        narrowed += [window] if small else [t for t in look.tiles if _box(t).intersection(_box(window)) > 0]
+    touching = [tile for tile in look.tiles if any(_box(tile).intersection(area.scaled(scale)) > 0 for area in areas)]
+    chosen = min(dict.fromkeys(narrowed), touching, key=lambda tiles: sum(_box(tile).area for tile in tiles))
+    return replace(look, tiles=tuple(chosen))
 
 
 def _window(area: Box, look: Look) -> Tile:
