@@ -81,7 +81,9 @@ def main() -> None:
                 print(f"{megapixels} MP  {name:<26} cpu {got.cpu:7.2f} s  wall {got.wall:7.2f} s", flush=True)
                 for path in folder.glob("*_anonymized.jpg"):
                     path.unlink()
-    print(f"\nper photo, {options.photos} photos a run, median of {options.rounds} interleaved round(s), start-up included\n")
+    print(
+        f"\nper photo, start-up included; {options.photos} photos a run, {options.rounds} interleaved rounds, medians\n"
+    )
     print("| photos | program | CPU s | wall s | photos/s | largest process, MB | all, MB |")
     print("|---|---|---|---|---|---|---|")
     document = {}

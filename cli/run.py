@@ -180,7 +180,7 @@ def _progress(total: int, quiet: bool) -> Any:
     silent = quiet or not sys.stderr.isatty()
     # tqdm turns slow rates into seconds a photo; photos a second compare from run to run.
     line = "{l_bar}{bar}| {n_fmt}/{total_fmt} photos [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
-    return tqdm(total=total, unit="photos", disable=silent, file=sys.stderr, dynamic_ncols=True, bar_format=line)
+    return tqdm(total=total, unit=" photos", disable=silent, file=sys.stderr, dynamic_ncols=True, bar_format=line)
 
 
 def _say(line: str, quiet: bool) -> None:

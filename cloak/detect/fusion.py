@@ -44,7 +44,7 @@ class Hit:
 
 
 def fuse(hits: Sequence[Hit]) -> list[Face]:
-    """Faces whose extents cover all hits, surest first; the order of the hits does not matter.
+    """Faces whose extents cover all hits as upright as their surest, surest first; the order of hits does not matter.
 
     The hit with the highest score (exact ones first) gathers all that match *it*, and so on with the rest: what matches
     only a member does not join, so that no chain runs through a crowd.
@@ -114,7 +114,9 @@ def _face(members: list[Hit]) -> Face:
     best = members[0].detection
     extent = best.box
     for member in members[1:]:
-        extent = extent.united(member.detection.box)
+        # In a turned picture the box of an upright face takes the shoulders in: it confirms, but widens nothing.
+        if member.exact and member.weight >= members[0].weight:
+            extent = extent.united(member.detection.box)
     landmarks = next((hit.detection.landmarks for hit in members if hit.detection.landmarks is not None), None)
     return Face(
         box=best.box,

@@ -34,7 +34,7 @@ UPRIGHT = 3
 """A picture with so many upright faces of that score does not lie on its side. One or two prove nothing: YuNet takes
 many a face that stands on its head for an upright one."""
 
-TURNED = 0.7
+TURNED = 0.65
 """What the score of a hit in a turned picture counts for: most of them are collars and hands, and real faces lying on
 their side score over 0.8 there."""
 
