@@ -26,7 +26,7 @@ def command(
     replaced a face cannot be told from a face by looks.
     """
     from cloak.detect.recipe import RECIPES
-    from cloak.errors import NothingMatched, UnknownName, Withheld
+    from cloak.errors import CloakError, NothingMatched, UnknownName, Withheld
     from cloak.metadata.fields import KEEP_NAMES
     from cloak.photo.base import Limits
     from cloak.store import Item, printable, read, walk
@@ -51,7 +51,12 @@ def command(
                     found = [str(error)]
                 else:
                     regions, kept = memory.recall(printable(item.name), data)
-                    found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"})
+                    try:
+                        found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"})
+                    except CloakError:
+                        raise
+                    except Exception as error:  # one file that breaks cloak must not hide the others
+                        found = [f"internal error: {type(error).__name__}"]
             checked, failed = checked + 1, failed + bool(found)
             name = printable(item.source)
             if as_json:

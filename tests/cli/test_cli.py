@@ -177,3 +177,20 @@ def test_the_report_is_for_the_owner_only(capfd, tmp_path, jpeg):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     cli(capfd, "run", tmp_path / "a.jpg", "--out", tmp_path / "out", "--report", tmp_path / "r.json")
     assert os.stat(tmp_path / "r.json").st_mode & 0o077 == 0
+
+
+def test_a_file_on_which_verify_itself_fails_is_named_and_the_others_are_checked(capfd, tmp_path, jpeg, monkeypatch):
+    import cloak.verify
+
+    (tmp_path / "public").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "public" / name).write_bytes(jpeg())
+
+    def fail(*arguments):
+        raise TypeError("secret words")
+
+    monkeypatch.setattr(cloak.verify, "problems", fail)
+    code, out, err = cli(capfd, "verify", tmp_path / "public")
+    assert code == 1
+    assert out.count("internal error: TypeError") == 2
+    assert "secret" not in out + err
