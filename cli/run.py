@@ -49,6 +49,10 @@ def command(
     Originals are never touched. A photo of which anything is in doubt is withheld and named. Run the same command
     again after an interruption: it goes on where it stopped.
     """
+    from cloak import pool
+
+    if photos != (Path("-"),):
+        pool.prepare("cloak.batch", "cloak.detect.yunet", "onnxruntime")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     if photos == (Path("-"),):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cloak.detect import RECIPES, find, recheck, registry
+from cloak.detect import RECIPES, confirmed, find, recheck, registry
 from cloak.detect.base import Detection
 from cloak.detect.cover import cover
 from cloak.errors import DetectionFailed, MissingExtra, UnknownName
@@ -321,3 +321,51 @@ def test_opencv_that_does_not_load_names_the_system_library(monkeypatch):
     with pytest.raises(SetupError, match=r"libGL\.so\.1") as caught:
         scaling.opencv()
     assert "libgl1" in caught.value.next_step
+
+
+def test_recheck_looks_at_a_large_area_in_the_coarse_looks_only(photo, monkeypatch):
+    canvas = noise(2400, 3600)
+    size = size_of(canvas)
+    real, seen = registry.load("yunet"), []
+
+    class Counting:
+        name = "yunet"
+
+        def __call__(self, image):
+            seen.append(image.shape[0] * image.shape[1])
+            return real(image)
+
+    monkeypatch.setattr(registry, "load", lambda name: Counting())
+    recheck(preview_of(canvas), size, BALANCED, [Box(1000, 1000, 600, 600)])
+    large, count = sum(seen), len(seen)
+    seen.clear()
+    recheck(preview_of(canvas), size, BALANCED, [Box(1000, 1000, 60, 60)])
+    assert len(seen) > count
+    assert large < 1.5e6
+
+
+@pytest.mark.parametrize("side", [60, 200, 450])
+def test_recheck_sees_bare_faces_of_every_size_in_a_large_photo(photo, side):
+    canvas = noise(3000, 4500)
+    head = photo("astronaut")[20:240, 120:330]  # 114 of its 220 rows are the face
+    face = cv2.resize(head, (side, side * 220 // 210), interpolation=cv2.INTER_AREA)
+    canvas[1000 : 1000 + face.shape[0], 2000 : 2000 + side] = face
+    size = size_of(canvas)
+    scale = side / 210
+    box = Box(2000 + 58 * scale, 1000 + 43 * scale, 91 * scale, 114 * scale)
+    again = recheck(preview_of(canvas), size, BALANCED, [box.grown(1.5)])
+    assert share_covered(again, size, box) > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(FACES))
+@pytest.mark.parametrize("scale", [1.0, 0.15])
+def test_a_closer_look_confirms_a_face(photo, name, scale):
+    image = photo(name)
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    assert confirmed(image, FACES[name].scaled(scale))
+
+
+def test_a_closer_look_refuses_what_is_no_face(photo):
+    assert not confirmed(photo("astronaut"), Box(300, 350, 90, 110))  # a part of the space suit
+    assert not confirmed(noise(300, 300), Box(100, 100, 80, 100))
+    assert not confirmed(photo("astronaut"), Box(-500, -500, 90, 110))
