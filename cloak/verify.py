@@ -65,6 +65,11 @@ class Look:
             self._reduction = reduction
         return self._image
 
+    @property
+    def image(self) -> RGB:
+        """The last preview that was asked for."""
+        return self._image
+
     def confirms(self, face: Face, known: Sequence[Box]) -> bool:
         """Whether a bare hit is a face: one that was concealed, or one that two models are asked for.
 
