@@ -32,8 +32,17 @@ WHOLE = 16_000_000
 NEAR = 0.2
 """Intersection over union from which a hit of a closer look is on the face that was looked at."""
 
-CONFIRMING = {"yunet": 0.28, "centerface": 0.1}
-"""The models that confirm a face in a closer look, and the score that each must give it."""
+CONFIRMS, DENIES = 0.2, 0.1
+"""Scores that CenterFace gives in a closer look: from the one on it is a face, below the other it may be none ..."""
+
+STAYS = 0.28
+"""... unless YuNet gives it that much."""
+
+CLEAR = 0.6
+"""Faces that score as much need no closer look. (These four: benchmarks/closer.py.)"""
+
+CLOSER = 24
+"""At most so many closer looks at a photo: in a crowd one smudge more is not seen, and each costs 4 ms."""
 
 SURE = 0.9
 UPRIGHT = 3
@@ -97,7 +106,7 @@ def find(preview: Preview, size: Size, recipe: Recipe) -> Search:
                     _again(detectors[name], picture, box, turn, gathered)
                 looks += 1
         faces = fuse(gathered.hits)
-    return _search(faces, recipe, looks, todo)
+    return _search(_judged(faces, picture, size, recipe, todo), looks, todo)
 
 
 def recheck(preview: Preview, size: Size, recipe: Recipe, areas: Sequence[Box]) -> Search:
@@ -116,21 +125,51 @@ def recheck(preview: Preview, size: Size, recipe: Recipe, areas: Sequence[Box]) 
     looks = tuple(_narrowed(todo.looks, size, areas))
     picture = _picture(preview, reduction(max(look.size.width / size.width for look in looks)), size)
     _take(looks, detectors, picture, gathered)
-    return _search(fuse(gathered.hits), recipe, len(looks), todo)
+    faces = fuse(gathered.hits)
+    return _search(
+        [(face, _sure(face, recipe, todo)) for face in faces if _doubtful(face, recipe, todo)], len(looks), todo
+    )
 
 
 def confirmed(image: RGB, box: Box) -> bool:
     """Whether a closer look at nothing but a box and its surroundings shows a face there, to either of two models.
 
     For hits that may owe their score to what is around them. Of those on crowds it refuses 1.6 % of the annotated faces
-    and 37 % of the others (benchmarks/confirm.py). Raises as `find` does.
+    and 37 % of the others (benchmarks/closer.py). Raises as `find` does.
     """
+    return _seen(image, box) is not False
+
+
+def _seen(image: RGB, box: Box) -> bool | None:
+    """What two models say to a closer look: a face, no face, or (None) neither."""
     crop, back = _closer(image, box)
-    return any(
-        hit.score >= least and back(hit).box.iou(box) >= NEAR
-        for name, least in CONFIRMING.items()
-        for hit in _detect(registry.load(name), crop)
-    )
+    best = {
+        name: max(
+            (hit.score for hit in _detect(registry.load(name), crop) if back(hit).box.iou(box) >= NEAR), default=0.0
+        )
+        for name in ("yunet", "centerface")
+    }
+    if best["centerface"] >= CONFIRMS:
+        return True
+    return None if best["centerface"] >= DENIES or best["yunet"] >= STAYS else False
+
+
+def _judged(faces: Sequence[Face], picture: RGB, size: Size, recipe: Recipe, todo: Plan) -> list[tuple[Face, bool]]:
+    """The faces to conceal (True) or to review, as their scores say, or a closer look at those that are unsure."""
+    unsure = [face for face in faces if recipe.threshold <= face.score < max(CLEAR, _needed(face, recipe, todo))]
+    unsure.sort(key=lambda face: -face.box.height)
+    most = min(math.ceil(recipe.closer * size.pixels / 1e6), CLOSER)
+    step = picture.shape[1] / size.width
+    seen = {id(face): _seen(picture, face.box.scaled(step)) for face in unsure[:most]}
+    judged = []
+    for face in faces:
+        verdict = seen.get(id(face))
+        if verdict:
+            models = tuple(sorted({*face.models, "centerface"}))
+            judged.append((replace(face, models=models, votes=face.votes + 1), True))
+        elif _doubtful(face, recipe, todo):
+            judged.append((face, _sure(face, recipe, todo) and verdict is None))
+    return judged
 
 
 def _narrowed(looks: Sequence[Look], size: Size, areas: Sequence[Box]) -> Iterator[Look]:
@@ -320,15 +359,19 @@ def _detect(detector: Detector, image: RGB) -> list[Detection]:
         raise DetectionFailed(f"the detector {detector.name!r} failed: {type(error).__name__}") from error
 
 
+def _needed(face: Face, recipe: Recipe, plan: Plan) -> float:
+    return recipe.needed(face.box.height, plan.smallest)
+
+
 def _sure(face: Face, recipe: Recipe, plan: Plan) -> bool:
-    return face.score >= recipe.needed(face.box.height, plan.smallest)
+    return face.score >= _needed(face, recipe, plan)
 
 
 def _doubtful(face: Face, recipe: Recipe, plan: Plan) -> bool:
-    return face.score >= recipe.needed(face.box.height, plan.smallest) * recipe.review
+    return face.score >= _needed(face, recipe, plan) * recipe.review
 
 
-def _search(faces: list[Face], recipe: Recipe, looks: int, plan: Plan) -> Search:
-    sure = tuple(face for face in faces if _sure(face, recipe, plan))
-    doubtful = tuple(face for face in faces if not _sure(face, recipe, plan) and _doubtful(face, recipe, plan))
+def _search(judged: Sequence[tuple[Face, bool]], looks: int, plan: Plan) -> Search:
+    sure = tuple(face for face, conceal in judged if conceal)
+    doubtful = tuple(face for face, conceal in judged if not conceal)
     return Search(sure, doubtful, looks, plan.smallest)
