@@ -57,9 +57,8 @@ def main() -> None:
                     refused[real, "refused" if not confirmed(image, face.box) else "stays"] += 1
     for real, words in ((True, "on annotated faces"), (False, "on anything else (unlabelled faces among them)")):
         gone, stay = refused[real, "refused"], refused[real, "stays"]
-        print(
-            f"hits {words}: {gone + stay}, of which a closer look alone would refuse {gone} ({gone / (gone + stay):.1%})"
-        )
+        share = gone / (gone + stay)
+        print(f"hits {words}: {gone + stay}, of which a closer look alone would refuse {gone} ({share:.1%})")
         before, after = concealed["alone", real], concealed["closer", real]
         print(f"  concealed without closer looks {before}, with {after}")
     counts = Counter()
