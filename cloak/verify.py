@@ -71,7 +71,7 @@ class Look:
         return self._image
 
     def confirms(self, face: Face, known: Sequence[Box]) -> bool:
-        """Whether a bare hit is a face: one that was concealed, or one that two models are asked for.
+        """Whether a bare hit is a face: one that was concealed, or one that a second model sees too.
 
         A hit elsewhere is on pixels that the first look searched at a lower threshold, and found no face in: its score
         may come from what was painted beside it. Without asking, hands and collars were concealed in further rounds.
