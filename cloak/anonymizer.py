@@ -146,7 +146,7 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     output = Output(fields=fields, icc="icc" in settings.keep, profile=settings.profile, quality=settings.quality)
     for _ in range(ROUNDS):
         with watch("conceal"):
-            masks = [draw(frame.regions(settings), photo.size, feather=settings.cover.feather) for frame in frames]
+            masks = [frame.masks(settings, photo.size) for frame in frames]
             encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
@@ -180,6 +180,10 @@ class _Frame:
     def regions(self, settings: Pipeline) -> tuple[Region, ...]:
         shape, scale = settings.cover.shape, settings.cover.scale
         return tuple(cover(face, shape=shape, scale=scale) for face in self.faces)
+
+    def masks(self, settings: Pipeline, size: Size) -> list[Mask]:
+        """What is to be painted; windows show no more of the surroundings than the effect looks at."""
+        return draw(self.regions(settings), size, feather=settings.cover.feather, margin=settings.effect.margin)
 
     def with_faces(self, new: Sequence[Face], look: Look) -> "_Frame":
         """With faces that the second look found."""

@@ -36,6 +36,9 @@ on 24 megapixel group photos by up to 0.2, which made cloak conceal hands and co
 COVER = 1.4
 """A region's size in multiples of the face's box, roughly: ledgers know regions, hits are compared with boxes."""
 
+AROUND = 1.5
+"""What is searched again around each group of masks, in multiples of its size: hits move when they lose a neighbour."""
+
 SKETCH = 32
 """Side in pixels of the sketches that are compared before and after."""
 
@@ -123,7 +126,7 @@ def check_faces(
 
     Raises `VerificationFailed` when a face under a mask is still there in its details: the effect did nothing.
     """
-    areas = [Box(mask.left, mask.top, mask.width, mask.height) for mask in masks]
+    areas = [mask.bounds().grown(AROUND) for mask in masks]
     search = recheck(published, size, _second(recipe), areas)
     for face, before in zip(faces, sketches, strict=True):
         if alike(before, published.sketch(face.box)) > ALIKE:
