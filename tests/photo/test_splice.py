@@ -108,7 +108,9 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         with pytest.raises(ValueError, match=r"fit|outside"):
             _dct.coefficients(*fits[:i], bad, *fits[i + 1 :])
     with pytest.raises(ValueError, match="fit"):
-        _check.scan_end(b"", 0, np.zeros((1, 9), np.uint16), np.zeros(1, np.int32), np.zeros(1, np.int32), 1, 0)
+        _check.scan_end(
+            b"", 0, np.zeros((1, 9), np.uint16), no_tables()[-1], np.zeros(1, np.int32), np.zeros(1, np.int32), 1, 0
+        )
 
 
 def test_a_stream_that_was_never_scanned_reads_no_foreign_memory() -> None:
