@@ -143,7 +143,14 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     noise = Noise(hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256"))
     if "disclosure" in settings.keep and any(frame.faces for frame in frames):
         fields = replace(fields, disclosure=settings.disclosure)
-    output = Output(fields=fields, icc="icc" in settings.keep, profile=settings.profile, quality=settings.quality)
+    output = Output(
+        fields=fields,
+        icc="icc" in settings.keep,
+        profile=settings.profile,
+        quality=settings.quality,
+        optimize=settings.optimize,
+        bake_orientation=settings.bake_orientation,
+    )
     for _ in range(ROUNDS):
         with watch("conceal"):
             masks = [frame.masks(settings, photo.size) for frame in frames]
