@@ -147,10 +147,17 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     noise = Noise(hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256"))
     if "disclosure" in settings.keep and any(frame.faces for frame in frames):
         fields = replace(fields, disclosure=settings.disclosure)
-    output = Output(fields=fields, icc="icc" in settings.keep, profile=settings.profile, quality=settings.quality)
+    output = Output(
+        fields=fields,
+        icc="icc" in settings.keep,
+        profile=settings.profile,
+        quality=settings.quality,
+        optimize=settings.optimize,
+        bake_orientation=settings.bake_orientation,
+    )
     for _ in range(ROUNDS):
         with watch("conceal"):
-            masks = [draw(frame.regions(settings), photo.size, feather=settings.cover.feather) for frame in frames]
+            masks = [frame.masks(settings, photo.size) for frame in frames]
             encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
@@ -186,6 +193,10 @@ class _Frame:
     def regions(self, settings: Pipeline) -> tuple[Region, ...]:
         shape, scale = settings.cover.shape, settings.cover.scale
         return tuple(cover(face, shape=shape, scale=scale) for face in self.faces)
+
+    def masks(self, settings: Pipeline, size: Size) -> list[Mask]:
+        """What is to be painted; windows show no more of the surroundings than the effect looks at."""
+        return draw(self.regions(settings), size, feather=settings.cover.feather, margin=settings.effect.margin)
 
     def with_faces(self, new: Sequence[Face], look: Look) -> "_Frame":
         """With faces that the second look found."""
