@@ -22,6 +22,7 @@ _OPTIONS = (
     click.option("--keep", metavar="NAMES", help="Fields to write anew, e.g. icc,copyright,credit,caption,datetime."),
     click.option("--no-face", metavar="WHAT", help="A photo without a face: hold it back, or publish it stripped."),
     click.option("--quality", type=int, metavar="1-100", help="For lossy formats; default: the file's own."),
+    click.option("--names", metavar="HOW", help="Published file names: keep, sequence (0001.jpg) or random."),
     click.option("--max-pixels", type=int, metavar="N", help="Largest photo to open, in pixels of all its frames."),
     click.option("--accept-risk", is_flag=True, help="Allow settings below the floor; every report says so."),
 )  # fmt: skip
@@ -47,6 +48,7 @@ def load_pipeline(
     keep: str | None,
     no_face: str | None,
     quality: int | None,
+    names: str | None,
     max_pixels: int | None,
     accept_risk: bool,
 ) -> Any:
@@ -65,6 +67,7 @@ def load_pipeline(
         keep=_names(keep),
         no_face=no_face,
         quality=quality,
+        names=names,
         limits={"pixels": max_pixels} if max_pixels is not None else None,
         accept_risk=True if accept_risk else None,
     )

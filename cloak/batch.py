@@ -12,6 +12,7 @@ from pathlib import Path
 from cloak.anonymizer import Status, anonymize
 from cloak.errors import CloakError, NotWritten, TooLarge, Withheld
 from cloak.ledger import Entry, Ledger, beside
+from cloak.naming import Naming, earlier_names
 from cloak.pipeline import Pipeline
 from cloak.pool import Pool
 from cloak.report import Outcome, internal, withheld
@@ -77,6 +78,9 @@ class Run:
             folder = Folder(job.out)
             self._ledger = Ledger(place)
             folder.sweep()
+            self.left_out += earlier_names(job.pipeline.names, self._ledger, folder)
+            with self._ledger.together():
+                self.items = list(map(Naming(job.pipeline.names, self._ledger, folder), self.items))
         work = partial(_work, job=replace(job, ledger=place))
         self._pool = Pool(work, max(1, min(job.jobs, len(self.items))), job.deadline, _setup)
         return self

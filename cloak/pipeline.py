@@ -17,6 +17,9 @@ from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.metadata.fields import DISCLOSURE, KEEP_NAMES
 from cloak.photo.base import Limits
 
+Names = Literal["keep", "sequence", "random"]
+"""What published files are called; see `cloak.naming`."""
+
 SHIPPED = ("cms", "newsroom", "photographer")
 """The pipelines that come with cloak; each is a TOML file to read, copy and diff."""
 
@@ -52,6 +55,7 @@ class Pipeline:
         disclosure: the sentence that ends the caption of a photo with concealed faces, if `keep` names "disclosure".
         profile: an unknown colour profile: "convert" its pixels, or "withhold" the photo.
         quality: 1-100 for lossy formats, None to follow the file.
+        names: what published files of a batch are called: their originals' names, numbers, or random digits.
         limits: what one photo may cost.
         accept_risk: settings weaker than the floor are allowed; every report says so.
     """
@@ -67,6 +71,7 @@ class Pipeline:
     disclosure: str = DISCLOSURE
     profile: Literal["convert", "withhold"] = "convert"
     quality: int | None = None
+    names: Names = "keep"
     limits: Limits = field(default_factory=Limits)
     accept_risk: bool = False
 
@@ -126,6 +131,7 @@ class Pipeline:
             "cloak": metadata.version("cloak-images"),
             "weights": sorted(card.sha256 for card in models() if card.name in self.recipe.models),
         }
+        del deciding["names"]  # of the bytes it decides nothing
         canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"), default=list)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
