@@ -20,6 +20,7 @@ from cloak.metadata.fields import read_fields
 from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo
+from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Cover, Pipeline, load
 from cloak.verify import CHECKS, Look, Sketch, check_container, check_faces
 
@@ -61,6 +62,7 @@ class Report:
         verified: names of the checks that the published bytes passed.
         path: "spliced", "recoded-coefficients" or "re-encoded".
         notes: what a careful user would want to know.
+        resampling: the window of the photo that was published, and its size; None: the whole, pixel by pixel.
         risks: why the settings are below the floor, if `accept_risk` allowed it.
         pipeline: hash of the pipeline.
         milliseconds: wall clock a step.
@@ -82,6 +84,7 @@ class Report:
     risks: tuple[str, ...]
     pipeline: str
     milliseconds: dict[str, float]
+    resampling: Resampling | None = None
 
     @property
     def faces(self) -> int:
@@ -99,7 +102,7 @@ class Result:
 
     Attributes:
         data: the bytes to publish; None if the photo is held.
-        regions: what was concealed, one tuple a frame, in pixels of the upright photo.
+        regions: what was concealed, one tuple a frame, in pixels of the upright photo (before any resampling).
         report: what was done.
     """
 
@@ -140,20 +143,27 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     if not any(frame.faces for frame in frames) and settings.no_face == "hold":
         return Result(None, (), _report(Status.HELD, settings, photo, before, frames, watch))
 
-    noise = Noise(hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256"))
+    seed = hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256")
+    noise, resampling = Noise(seed), plan(photo.size, settings.resize, seed if settings.resample else None)
     if "disclosure" in settings.keep and any(frame.faces for frame in frames):
         fields = replace(fields, disclosure=settings.disclosure)
-    output = Output(fields=fields, icc="icc" in settings.keep, profile=settings.profile, quality=settings.quality)
+    output = Output(
+        fields=fields,
+        icc="icc" in settings.keep,
+        profile=settings.profile,
+        quality=settings.quality,
+        resampling=resampling,
+    )
     for _ in range(ROUNDS):
         with watch("conceal"):
             masks = [draw(frame.regions(settings), photo.size, feather=settings.cover.feather) for frame in frames]
             encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
-            check_container(encoded.data, published, photo, before, data, fields)
+            size = resampling.size if resampling else photo.size
+            check_container(encoded.data, published, size, photo, before, data, fields)
             missed = [
-                check_faces(Look(published, i), frame.faces, frame.sketches, masks[i], photo.size, settings.recipe)
-                for i, frame in enumerate(frames)
+                _look_again(published, i, frame, masks[i], settings, resampling) for i, frame in enumerate(frames)
             ]
         if not any(missed):
             break
@@ -166,6 +176,7 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     status = Status.CONCEALED if any(frame.faces for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
     report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
+    report = replace(report, resampling=resampling)
     return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report)
 
 
@@ -198,6 +209,24 @@ def _search(photo: Photo, number: int, settings: Pipeline) -> _Frame:
 
 def _paint(pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise) -> Pixels:
     return effects.conceal(pixels, mask, settings.effect, noise.child(frame, mask.left, mask.top))
+
+
+def _look_again(
+    published: Photo,
+    number: int,
+    frame: _Frame,
+    masks: Sequence[Mask],
+    settings: Pipeline,
+    resampling: Resampling | None,
+) -> tuple[Face, ...]:
+    """The second look at one picture: the bare faces in it, in pixels of the photo."""
+    look = Look(published, number)
+    if resampling is None:
+        return check_faces(look, frame.faces, frame.sketches, masks, published.size, settings.recipe)
+    frame = replace(frame, faces=tuple(face.moved(resampling.into) for face in frame.faces))
+    masks = draw(frame.regions(settings), published.size, feather=settings.cover.feather)
+    missed = check_faces(look, frame.faces, frame.sketches, masks, published.size, settings.recipe)
+    return tuple(face.moved(resampling.back) for face in missed)
 
 
 def _report(

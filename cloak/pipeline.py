@@ -55,6 +55,8 @@ class Pipeline:
         disclosure: the sentence that ends the caption of a photo with concealed faces, if `keep` names "disclosure".
         profile: an unknown colour profile: "convert" its pixels, or "withhold" the photo.
         quality: 1-100 for lossy formats, None to follow the file.
+        resize: most pixels of the longer side of what is published; a smaller photo stays as it is.
+        resample: move the pixels off the sensor's grid by a cut and a stretch of 1 to 2 %, drawn for each photo.
         names: what published files of a batch are called: their originals' names, numbers, or random digits.
         limits: what one photo may cost.
         accept_risk: settings weaker than the floor are allowed; every report says so.
@@ -71,6 +73,8 @@ class Pipeline:
     disclosure: str = DISCLOSURE
     profile: Literal["convert", "withhold"] = "convert"
     quality: int | None = None
+    resize: int | None = None
+    resample: bool = False
     names: Names = "keep"
     limits: Limits = field(default_factory=Limits)
     accept_risk: bool = False
@@ -90,6 +94,8 @@ class Pipeline:
             raise UsageError("min_face must be at least 4 pixels")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError("quality must lie between 1 and 100")
+        if self.resize is not None and self.resize < 64:
+            raise UsageError("resize must be at least 64 pixels")
         if min(self.limits.bytes, self.limits.pixels, self.limits.frames) < 1:
             raise UsageError("limits must be above 0")
         risks = self.risks()

@@ -11,6 +11,7 @@ from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.errors import Withheld
 from cloak.geometry import Region
+from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
 
 
@@ -133,9 +134,12 @@ def document(
 
 
 def concealed(row: Mapping[str, Any]) -> list[list[Region]]:
-    """The regions of each frame that a row says were concealed."""
+    """The regions of each frame that a row says were concealed, in pixels of what was published."""
     frames = msgspec.convert(row["detections"], list[list[Face]])
     settings = msgspec.convert(row["cover"], Cover)
+    if row.get("resampling"):
+        move = msgspec.convert(row["resampling"], Resampling).into
+        frames = [[face.moved(move) for face in frame] for frame in frames]
     return [[cover(face, shape=settings.shape, scale=settings.scale) for face in frame] for frame in frames]
 
 

@@ -79,19 +79,20 @@ class Look:
 
 
 def check_container(
-    data: bytes, published: Photo, original: Photo, before: Contents, source: bytes, fields: Fields
+    data: bytes, published: Photo, size: Size, original: Photo, before: Contents, source: bytes, fields: Fields
 ) -> None:
     """Everything in the container is picture, structure, a known profile or a kept field.
 
     Args:
         data: the bytes about to be published; `published` is the photo in them, opened anew.
+        size: that it should have.
         original: the photo that came in, with `before` the contents of its bytes `source`.
         fields: what may be written.
 
     Raises `VerificationFailed` with the name of the first part that has no business there.
     """
     after = metadata.read(data)
-    if (published.format, published.size, published.frames) != (original.format, original.size, original.frames):
+    if (published.format, published.size, published.frames) != (original.format, size, original.frames):
         raise VerificationFailed("the written file is of another format, size or number of pictures")
     stranger = foreign(data, after, fields)
     if stranger:

@@ -76,9 +76,13 @@ def test_two_originals_whose_names_print_alike_get_two_names(tmp_path, ledger, f
 
 
 def test_names_given_together_are_all_there_or_none(tmp_path, ledger, folder):
-    with pytest.raises(KeyboardInterrupt), ledger.together():
-        Naming("sequence", ledger, folder)(item(tmp_path, "a.jpg"))
-        raise KeyboardInterrupt
+    def interrupted():
+        with ledger.together():
+            Naming("sequence", ledger, folder)(item(tmp_path, "a.jpg"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert ledger.names_given("sequence") == 0
 
 

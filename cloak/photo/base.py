@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata.fields import Fields
+from cloak.photo.resample import Resampling
 
 Paint = Callable[[Pixels, Mask, int], Pixels]
 """Conceals one window: (pixels under the mask's window, the mask, the frame's number) -> pixels of the same shape."""
@@ -30,12 +31,14 @@ class Output:
         profile: what becomes of a colour profile that is none of the known ones: "convert" its pixels to the nearest
             known space, or "withhold" the photo.
         quality: for lossy formats: 1-100, or None to keep the file's own quantisation (JPEG) or a high default.
+        resampling: the pixels are brought to another grid once they are concealed; None leaves them where they are.
     """
 
     fields: Fields = field(default_factory=Fields)
     icc: bool = True
     profile: str = "convert"
     quality: int | None = None
+    resampling: Resampling | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,19 +78,21 @@ class Heic:
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         out = pillow_heif.HeifFile()
         quality = QUALITY if carry.quality is None else carry.quality
+        pixels = 0
         for picture, frame in zip(self.pictures, frames, strict=True):
             info: dict[str, object] = {"bit_depth": picture.bits, **_nclx(picture.colours, frame.profile)}
             if frame.profile:
                 info |= {"icc_profile": frame.profile, "icc_profile_type": "prof"}
             mode, samples = _samples(frame, picture.bits)
             size = (frame.pixels.shape[1], frame.pixels.shape[0])
+            pixels = max(pixels, size[0] * size[1])
             out.add_frombytes(mode, size, samples.data.cast("B")).info.update(info)
         if carry.exif:
             out[0].info["exif"] = b"Exif\0\0" + carry.exif
         if carry.xmp:
             out[0].info["xmp"] = carry.xmp
         buffer = io.BytesIO()
-        tiled = {"tile_size": _TILE} if self.size.pixels > _TILED_FROM else {}
+        tiled = {"tile_size": _TILE} if pixels > _TILED_FROM else {}
         chroma = self.pictures[0].chroma
         enc = dict(_PRESET)  # the library writes into it
         out.save(buffer, save_all=True, quality=quality, chroma=chroma, primary_index=0, enc_params=enc, **tiled)
