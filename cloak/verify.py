@@ -11,6 +11,7 @@ from cloak import metadata
 from cloak.detect import Face, Recipe, find, recheck
 from cloak.errors import VerificationFailed, Withheld
 from cloak.geometry import RGB, Box, Mask, Region, Size, draw
+from cloak.metadata import manifest
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import Fields, read_fields
 from cloak.metadata.published import foreign
@@ -150,6 +151,9 @@ def problems(
     except Withheld as error:
         return [f"it does not open: {error}"]
     found = []
+    data, store = manifest.carve(data)
+    if store and (fault := manifest.fault(store)):
+        found.append(f"it carries a C2PA manifest that is not cloak's: {fault}")
     stranger = foreign(data, metadata.read(data), read_fields(data, keep))
     if stranger:
         found.append(f"it carries more than a picture: {stranger}")
