@@ -33,7 +33,9 @@ _CODED = {b"hvc1", b"hev1", b"av01"}
 _DERIVED = {b"grid", b"iovl", b"iden"}
 _TILE = 1024
 _TILED_FROM = 4_000_000  # pixels; in one piece the encoder takes 20 times the picture's size
-_PRESET = {"preset": "ultrafast"}  # at 12 MP a third of "superfast"'s time, at the same size and 0.2 dB less
+_PRESET = {"preset": "ultrafast", "x265:min-cu-size": "32"}
+"""At 12 MP "ultrafast" takes a third of "superfast"'s time, at the same size and 0.2 dB less; without blocks under 32
+pixels it takes half of that, for 2 % more bytes and 0.05 dB less."""
 
 
 @dataclass(frozen=True, slots=True)
