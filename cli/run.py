@@ -111,7 +111,8 @@ def command(
                 bar.set_postfix(faces=totals.faces, refresh=False)
         finally:
             bar.close()
-            save(document(rows, totals, pipeline.table(), pipeline.hash()))
+            left = [(printable(item.source), item.reason) for item in run.left_out]
+            save(document(rows, totals, pipeline.table(), pipeline.hash(), left))
     if not quiet:
         for line in totals.lines():
             click.echo(line, err=lines)

@@ -121,15 +121,20 @@ class Totals:
 
 
 def document(
-    rows: Iterable[Mapping[str, Any]], totals: Totals, pipeline: Mapping[str, Any], digest: str
+    rows: Iterable[Mapping[str, Any]],
+    totals: Totals,
+    pipeline: Mapping[str, Any],
+    digest: str,
+    left_out: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """The whole report of a run, for JSON."""
+    """The whole report of a run, for JSON; `left_out` are printable names and reasons."""
     return {
         "cloak": _version(),
         "pipeline": dict(pipeline),
         "pipeline_hash": digest,
         "totals": msgspec.to_builtins(totals) | {"exit_code": totals.exit_code},
         "photos": list(rows),
+        "left_out": [{"source": source, "reason": reason} for source, reason in left_out],
     }
 
 
