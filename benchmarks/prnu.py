@@ -124,7 +124,7 @@ def sensor(count: int, side: int) -> None:
             known = estimate if size == (side, side) else cv2.resize(estimate, size, interpolation=method)
             plain.append(pce(picture, known))
             strange.append(pce(picture, cv2.resize(other, size, interpolation=method)))
-            if number < 4 and name.startswith("resample"):
+            if number < 3 and name.startswith("resample"):
                 steps = np.arange(0.008, 0.0245, 0.001)
                 searched.append(max(pce(picture, stretched(known, x, y)) for x in steps for y in steps))
         found = f"{np.median(searched):.0f} | {_matched(searched)}" if searched else "- | -"

@@ -15,9 +15,9 @@ import pillow_heif
 from cloak.errors import Corrupt, TooLarge, Unsupported
 from cloak.geometry import Pixels, Size
 from cloak.metadata import sniff
-from cloak.metadata.items import Meta, boxes
+from cloak.metadata.items import Meta, boxes, parse_meta
 from cloak.metadata.listing import Span
-from cloak.photo.avif_write import Colours, meta_of
+from cloak.photo.avif_write import Colours
 from cloak.photo.base import Limits
 from cloak.photo.pixels import BAND, Frame, full_range, reduced, with_alpha
 from cloak.photo.raster import Carry, RasterPhoto, check
@@ -126,6 +126,12 @@ def open_heif(data: bytes, limits: Limits) -> RasterPhoto:
     pictures = tuple(_picture(image) for image in images)
     gain = any(item.role in ("gain map", "tone map") for item in meta.items.values())
     return RasterPhoto(Heic(data, sizes[0], pictures, (GAIN_MAP_LEFT,) if gain else ()))
+
+
+def meta_of(data: bytes) -> Meta:
+    """The items of a file; an empty table if it has none."""
+    box = next((box for box in boxes(Span(data, 0, len(data))) if box.type == b"meta"), None)
+    return parse_meta(box.content) if box else Meta()
 
 
 def check_items(data: bytes, meta: Meta, limits: Limits) -> None:
