@@ -28,6 +28,9 @@ ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
 
 
+MANIFEST_LEFT = "A manifest of content credentials (C2PA) was removed."
+
+
 class Status(StrEnum):
     """What became of a photo."""
 
@@ -173,6 +176,8 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     else:
         raise VerificationFailed(f"{sum(map(len, missed))} faces are still bare after {ROUNDS} rounds")
 
+    if any(part.name.startswith("JUMBF") for part in before.parts):
+        encoded = replace(encoded, notes=(*encoded.notes, MANIFEST_LEFT))
     status = Status.CONCEALED if any(frame.faces for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
     report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
