@@ -27,6 +27,9 @@ _OPTIONS = (
         "--bake-orientation", is_flag=True,
         help="Re-encode JPEGs that cannot be turned upright without loss, rather than keep their Orientation tag.",
     ),
+    click.option("--resize", type=int, metavar="PX", help="Most pixels of the longer side; smaller photos stay."),
+    click.option("--resample", is_flag=True, help="Move the pixels off the sensor's grid; weakens links to a camera."),
+    click.option("--names", metavar="HOW", help="Published file names: keep, sequence (0001.jpg) or random."),
     click.option("--max-pixels", type=int, metavar="N", help="Largest photo to open, in pixels of all its frames."),
     click.option("--accept-risk", is_flag=True, help="Allow settings below the floor; every report says so."),
 )  # fmt: skip
@@ -54,6 +57,9 @@ def load_pipeline(
     quality: int | None,
     optimize: bool,
     bake_orientation: bool,
+    resize: int | None,
+    resample: bool,
+    names: str | None,
     max_pixels: int | None,
     accept_risk: bool,
 ) -> Any:
@@ -74,6 +80,9 @@ def load_pipeline(
         quality=quality,
         optimize=True if optimize else None,
         bake_orientation=True if bake_orientation else None,
+        resize=resize,
+        resample=True if resample else None,
+        names=names,
         limits={"pixels": max_pixels} if max_pixels is not None else None,
         accept_risk=True if accept_risk else None,
     )

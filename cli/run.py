@@ -28,6 +28,8 @@ from .options import load_pipeline, pipeline_options
 @click.option("--force", is_flag=True, help="Do again what is done, and replace files that cloak did not write.")
 @click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
+@click.option("--c2pa-sign", metavar="CERT", type=click.Path(path_type=Path), help="Sign: certificates in PEM.")
+@click.option("--c2pa-key", metavar="KEY", type=click.Path(path_type=Path), help="Their private key in PEM.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Where to note what is done [OUT.cloak/].")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar, no table.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of internal errors.")
@@ -41,6 +43,8 @@ def command(
     force: bool,
     noise_key: str | None,
     preserve_times: bool,
+    c2pa_sign: Path | None,
+    c2pa_key: Path | None,
     ledger: Path | None,
     quiet: bool,
     debug: bool,
@@ -57,8 +61,9 @@ def command(
         pool.prepare("cloak.batch", "cloak.detect.yunet", "onnxruntime")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
+    signer = _signer(c2pa_sign, c2pa_key)
     if photos == (Path("-"),):
-        return _pipe(out, pipeline, key, report, quiet)
+        return _pipe(out, pipeline, key, signer, report, quiet)
     if Path("-") in photos:
         raise click.UsageError("- (standard input) stands alone.")
     if out is None and not dry_run:
@@ -74,7 +79,7 @@ def command(
     settings: dict[str, Any] = {"key": key} if key else {}
     job = Job(
         photos, out or Path("public"), pipeline, jobs=jobs, deadline=deadline, dry_run=dry_run, force=force,
-        preserve_times=preserve_times, ledger=ledger, debug=debug, **settings,
+        preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, **settings,
     )  # fmt: skip
     rows: dict[str, dict[str, Any]] = {}
     totals, started = Totals(), time.monotonic()
@@ -115,7 +120,8 @@ def command(
                     click.echo(json.dumps(flagged({"source": source}, places)))
                 elif source in rows:
                     rows[source] = flagged(rows[source], places)
-            save(document(rows.values(), totals, pipeline.table(), pipeline.hash()))
+            left = [(printable(item.source), item.reason) for item in run.left_out]
+            save(document(rows.values(), totals, pipeline.table(), pipeline.hash(), left))
     if not quiet:
         for line in totals.lines():
             click.echo(line, err=lines)
@@ -124,9 +130,21 @@ def command(
     return 130 if interrupted else totals.exit_code
 
 
-def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None, quiet: bool) -> int:
+def _signer(certificates: Path | None, key: Path | None) -> Any:
+    """Who signs, or None."""
+    if certificates is None and key is None:
+        return None
+    if certificates is None or key is None:
+        raise click.UsageError("--c2pa-sign CERT and --c2pa-key KEY go together")
+    from cloak.provenance import load_signer
+
+    return load_signer(certificates, key)
+
+
+def _pipe(out: Path | None, pipeline: Any, key: bytes | None, signer: Any, report: str | None, quiet: bool) -> int:
     """Standard input to standard output."""
     from cloak.anonymizer import anonymize
+    from cloak.provenance import signed
     from cloak.report import Outcome, Totals, document
 
     if out not in {None, Path("-")}:
@@ -140,7 +158,7 @@ def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None
 
         raise TooLarge(f"it has more than {limit:,} bytes")
     with _report_file(report, None) as save:
-        result = anonymize(data, pipeline, key=key)
+        result = signed(anonymize(data, pipeline, key=key), signer)
         totals = Totals()
         row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
         totals.add(row)

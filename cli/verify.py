@@ -42,6 +42,8 @@ def command(
     for given in published:
         memory = _Memory(given, ledger)
         for item in walk([given], None):
+            if not isinstance(item, Item) and item.source != given and not given.is_dir():
+                continue  # what lies beside a file that was named itself
             if not isinstance(item, Item):
                 found = [f"it is no published photo: {item.reason}"]
             else:

@@ -21,11 +21,15 @@ from cloak.metadata.fields import read_fields
 from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo
+from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Cover, Pipeline, load
 from cloak.verify import CHECKS, Look, Sketch, check_container, check_faces
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
+
+
+MANIFEST_LEFT = "A manifest of content credentials (C2PA) was removed."
 
 
 class Status(StrEnum):
@@ -62,6 +66,7 @@ class Report:
         verified: names of the checks that the published bytes passed.
         path: "spliced", "recoded-coefficients" or "re-encoded".
         notes: what a careful user would want to know.
+        resampling: the window of the photo that was published, and its size; None: the whole, pixel by pixel.
         risks: why the settings are below the floor, if `accept_risk` allowed it.
         pipeline: hash of the pipeline.
         milliseconds: wall clock a step.
@@ -83,6 +88,7 @@ class Report:
     risks: tuple[str, ...]
     pipeline: str
     milliseconds: dict[str, float]
+    resampling: Resampling | None = None
 
     @property
     def faces(self) -> int:
@@ -100,7 +106,7 @@ class Result:
 
     Attributes:
         data: the bytes to publish; None if the photo is held.
-        regions: what was concealed, one tuple a frame, in pixels of the upright photo.
+        regions: what was concealed, one tuple a frame, in pixels of the upright photo (before any resampling).
         report: what was done.
         glance: what the published photo (its first picture) looks like from afar, to compare it with its neighbours in
             a burst; for this run's memory only.
@@ -144,7 +150,8 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     if not any(frame.faces for frame in frames) and settings.no_face == "hold":
         return Result(None, (), _report(Status.HELD, settings, photo, before, frames, watch))
 
-    noise = Noise(hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256"))
+    seed = hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256")
+    noise, resampling = Noise(seed), plan(photo.size, settings.resize, seed if settings.resample else None)
     if "disclosure" in settings.keep and any(frame.faces for frame in frames):
         fields = replace(fields, disclosure=settings.disclosure)
     output = Output(
@@ -154,6 +161,7 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
         quality=settings.quality,
         optimize=settings.optimize,
         bake_orientation=settings.bake_orientation,
+        resampling=resampling,
     )
     for _ in range(ROUNDS):
         with watch("conceal"):
@@ -161,10 +169,11 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
             encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
-            check_container(encoded.data, published, photo, before, data, fields)
+            size = resampling.size if resampling else photo.size
+            check_container(encoded.data, published, size, photo, before, data, fields)
             first = Look(published, 0)
             missed = [
-                check_faces(look, frame.faces, frame.sketches, drawn, photo.size, settings.recipe)
+                _look_again(look, frame, drawn, size, settings, resampling)
                 for look, frame, drawn in zip(_looks(published, first), frames, masks, strict=True)
             ]
         if not any(missed):
@@ -175,9 +184,12 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     else:
         raise VerificationFailed(f"{sum(map(len, missed))} faces are still bare after {ROUNDS} rounds")
 
+    if any(part.name.startswith("JUMBF") for part in before.parts):
+        encoded = replace(encoded, notes=(*encoded.notes, MANIFEST_LEFT))
     status = Status.CONCEALED if any(frame.faces for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
     report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
+    report = replace(report, resampling=resampling)
     seen = glance(first.image, masks[0], [face.box for face in frames[0].faces], photo.size)
     return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report, seen)
 
@@ -221,6 +233,18 @@ def _search(photo: Photo, number: int, settings: Pipeline) -> _Frame:
 
 def _paint(pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise) -> Pixels:
     return effects.conceal(pixels, mask, settings.effect, noise.child(frame, mask.left, mask.top))
+
+
+def _look_again(
+    look: Look, frame: _Frame, masks: Sequence[Mask], size: Size, settings: Pipeline, resampling: Resampling | None
+) -> tuple[Face, ...]:
+    """The second look at one picture, published in `size`: the bare faces in it, in pixels of the photo."""
+    if resampling is None:
+        return check_faces(look, frame.faces, frame.sketches, masks, size, settings.recipe)
+    frame = replace(frame, faces=tuple(face.moved(resampling.into) for face in frame.faces))
+    masks = draw(frame.regions(settings), size, feather=settings.cover.feather)
+    missed = check_faces(look, frame.faces, frame.sketches, masks, size, settings.recipe)
+    return tuple(face.moved(resampling.back) for face in missed)
 
 
 def _report(

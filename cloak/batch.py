@@ -13,8 +13,10 @@ from cloak.anonymizer import Status, anonymize
 from cloak.bursts import Bare, Bursts
 from cloak.errors import CloakError, NotWritten, TooLarge, Withheld
 from cloak.ledger import Entry, Ledger, beside
+from cloak.naming import Naming, earlier_names
 from cloak.pipeline import Pipeline
 from cloak.pool import Pool
+from cloak.provenance import Signer, signed
 from cloak.report import Outcome, flagged, internal, withheld
 from cloak.store import Folder, Item, LeftOut, printable, read, refuse_overlap, same_file, walk
 
@@ -34,6 +36,7 @@ class Job:
         force: do again what the ledger says is done, and replace files that cloak did not write.
         preserve_times: give published files their originals' modification times.
         ledger: where the ledger lies; None: beside the output folder.
+        signer: signs what is published; None: nobody.
         debug: print tracebacks of internal errors on standard error.
     """
 
@@ -47,6 +50,7 @@ class Job:
     force: bool = False
     preserve_times: bool = False
     ledger: Path | None = None
+    signer: Signer | None = None
     debug: bool = False
 
 
@@ -81,6 +85,9 @@ class Run:
             folder = Folder(job.out)
             self._ledger = Ledger(place)
             folder.sweep()
+            self.left_out += earlier_names(job.pipeline.names, self._ledger, folder)
+            with self._ledger.together():
+                self.items = list(map(Naming(job.pipeline.names, self._ledger, folder), self.items))
         work = partial(_work, job=replace(job, ledger=place))
         self._pool = Pool(work, max(1, min(job.jobs, len(self.items))), job.deadline, _setup)
         return self
@@ -158,7 +165,7 @@ def _photo(item: Item, source: str, job: Job) -> Outcome:
 
     folder = Folder(job.out)
     ledger = _ledger(job.ledger or beside(job.out))
-    target, digest = printable(item.name), job.pipeline.hash()
+    target, digest = printable(item.name), job.pipeline.hash() + (job.signer.digest if job.signer else "")
     content, known = ledger.key(data), ledger.find(target)
     place = folder.path(item.name)
     if known and not job.force and (known.content, known.pipeline) == (content, digest):
@@ -167,7 +174,7 @@ def _photo(item: Item, source: str, job: Job) -> Outcome:
             return Outcome(source, known.row.get("target", ""), Status(known.row["status"]), earlier=known.row)
     _refuse_foreign(item, place, known, job)
 
-    result = anonymize(data, job.pipeline, key=job.key)
+    result = signed(anonymize(data, job.pipeline, key=job.key), job.signer)
     outcome = Outcome(source, target if result.data else "", result.report.status, result.report, glance=result.glance)
     # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
     # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows.

@@ -11,8 +11,9 @@ from cloak.detect import Face, find
 from cloak.detect.recipe import RECIPES
 from cloak.errors import UnknownName, Withheld
 from cloak.geometry import Size
-from cloak.metadata.base import Contents, Kind
+from cloak.metadata.base import Contents, Fact, Kind
 from cloak.photo import open_photo
+from cloak.thumbnails import differing
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Inspection:
         contents: every part of the container.
         size: of the upright picture; None if it does not open.
         faces: of all frames.
+        differing: further pictures in the file that show something else.
         fault: why it does not open, or is not read to its end.
         bytes: length of the file.
     """
@@ -32,11 +34,13 @@ class Inspection:
     faces: tuple[Face, ...]
     fault: str
     bytes: int
+    differing: tuple[Fact, ...] = ()
 
     def document(self, show_values: bool = False) -> dict[str, Any]:
         """For JSON and tables; places only with `show_values`."""
         facts = sorted(
-            (fact for part in self.contents.parts for fact in part.facts), key=lambda fact: (fact.rank, fact.label)
+            (*self.differing, *(fact for part in self.contents.parts for fact in part.facts)),
+            key=lambda fact: (fact.rank, fact.label),
         )
         shown = []
         for fact in facts:
@@ -44,6 +48,8 @@ class Inspection:
             shown.append(
                 {"label": fact.label, "value": "(use --show-values)" if hidden else fact.value, "rank": fact.rank}
             )
+            if show_values and (link := _map(fact)):
+                shown.append({"label": "on the map", "value": link, "rank": fact.rank})
         return {
             "format": self.contents.format,
             "width": self.size.width if self.size else 0,
@@ -61,19 +67,28 @@ class Inspection:
         }
 
 
+def _map(fact: Fact) -> str:
+    """A link that shows a position; whoever follows it tells the map's owner of the place."""
+    if fact.label != "GPS position":
+        return ""
+    latitude, longitude = fact.value.split(", ")
+    return f"https://www.openstreetmap.org/?mlat={latitude}&mlon={longitude}#map=16/{latitude}/{longitude}"
+
+
 def inspect(data: bytes, recall: str = "balanced") -> Inspection:
     """Read a file without changing it; what does not decode is still walked as far as it goes."""
     if recall not in RECIPES:
         raise UnknownName("recall", recall, tuple(RECIPES))
     contents = metadata.read(data)
     faces: list[Face] = []
-    size, fault = None, contents.fault
+    size, fault, others = None, contents.fault, tuple[Fact, ...]()
     try:
         photo = open_photo(data)
         size = photo.size
+        others = tuple(differing(data, contents, photo.preview(8 if size.pixels > 1_000_000 else 1)))
         for frame in range(photo.frames):
             search = find(partial(photo.preview, frame=frame), photo.size, RECIPES[recall])
             faces += (*search.faces, *search.doubtful)
     except Withheld as error:
         fault = fault or str(error)
-    return Inspection(contents, size, tuple(faces), fault, len(data))
+    return Inspection(contents, size, tuple(faces), fault, len(data), others)

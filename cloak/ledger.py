@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,12 @@ CREATE TABLE IF NOT EXISTS photo (
     pipeline TEXT NOT NULL,      -- hash of the pipeline
     published TEXT,              -- SHA-256 of the published bytes; NULL if nothing was published
     row TEXT NOT NULL            -- the report's row, JSON
+) STRICT;
+CREATE TABLE IF NOT EXISTS given (
+    policy TEXT NOT NULL,        -- one of cloak.naming.NAMES
+    own BLOB NOT NULL,           -- the original's name below its input, as the system stores it
+    name TEXT NOT NULL UNIQUE,   -- what it is published as
+    PRIMARY KEY (policy, own)
 ) STRICT;
 """
 
@@ -116,6 +123,41 @@ class Ledger:
             self._db.execute("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?)", values)
         except sqlite3.Error as error:
             raise OutputError(f"the ledger cannot be written: {error}") from None
+
+    def name_given(self, policy: str, own: bytes) -> str | None:
+        """The name that an original was given by an earlier run."""
+        found = self._db.execute("SELECT name FROM given WHERE policy = ? AND own = ?", (policy, own)).fetchone()
+        return str(found[0]) if found else None
+
+    def names_given(self, policy: str) -> int:
+        """How many names a policy has given."""
+        return int(self._db.execute("SELECT count(*) FROM given WHERE policy = ?", (policy,)).fetchone()[0])
+
+    def give_name(self, policy: str, own: bytes, name: str) -> bool:
+        """Note a name for an original; False if another one has it, by whatever policy. Raises `OutputError`."""
+        if self.find(name) is not None:
+            return False
+        try:
+            done = self._db.execute("INSERT OR IGNORE INTO given VALUES (?, ?, ?)", (policy, own, name))
+        except sqlite3.Error as error:
+            raise OutputError(f"the ledger cannot be written: {error}") from None
+        return done.rowcount == 1
+
+    def under_own_names(self) -> list[str]:
+        """Names of published files that were not given by a policy."""
+        query = "SELECT name FROM photo WHERE published IS NOT NULL AND name NOT IN (SELECT name FROM given)"
+        return sorted(str(name) for (name,) in self._db.execute(query))
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside reaches the disk at once, at the end; nothing of it if an error leaves the block."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
 
 def _lock(path: Path) -> int:

@@ -17,6 +17,9 @@ from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.metadata.fields import DISCLOSURE, KEEP_NAMES
 from cloak.photo.base import Limits
 
+Names = Literal["keep", "sequence", "random"]
+"""What published files are called; see `cloak.naming`."""
+
 SHIPPED = ("cms", "newsroom", "photographer")
 """The pipelines that come with cloak; each is a TOML file to read, copy and diff."""
 
@@ -54,6 +57,9 @@ class Pipeline:
         quality: 1-100 for lossy formats, None to follow the file.
         optimize: JPEGs get Huffman tables of their own; a few percent smaller, for a second pass.
         bake_orientation: JPEGs that cannot be turned without loss are re-encoded, rather than keep an Orientation tag.
+        resize: most pixels of the longer side of what is published; a smaller photo stays as it is.
+        resample: move the pixels off the sensor's grid by a cut and a stretch of 1 to 2 %, drawn for each photo.
+        names: what published files of a batch are called: their originals' names, numbers, or random digits.
         limits: what one photo may cost.
         accept_risk: settings weaker than the floor are allowed; every report says so.
     """
@@ -71,6 +77,9 @@ class Pipeline:
     quality: int | None = None
     optimize: bool = False
     bake_orientation: bool = False
+    resize: int | None = None
+    resample: bool = False
+    names: Names = "keep"
     limits: Limits = field(default_factory=Limits)
     accept_risk: bool = False
 
@@ -89,6 +98,8 @@ class Pipeline:
             raise UsageError("min_face must be at least 4 pixels")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError("quality must lie between 1 and 100")
+        if self.resize is not None and self.resize < 64:
+            raise UsageError("resize must be at least 64 pixels")
         if min(self.limits.bytes, self.limits.pixels, self.limits.frames) < 1:
             raise UsageError("limits must be above 0")
         risks = self.risks()
@@ -130,6 +141,7 @@ class Pipeline:
             "cloak": metadata.version("cloak-images"),
             "weights": sorted(card.sha256 for card in models() if card.name in self.recipe.models),
         }
+        del deciding["names"]  # of the bytes it decides nothing
         canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"), default=list)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -12,6 +12,7 @@ from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.errors import Withheld
 from cloak.geometry import Region
+from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
 
 
@@ -132,22 +133,30 @@ class Totals:
 
 
 def document(
-    rows: Iterable[Mapping[str, Any]], totals: Totals, pipeline: Mapping[str, Any], digest: str
+    rows: Iterable[Mapping[str, Any]],
+    totals: Totals,
+    pipeline: Mapping[str, Any],
+    digest: str,
+    left_out: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """The whole report of a run, for JSON."""
+    """The whole report of a run, for JSON; `left_out` are printable names and reasons."""
     return {
         "cloak": _version(),
         "pipeline": dict(pipeline),
         "pipeline_hash": digest,
         "totals": msgspec.to_builtins(totals) | {"exit_code": totals.exit_code},
         "photos": list(rows),
+        "left_out": [{"source": source, "reason": reason} for source, reason in left_out],
     }
 
 
 def concealed(row: Mapping[str, Any]) -> list[list[Region]]:
-    """The regions of each frame that a row says were concealed."""
+    """The regions of each frame that a row says were concealed, in pixels of what was published."""
     frames = msgspec.convert(row["detections"], list[list[Face]])
     settings = msgspec.convert(row["cover"], Cover)
+    if row.get("resampling"):
+        move = msgspec.convert(row["resampling"], Resampling).into
+        frames = [[face.moved(move) for face in frame] for frame in frames]
     return [[cover(face, shape=settings.shape, scale=settings.scale) for face in frame] for frame in frames]
 
 

@@ -64,6 +64,7 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
     the same inputs.
     """
     taken: dict[str, int] = {}
+    sidecars: dict[Path, list[Path]] = {}
     published = os.path.realpath(out) if out else None
     for given in inputs:
         if not given.exists():
@@ -72,6 +73,7 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
             continue
         if not given.is_dir():
             yield Item(given, _unique(PurePath(given.name), taken))
+            yield from (found for found in _sidecars(given, sidecars) if found.source not in inputs)
             continue
         for found in _tree(given, published):
             if isinstance(found, LeftOut):
@@ -108,6 +110,20 @@ def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:
             else:
                 yield path
         stack.extend(reversed(folders))
+
+
+def _sidecars(photo: Path, known: dict[Path, list[Path]]) -> Iterator[LeftOut]:
+    """Sidecars of a photo that was named itself; those in folders are met on the way. `known` is by folder."""
+    folder = photo.parent
+    if folder not in known:
+        try:
+            found = sorted(entry.name for entry in os.scandir(folder))
+        except OSError:
+            found = []
+        known[folder] = [folder / name for name in found if os.path.splitext(name)[1].lower() in SIDECARS]
+    for path in [path for path in known[folder] if path.stem in {photo.stem, photo.name}]:
+        known[folder].remove(path)  # it is said once
+        yield LeftOut(path, "a sidecar, never copied")
 
 
 def _no_photo(path: Path) -> str:

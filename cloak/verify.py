@@ -11,6 +11,7 @@ from cloak import metadata
 from cloak.detect import Face, Recipe, confirmed, find, recheck
 from cloak.errors import VerificationFailed, Withheld
 from cloak.geometry import RGB, Box, Mask, Region, Size, draw
+from cloak.metadata import manifest
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import Fields, read_fields
 from cloak.metadata.published import foreign
@@ -94,19 +95,20 @@ class Look:
 
 
 def check_container(
-    data: bytes, published: Photo, original: Photo, before: Contents, source: bytes, fields: Fields
+    data: bytes, published: Photo, size: Size, original: Photo, before: Contents, source: bytes, fields: Fields
 ) -> None:
     """Everything in the container is picture, structure, a known profile or a kept field.
 
     Args:
         data: the bytes about to be published; `published` is the photo in them, opened anew.
+        size: that it should have.
         original: the photo that came in, with `before` the contents of its bytes `source`.
         fields: what may be written.
 
     Raises `VerificationFailed` with the name of the first part that has no business there.
     """
     after = metadata.read(data)
-    if (published.format, published.size, published.frames) != (original.format, original.size, original.frames):
+    if (published.format, published.size, published.frames) != (original.format, size, original.frames):
         raise VerificationFailed("the written file is of another format, size or number of pictures")
     stranger = foreign(data, after, fields)
     if stranger:
@@ -167,6 +169,9 @@ def problems(
     except Withheld as error:
         return [f"it does not open: {error}"]
     found = []
+    data, store = manifest.carve(data)
+    if store and (fault := manifest.fault(store)):
+        found.append(f"it carries a C2PA manifest that is not cloak's: {fault}")
     stranger = foreign(data, metadata.read(data), read_fields(data, keep))
     if stranger:
         found.append(f"it carries more than a picture: {stranger}")

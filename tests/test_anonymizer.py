@@ -259,3 +259,11 @@ def test_a_conceal_error_is_withheld(monkeypatch, jpeg):
     monkeypatch.setattr(anonymizer.effects, "conceal", fail)
     with pytest.raises(ConcealmentFailed):
         anonymize(jpeg())
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff", "gif", "heif"])
+def test_a_manifest_that_was_removed_is_said(name):
+    from cloak.anonymizer import MANIFEST_LEFT
+    from tests.plant import PLANTED
+
+    assert MANIFEST_LEFT in anonymize(PLANTED[name]()[0], load("cms", recall="fast")).report.notes

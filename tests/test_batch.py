@@ -127,7 +127,7 @@ def test_an_output_name_that_is_a_link_to_an_original_is_refused(shoot, tmp_path
 def test_the_newsroom_holds_back_what_has_no_face(shoot, tmp_path):
     (shoot / "broken.jpg").unlink()
     done = run("run", shoot, "--out", tmp_path / "public", "-p", "newsroom", "--recall", "fast", code=4)
-    assert names(tmp_path / "public") == ["a.jpg", "day 2/a.jpg"]
+    assert names(tmp_path / "public") == ["0001.jpg", "0003.jpg"]
     assert "held back" in done.stdout
     again = run("run", shoot, "--out", tmp_path / "public", "-p", "newsroom", "--recall", "fast", code=4)
     assert "of these             3" in again.stdout

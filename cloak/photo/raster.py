@@ -14,6 +14,7 @@ from cloak.metadata.write import exif_payload, xmp_packet
 from cloak.photo import colour
 from cloak.photo.base import Encoded, Limits, Output, Paint
 from cloak.photo.pixels import BAND, GREY, Frame, clear_hidden, shown
+from cloak.photo.resample import resampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,9 @@ class RasterPhoto:
             notes[note] = None
         for mask in masks:
             _conceal(frame, mask, paint, index)
+        if output.resampling is not None:
+            frame = resampled(frame, output.resampling)
+            notes[output.resampling.note] = None
         clear_hidden(frame)
         return frame
 
