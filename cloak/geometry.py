@@ -197,12 +197,6 @@ class Mask:
         """Rows and columns of the image that the mask lies over."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
-    def bounds(self) -> Box:
-        """The pixels of the image around all that is painted: the window without the surroundings that it shows."""
-        rows, columns = (np.flatnonzero(self.weight.any(axis=axis)) for axis in (1, 0))
-        y, x = int(rows[0]), int(columns[0])
-        return Box(self.left + x, self.top + y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
-
 
 _SMALL = 4096
 """Pixels up to which every one is measured: what is surely inside is not worth looking for."""

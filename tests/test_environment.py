@@ -1,5 +1,6 @@
 """Tests that need a tool are skipped where it is missing; on CI nothing may be, or a green run proves little."""
 
+import importlib.util
 import os
 import shutil
 
@@ -14,6 +15,12 @@ on_ci = pytest.mark.skipif(os.environ.get("CI") != "true", reason="a developer's
 @pytest.mark.parametrize("tool", ["exiftool", "strace", "unshare"])
 def test_independent_readers_and_tracers_are_installed(tool):
     assert shutil.which(tool)
+
+
+@on_ci
+@pytest.mark.parametrize("module", ["c2pa", "cbor2", "cryptography"])
+def test_what_signs_photos_is_installed(module):
+    assert importlib.util.find_spec(module)
 
 
 @on_ci
