@@ -1,6 +1,6 @@
-"""A small Wagtail site on SQLite, as a user would have it: `python site.py FOLDER [check | setup | serve PORT]`.
+"""A small Wagtail site on SQLite, as a user would have it: `python site.py FOLDER COMMAND`.
 
-CLOAK in the environment (JSON) is the setting of that name; SITE holds settings that break the site on purpose.
+CLOAK in the environment (JSON) is the setting of that name.
 """
 
 import json
@@ -67,7 +67,7 @@ def configure():
         "CLOAK": json.loads(os.environ.get("CLOAK", "{}")),
         "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
     }  # fmt: skip
-    settings.configure(**(values | json.loads(os.environ.get("SITE", "{}"))))
+    settings.configure(**values)
     django.setup()
 
 
@@ -81,11 +81,37 @@ def setup():
     get_user_model().objects.create_superuser("editor", "editor@example.org", PASSWORD)
 
 
+def save(file):
+    """What a program that saves a file gets: its name in the storage, or the kind of the error."""
+    from django.core.files.base import File
+    from django.core.files.storage import default_storage
+
+    try:
+        with file.open("rb") as content:
+            return default_storage.save(file.name, File(content))
+    except Exception as error:
+        return type(error).__name__
+
+
+def checks(broken):
+    """What the app's checks find in a site with other settings."""
+    from django.test import override_settings
+
+    from cloak.django.checks import check
+
+    with override_settings(**broken):
+        return [message.id for message in check()]
+
+
 def command():
     if sys.argv[2] == "serve":
         call_command("runserver", f"127.0.0.1:{sys.argv[3]}", use_reloader=False, skip_checks=True)
     elif sys.argv[2] == "setup":
         setup()
+    elif sys.argv[2] == "checks":
+        print(json.dumps([checks(case) for case in json.load(sys.stdin)]))
+    elif sys.argv[2] == "save":
+        print(json.dumps([save(Path(file)) for file in sys.argv[3:]]))
     else:
         call_command(*sys.argv[2:])
 
