@@ -97,6 +97,15 @@ def test_a_client_that_leaves_frees_its_place(jpeg):
         assert first.result(60).status_code == 200
 
 
+def test_it_is_healthy_before_it_is_ready_and_can_be_stopped_then():
+    with service("--workers", "1", ready=False) as running:
+        early = running.http.get("/readyz")
+        assert (early.status_code, early.json()["reason"]) == (503, "unavailable")
+        assert "cloak_ready 0.0" in running.http.get("/metrics").text
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(60) == 0
+
+
 def test_workers_end_with_a_service_that_is_killed():
     with service("--workers", "1") as running:
         (pid,) = running.workers()
