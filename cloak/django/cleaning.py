@@ -82,10 +82,11 @@ def clean(data: bytes) -> bytes:
 def is_photo(name: str, content_type: str, start: bytes) -> bool:
     """Whether a file must be cleaned: by its content, its name or what its sender says of it.
 
-    Whatever promises a picture is cleaned or refused; other files (documents, sounds) are not cloak's to judge.
+    Whatever promises a picture is cleaned or refused; other files (documents, PDFs too, sounds) are not cloak's to
+    judge.
     """
     suffix = os.path.splitext(name)[1].lower()
-    return bool(sniff(start)) or suffix in PHOTOS or content_type.lower().startswith("image/")
+    return bool(sniff(start)) or suffix in PHOTOS - {".pdf"} or content_type.lower().startswith("image/")
 
 
 def digest(data: bytes) -> bytes:
