@@ -57,7 +57,8 @@ class Client:
             connection.request("POST", f"{prefix}/v1/anonymize?{query}", data, headers)
             answer = connection.getresponse()
             body = answer.read(LARGEST_ANSWER)
-            whole = not answer.read(1)
+            # read() with a bound does not say that the connection ended early: `length` is what is missing.
+            whole = not answer.read(1) and not answer.length
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or type(error).__name__
             raise Unavailable(f"the service does not answer: {words}", retry_after=0) from None
