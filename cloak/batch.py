@@ -3,21 +3,20 @@
 import hashlib
 import os
 import secrets
-import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 from cloak.anonymizer import Status, anonymize
 from cloak.bursts import Bare, Bursts
-from cloak.errors import CloakError, NotWritten, TooLarge, Withheld
+from cloak.errors import NotWritten, Withheld
 from cloak.ledger import Entry, Ledger, beside
 from cloak.naming import Naming, earlier_names
 from cloak.pipeline import Pipeline
 from cloak.pool import Pool
 from cloak.provenance import Signer, signed
-from cloak.report import Outcome, flagged, internal, withheld
+from cloak.report import Outcome, attempt, flagged, withheld
 from cloak.store import Folder, Item, LeftOut, printable, read, refuse_overlap, same_file, walk
 
 
@@ -72,9 +71,10 @@ class Run:
                 self.items.append(found)
             else:
                 self.left_out.append(found)
-        self._numbers = {item: number for number, item in enumerate(self.items)}
+        self._numbers = {item.source: number for number, item in enumerate(self.items)}
         self._bursts = Bursts([str(item.source.parent) for item in self.items])
         self._bare: dict[int, list[Bare]] = {}
+        self._named: Callable[[Item], Item] = _as_is
         self._ledger: Ledger | None = None
         self._pool: Pool[Item, Outcome] | None = None
 
@@ -86,10 +86,11 @@ class Run:
             self._ledger = Ledger(place)
             folder.sweep()
             self.left_out += earlier_names(job.pipeline.names, self._ledger, folder)
+            self._named = Naming(job.pipeline.names, self._ledger, folder)
             with self._ledger.together():
-                self.items = list(map(Naming(job.pipeline.names, self._ledger, folder), self.items))
+                self.items = list(map(self._named, self.items))
         work = partial(_work, job=replace(job, ledger=place))
-        self._pool = Pool(work, max(1, min(job.jobs, len(self.items))), job.deadline, _setup)
+        self._pool = Pool(work, job.jobs, job.deadline, _setup)
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -102,6 +103,11 @@ class Run:
         """Outcomes as they come. An interrupt leaves photos in work: `finish` yields those."""
         assert self._pool is not None
         return map(self._outcome, self._pool.map(self.items))
+
+    def over(self, items: Iterable[Item]) -> Iterator[Outcome]:
+        """The same for other photos of these inputs, such as those that came later; they are in no burst."""
+        assert self._pool is not None
+        return map(self._outcome, self._pool.map(map(self._named, items)))
 
     def finish(self) -> Iterator[Outcome]:
         """After an interrupt: what was in work, and nothing more."""
@@ -122,9 +128,14 @@ class Run:
     def _outcome(self, answered: "tuple[Item, Outcome | Withheld]") -> Outcome:
         item, answer = answered
         outcome = withheld(printable(item.source), answer) if isinstance(answer, Withheld) else answer
-        for number, bare in self._bursts.add(self._numbers[item], printable(item.source.name), outcome.glance):
-            self._bare.setdefault(number, []).append(bare)
+        if (number := self._numbers.get(item.source)) is not None:
+            for at, bare in self._bursts.add(number, printable(item.source.name), outcome.glance):
+                self._bare.setdefault(at, []).append(bare)
         return outcome
+
+
+def _as_is(item: Item) -> Item:
+    return item
 
 
 def _setup() -> None:
@@ -137,18 +148,7 @@ def _setup() -> None:
 def _work(item: Item, *, job: Job) -> Outcome:
     """One photo, in a worker. Only an error of the set-up is raised; whatever is wrong with the photo is an outcome."""
     source = printable(item.source)
-    try:
-        return _photo(item, source, job)
-    except Withheld as error:
-        return withheld(source, error)
-    except CloakError:
-        raise
-    except MemoryError:
-        return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
-    except Exception as error:
-        if job.debug:
-            traceback.print_exc()
-        return internal(source, error)
+    return attempt(source, lambda: _photo(item, source, job), job.debug)
 
 
 @lru_cache(maxsize=1)

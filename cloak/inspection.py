@@ -12,7 +12,7 @@ from cloak.detect.recipe import RECIPES
 from cloak.errors import UnknownName, Withheld
 from cloak.geometry import Size
 from cloak.metadata.base import Contents, Fact, Kind
-from cloak.photo import open_photo
+from cloak.photo import Limits, open_photo
 from cloak.thumbnails import differing
 
 
@@ -75,7 +75,7 @@ def _map(fact: Fact) -> str:
     return f"https://www.openstreetmap.org/?mlat={latitude}&mlon={longitude}#map=16/{latitude}/{longitude}"
 
 
-def inspect(data: bytes, recall: str = "balanced") -> Inspection:
+def inspect(data: bytes, recall: str = "balanced", limits: Limits = Limits()) -> Inspection:  # noqa: B008 - frozen
     """Read a file without changing it; what does not decode is still walked as far as it goes."""
     if recall not in RECIPES:
         raise UnknownName("recall", recall, tuple(RECIPES))
@@ -83,7 +83,7 @@ def inspect(data: bytes, recall: str = "balanced") -> Inspection:
     faces: list[Face] = []
     size, fault, others = None, contents.fault, tuple[Fact, ...]()
     try:
-        photo = open_photo(data)
+        photo = open_photo(data, limits)
         size = photo.size
         others = tuple(differing(data, contents, photo.preview(8 if size.pixels > 1_000_000 else 1)))
         for frame in range(photo.frames):
