@@ -134,7 +134,7 @@ def create_app(review: Review) -> FastAPI:
         return session, session.client(request.headers.get("x-cloak-page", ""))
 
     def let_in(session: Session) -> Response:
-        # No redirect: a link followed from another program would lead on without the cookie, which is for this site only.
+        # No redirect: after a link from another program it would come without the cookie, which is for this site only.
         response = Response(_GO, media_type="text/html")
         response.set_cookie(review.cookie, session.secret, httponly=True, samesite="strict", path="/")
         return response
