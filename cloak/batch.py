@@ -213,7 +213,7 @@ def _hold(item: Item, source: str, job: Job) -> Outcome:
     ledger, target = _ledger(job.ledger or beside(job.out)), printable(item.name)
     known = ledger.find(target)
     if known is not None and known.published is not None:
-        refuse_changed(job.out / item.name, known.published)
+        _refuse_changed(job.out / item.name, known.published, job)
         row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
         ledger.record(target, replace(known, published=None, row=row))
         Folder(job.out).withdraw(item.name)
@@ -286,9 +286,9 @@ def _refuse_foreign(item: Item, place: Path, known: Entry | None, job: Job) -> N
         )
 
 
-def refuse_changed(place: Path, published: str) -> None:
+def _refuse_changed(place: Path, published: str, job: Job) -> None:
     """Raise `NotWritten` if what stands at a published name is not what cloak published."""
-    if place.exists() and _sha256(place, 1 << 40) != published:
+    if place.exists() and _sha256(place, job.pipeline.limits.bytes) != published:
         raise NotWritten(
             "the published file was changed by somebody else", next_step="Move that file away, then decide again."
         )

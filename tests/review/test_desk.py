@@ -201,7 +201,8 @@ def test_hold_withdraws_what_was_accepted_before(site, server):
     version = site.post(f"{path}/accept", json={"version": 0}).json()["version"]
     wait_for(lambda: site.get(path).json()["state"] == "accepted")
     assert published(server, "group.jpg")
-    site.post(f"{path}/hold", json={"version": version, "reason": "no"})
+    site.post(f"{path}/claim")
+    assert site.post(f"{path}/hold", json={"version": version, "reason": "no"}).status_code == 200
     wait_for(lambda: site.get(path).json()["state"] == "held")
     assert published(server, "group.jpg") is None
 

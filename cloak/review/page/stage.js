@@ -63,8 +63,10 @@ class Layer {
       this.base.style.transform = `translate(${view.x}px, ${view.y}px) scale(${factor})`;
     }
     const wanted = new Set();
-    const level = this.base && needed ? LEVELS.find((l) => 1 / l >= view.scale * devicePixelRatio * 0.99) ?? 1 : 0;
-    if (level && size.width / level > this.base.naturalWidth * 1.1) {
+    const shown = view.scale * devicePixelRatio; // pixels of the screen for one of the photo
+    const coarse = this.base && needed && this.base.naturalWidth < size.width * Math.min(shown * 0.98, 1);
+    if (coarse) {
+      const level = LEVELS.find((l) => 1 / l >= shown * 0.99) ?? 1;
       const step = TILE * level;
       const [left, top] = [Math.max(0, -view.x / view.scale), Math.max(0, -view.y / view.scale)];
       const right = Math.min(size.width, (view.width - view.x) / view.scale);
