@@ -4,10 +4,12 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -55,6 +57,10 @@ def command(
     Originals are never touched. A photo of which anything is in doubt is withheld and named. Run the same command
     again after an interruption: it goes on where it stopped.
     """
+    from cloak import pool
+
+    if photos != (Path("-"),):
+        pool.prepare("cloak.batch", "cloak.detect.yunet", "onnxruntime")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     if photos == (Path("-"),):
@@ -69,7 +75,7 @@ def command(
     from cloak.batch import Job, Run
     from cloak.contact_sheet import render
     from cloak.errors import NothingMatched
-    from cloak.report import Totals, document
+    from cloak.report import Totals, document, flagged
     from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
@@ -80,8 +86,9 @@ def command(
     )  # fmt: skip
     if decisions is not None and not decisions.exists():
         raise click.UsageError("--decisions names no file or folder that exists")
-    totals, rows, started, interrupted = Totals(), [], time.monotonic(), False
-    sheet: list[tuple[dict[str, Any], bytes | None]] = []
+    rows: dict[str, dict[str, Any]] = {}
+    thumbnails: dict[str, bytes | None] = {}
+    totals, started = Totals(), time.monotonic()
     lines = report == "-"
     with _beside(report, job.out) as save, _beside(contact_sheet, job.out) as save_sheet, Run(job) as run:
         for item in run.left_out:
@@ -91,36 +98,39 @@ def command(
             raise NothingMatched("there is no photo among the inputs")
         bar = _progress(len(run.items), quiet)
         try:
-            outcomes = iter(run)
-            while True:
-                try:
-                    outcome = next(outcomes, None)
-                except KeyboardInterrupt:
+            with _interrupts() as interrupted:
+                outcomes = iter(run)
+                # Between two photos only: an interrupt in the middle of this would lose what became of one.
+                while (outcome := next(outcomes, None)) is not None:
+                    row = outcome.row()
+                    totals.add(row)
+                    totals.seconds = round(time.monotonic() - started, 2)
+                    if lines:
+                        click.echo(json.dumps(row))
+                    if contact_sheet:
+                        thumbnails[outcome.source] = outcome.thumbnail
+                    if contact_sheet or (report and not lines):
+                        rows[outcome.source] = row
+                    if outcome.reason:
+                        words = f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}"
+                        bar.write(words, file=sys.stderr)
+                    bar.update()
+                    bar.set_postfix(faces=totals.faces, refresh=False)
                     if interrupted:
-                        raise
-                    interrupted = True
-                    bar.write("stopping: photos in work are finished (Ctrl-C again: stop at once)", file=sys.stderr)
-                    outcomes = run.finish()
-                    continue
-                if outcome is None:
-                    break
-                row = outcome.row()
-                totals.add(row)
-                totals.seconds = round(time.monotonic() - started, 2)
-                if lines:
-                    click.echo(json.dumps(row))
-                elif report:
-                    rows.append(row)
-                if contact_sheet:
-                    sheet.append((row, outcome.thumbnail))
-                if outcome.reason:
-                    bar.write(f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}", file=sys.stderr)
-                bar.update()
-                bar.set_postfix(faces=totals.faces, refresh=False)
+                        outcomes = run.finish()
         finally:
             bar.close()
-            save(lambda: _json(document(rows, totals, pipeline.table(), pipeline.hash())))
-            save_sheet(lambda: render(sheet, totals, pipeline.name))
+            for source, places in run.bare():
+                totals.bare += 1
+                near = ", ".join(sorted({place.neighbour for place in places}))
+                _say(f"to review  {source}: a face that is concealed in {near} may be bare here", quiet)
+                if lines:
+                    click.echo(json.dumps(flagged({"source": source}, places)))
+                elif source in rows:
+                    rows[source] = flagged(rows[source], places)
+            save(lambda: _json(document(rows.values(), totals, pipeline.table(), pipeline.hash())))
+            shown = [(rows[source], thumbnail) for source, thumbnail in thumbnails.items()]
+            save_sheet(lambda: render(shown, totals, pipeline.name))
     if not quiet:
         for line in totals.lines():
             click.echo(line, err=lines)
@@ -160,6 +170,25 @@ def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None
         sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()
     return totals.exit_code
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """A list that Ctrl-C fills; a second one interrupts as usual."""
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+        # Not through click or tqdm: a handler may run in the middle of their own writing.
+        os.write(2, b"\nstopping: photos in work are finished (Ctrl-C again: stop at once)\n")
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager

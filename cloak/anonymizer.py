@@ -3,12 +3,13 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
 from cloak import effects, metadata
+from cloak.bursts import Glance, glance
 from cloak.clock import Stopwatch
 from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
@@ -111,11 +112,14 @@ class Result:
         data: the bytes to publish; None if the photo is held.
         regions: what was concealed, one tuple a frame, in pixels of the upright photo.
         report: what was done.
+        glance: what the published photo (its first picture) looks like from afar, to compare it with its neighbours in
+            a burst; for this run's memory only.
     """
 
     data: bytes | None
     regions: tuple[tuple[Region, ...], ...]
     report: Report
+    glance: Glance | None = None
 
 
 def anonymize(
@@ -169,9 +173,10 @@ def anonymize(
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
             check_container(encoded.data, published, photo, before, data, fields)
+            first = Look(published, 0)
             missed = [
-                check_faces(Look(published, i), frame.known, frame.made.revealed, masks[i], photo.size, settings.recipe)
-                for i, frame in enumerate(frames)
+                check_faces(look, frame.known, frame.made.revealed, drawn, photo.size, settings.recipe)
+                for look, frame, drawn in zip(_looks(published, first), frames, masks, strict=True)
             ]
         if not any(missed):
             break
@@ -189,7 +194,8 @@ def anonymize(
     report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
     if decisions is not None and decisions.verdict == "accept":
         report = replace(report, accepted=True)
-    return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report)
+    seen = glance(first.image, masks[0], [face.box for face in frames[0].faces], photo.size)
+    return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +225,12 @@ class _Frame:
             return self
         known = tuple((face.box, look.sketch(face.box)) for face in new)
         return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=(*self.known, *known))
+
+
+def _looks(photo: Photo, first: Look) -> Iterator[Look]:
+    """At each picture; one preview is held at a time, and the first."""
+    yield first
+    yield from (Look(photo, number) for number in range(1, photo.frames))
 
 
 def _search(photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None) -> _Frame:

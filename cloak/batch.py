@@ -13,13 +13,14 @@ from pathlib import Path
 import tomli_w
 
 from cloak.anonymizer import Status, anonymize
+from cloak.bursts import Bare, Bursts
 from cloak.decisions import SUFFIX, Decisions, dump, fitted, parse
 from cloak.errors import CloakError, DecisionsUnfit, NotWritten, TooLarge, Withheld
 from cloak.ledger import Entry, Ledger, Origin, beside
 from cloak.photo import open_photo
 from cloak.pipeline import Pipeline
 from cloak.pool import Pool
-from cloak.report import Outcome, internal, withheld
+from cloak.report import Outcome, flagged, internal, withheld
 from cloak.reviews import Reviewed, Reviews
 from cloak.scaled import thumbnail
 from cloak.store import Folder, Item, LeftOut, printable, read, refuse_overlap, same_file, walk
@@ -78,6 +79,9 @@ class Run:
                 self.items.append(found)
             else:
                 self.left_out.append(found)
+        self._numbers = {item: number for number, item in enumerate(self.items)}
+        self._bursts = Bursts([str(item.source.parent) for item in self.items])
+        self._bare: dict[int, list[Bare]] = {}
         self._ledger: Ledger | None = None
         self._pool: Pool[Item, Outcome] | None = None
 
@@ -101,17 +105,30 @@ class Run:
     def __iter__(self) -> Iterator[Outcome]:
         """Outcomes as they come. An interrupt leaves photos in work: `finish` yields those."""
         assert self._pool is not None
-        return map(_outcome, self._pool.map(self.items))
+        return map(self._outcome, self._pool.map(self.items))
 
     def finish(self) -> Iterator[Outcome]:
         """After an interrupt: what was in work, and nothing more."""
         assert self._pool is not None
-        return map(_outcome, self._pool.drain())
+        return map(self._outcome, self._pool.drain())
 
+    def bare(self) -> Iterator[tuple[str, list[Bare]]]:
+        """Once all outcomes are in: the photos in which a face is bare that a neighbouring frame has concealed.
 
-def _outcome(answered: "tuple[Item, Outcome | Withheld]") -> Outcome:
-    item, answer = answered
-    return withheld(printable(item.source), answer) if isinstance(answer, Withheld) else answer
+        Only photos of this run are compared, not those that an earlier one has done. The ledger takes note.
+        """
+        for number, places in sorted(self._bare.items()):
+            item = self.items[number]
+            if self._ledger is not None and (entry := self._ledger.find(printable(item.name))) is not None:
+                self._ledger.record(printable(item.name), replace(entry, row=flagged(entry.row, places)))
+            yield printable(item.source), places
+
+    def _outcome(self, answered: "tuple[Item, Outcome | Withheld]") -> Outcome:
+        item, answer = answered
+        outcome = withheld(printable(item.source), answer) if isinstance(answer, Withheld) else answer
+        for number, bare in self._bursts.add(self._numbers[item], printable(item.source.name), outcome.glance):
+            self._bare.setdefault(number, []).append(bare)
+        return outcome
 
 
 def set_up() -> None:
@@ -171,8 +188,8 @@ def _photo(
     if sidecar is not None:
         decisions, digest = sidecar, hashlib.sha256(digest.encode() + dump(sidecar)).hexdigest()
     if job.dry_run:
-        report = anonymize(data, job.pipeline, key=job.key, decisions=decisions).report
-        return Outcome(source, "", report.status, report)
+        result = anonymize(data, job.pipeline, key=job.key, decisions=decisions)
+        return Outcome(source, "", result.report.status, result.report, glance=result.glance)
 
     folder = Folder(job.out)
     ledger = _ledger(job.ledger or beside(job.out))
@@ -193,8 +210,10 @@ def _photo(
     _refuse_foreign(item, place, known, job)
 
     result = anonymize(data, job.pipeline, key=job.key, decisions=decisions)
-    small = _thumbnail(result.data, job)
-    outcome = Outcome(source, target if result.data else "", result.report.status, result.report, thumbnail=small)
+    outcome = Outcome(
+        source, target if result.data else "", result.report.status, result.report,
+        glance=result.glance, thumbnail=_thumbnail(result.data, job),
+    )  # fmt: skip
     # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
     # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows.
     published = hashlib.sha256(result.data).hexdigest() if result.data else None

@@ -37,6 +37,6 @@ def doubt(row: Mapping[str, Any], models: int) -> tuple[Doubt, float]:
         return Doubt.LOW_SCORE, min(lowest, *(float(face["score"]) for face in weak)) if weak else lowest
     if models > 1 and any(len(face["models"]) == 1 for face in found):
         return Doubt.ONE_MODEL, lowest
-    if row.get("burst"):
+    if row.get("bare_in_burst"):
         return Doubt.BURST, lowest
     return Doubt.REST, lowest

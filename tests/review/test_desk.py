@@ -44,7 +44,7 @@ FACE = {"score": 0.95, "models": ["centerface", "yunet"]}
         ({"detections": [[FACE]], "doubtful": [[{"score": 0.2}]]}, Doubt.LOW_SCORE),
         ({"detections": [[FACE, {**FACE, "score": 0.5}]]}, Doubt.LOW_SCORE),
         ({"detections": [[{**FACE, "models": ["yunet"]}]]}, Doubt.ONE_MODEL),
-        ({"detections": [[FACE]], "burst": ["b.jpg"]}, Doubt.BURST),
+        ({"detections": [[FACE]], "bare_in_burst": [{}]}, Doubt.BURST),
         ({"detections": [[]], "revealed": [[FACE]]}, Doubt.REST),
     ],
 )
