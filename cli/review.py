@@ -1,7 +1,9 @@
 """`cloak review`: a person has the last word."""
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -50,19 +52,13 @@ def open_desk(
     no_browser: bool = False,
 ) -> None:
     """Serve the page until a signal ends it."""
-    from cloak.errors import MissingExtra
-
-    try:
-        from cloak.review.app import Review, create_app
-        from cloak.review.doors import DoorKeeper, Doors
-        from cloak.service.server import serve
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("cloak"):
-            raise
-        raise MissingExtra("the review page", "review") from None
+    demand_extra()
     import getpass
 
+    from cloak.review.app import Review, create_app
     from cloak.review.desk import Desk
+    from cloak.review.doors import DoorKeeper, Doors
+    from cloak.service.server import serve
     from cloak.service.settings import demand_token, is_loopback, read_tokens
     from cloak.service.work import no_core_dumps
 
@@ -78,9 +74,22 @@ def open_desk(
     address = f"http://{shown}:{port}/enter?token={doors.invite()}" if local else f"http://{shown}:{port}/login"
     click.echo(f"{len(review.desk.cases)} photos to look at: {address}")
     click.echo("Stop with Ctrl-C; nothing is lost.")
-    if not no_browser and local:
-        _open_soon(address)
-    serve(DoorKeeper(create_app(review), doors, name, anywhere=not local), host, port, review, grace=10)
+    app = DoorKeeper(create_app(review), doors, name, anywhere=not local)
+    with _browser(review.desk.place.with_name("open.html"), "" if no_browser or not local else address):
+        serve(app, host, port, review, grace=10)
+
+
+def demand_extra() -> None:
+    """Raise `MissingExtra` if the page cannot be served here."""
+    from cloak.errors import MissingExtra
+
+    try:
+        import cloak.review.app
+        import cloak.service.server  # noqa: F401
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("cloak"):
+            raise
+        raise MissingExtra("the review page", "review") from None
 
 
 def _port(host: str, wanted: int | None) -> int:
@@ -101,11 +110,22 @@ def _port(host: str, wanted: int | None) -> int:
     return PORT
 
 
-def _open_soon(address: str) -> None:
-    """Open the browser once the server listens."""
+@contextlib.contextmanager
+def _browser(page: Path, address: str) -> Iterator[None]:
+    """Open the browser once the server listens; by way of a file, since every user of a machine sees the arguments of
+    its programs, and the address lets whoever comes first in."""
     import threading
     import webbrowser
 
-    timer = threading.Timer(1.0, webbrowser.open, [address])
+    if not address:
+        yield
+        return
+    page.touch(mode=0o600)
+    page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}">')
+    timer = threading.Timer(1.0, webbrowser.open, [page.absolute().as_uri()])
     timer.daemon = True
     timer.start()
+    try:
+        yield
+    finally:
+        page.unlink(missing_ok=True)

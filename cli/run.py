@@ -84,6 +84,10 @@ def command(
         preserve_times=preserve_times, ledger=ledger, debug=debug, decisions=decisions,
         thumbnails=contact_sheet is not None, **settings,
     )  # fmt: skip
+    if shape["review"] and not dry_run:
+        from .review import demand_extra, open_desk
+
+        demand_extra()
     if decisions is not None and not decisions.exists():
         raise click.UsageError("--decisions names no file or folder that exists")
     rows: dict[str, dict[str, Any]] = {}
@@ -137,8 +141,6 @@ def command(
     if dry_run and not quiet:
         click.echo("dry run: no photo was written", err=lines)
     if shape["review"] and not interrupted and not dry_run:
-        from .review import open_desk
-
         open_desk(job.out, ledger=ledger, deadline=deadline)
     return 130 if interrupted else totals.exit_code
 

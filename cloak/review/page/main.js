@@ -306,7 +306,8 @@ class Desk {
     size.textContent = `${photo.width} × ${photo.height} pixels. ${REASONS[photo.reason][2]}.`;
     const lines = [name, badge(photo), size];
     const who = photo.by && `${photo.state === "held" ? "Held back" : "Accepted"} by ${photo.by}, ${when(photo.at)}`;
-    for (const text of [who, photo.why && `“${photo.why}”`, photo.failure]) {
+    const out = photo.published && photo.state === "waiting" && "Published as the run left it, until you accept or hold it back.";
+    for (const text of [who, out, photo.why && `“${photo.why}”`, photo.failure]) {
       if (!text) continue;
       const line = document.createElement("span");
       line.textContent = text;
