@@ -171,10 +171,11 @@ class Ledger:
 
     def origins(self) -> Iterator[tuple[str, Entry, Origin]]:
         """Every photo whose original is known, by name."""
-        rows = self._db.execute(
+        rows = self.query(
             "SELECT photo.name, content, photo.pipeline, published, row, source, target, origin.pipeline, "
             "pipeline.name, settings FROM photo JOIN origin USING (name) JOIN pipeline ON hash = origin.pipeline "
-            "ORDER BY photo.name"
+            "ORDER BY photo.name",
+            (),
         )
         for name, content, pipeline, published, row, source, target, *settings in rows:
             origin = Origin(Path(os.fsdecode(source)), PurePath(os.fsdecode(target)), *settings)
@@ -185,8 +186,14 @@ class Ledger:
         return self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes
 
     def query(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        """The rows that a statement finds."""
-        return self._db.execute(statement, values).fetchall()
+        """The rows that a statement finds. Raises `OutputError`."""
+        try:
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"the ledger cannot be read: {error}",
+                next_step="If it is of an earlier version of cloak, run cloak on the photos again.",
+            ) from None
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

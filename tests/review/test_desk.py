@@ -121,6 +121,14 @@ def test_a_folder_without_a_record_is_refused(tmp_path):
         Desk(tmp_path)
 
 
+def test_a_ledger_of_an_earlier_version_is_named_not_a_traceback(copied):
+    with sqlite3.connect(beside(copied)) as db:
+        db.execute("DROP TABLE review")
+    db.close()
+    with pytest.raises(OutputError, match="no such table"):
+        Desk(copied)
+
+
 @pytest.fixture
 def site(server):
     """A client that has been let in."""
