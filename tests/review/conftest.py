@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+import httpx
 import pytest
 
 CLOAK = [sys.executable, "-m", "cloak.cli"]
@@ -106,7 +107,7 @@ def open_page(chromium, server):
         context = chromium.new_context(viewport={"width": 1280, "height": 800}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         if not expect_complaints:
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
@@ -122,18 +123,12 @@ def open_page(chromium, server):
 
 
 def visit(page, address):
-    """Go there; a server that has just been started may not listen yet."""
-    from playwright.sync_api import Error
-
-    for _ in range(100):
-        try:
-            return page.goto(address)
-        except Error:
-            time.sleep(0.1)
-    raise AssertionError("the server does not answer")
+    """Go there, once the server listens: the address works only once."""
+    visit_http(address)
+    page.goto(address, wait_until="commit")
 
 
-def wait_for(condition, seconds=40):
+def wait_for(condition, seconds=120):
     """Until something is so, in another process."""
     until = time.monotonic() + seconds
     while not condition():
@@ -147,13 +142,13 @@ def published(server, name):
     return path.read_bytes() if os.path.exists(path) else None
 
 
-def visit_http(server):
-    """Until the server listens."""
-    import httpx
+def visit_http(address):
+    """Until the server at an address listens."""
+    url = "/".join(address.split("/")[:3])
 
     def answers():
         try:
-            return httpx.get(server.url, trust_env=False).status_code == 401
+            return httpx.get(url, trust_env=False, timeout=30).status_code == 401
         except httpx.TransportError:
             return False
 

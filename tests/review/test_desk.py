@@ -132,7 +132,7 @@ def test_a_ledger_of_an_earlier_version_is_named_not_a_traceback(copied):
 @pytest.fixture
 def site(server):
     """A client that has been let in."""
-    visit_http(server)
+    visit_http(server.url)
     with httpx.Client(base_url=server.url, trust_env=False, headers={"X-Cloak-Page": "p"}) as client:
         answer = client.get("/enter", params={"token": server.token})
         assert answer.status_code == 200
@@ -221,7 +221,7 @@ def test_a_photo_that_changed_on_the_disk_is_not_published(tmp_path, samples):
     subprocess.run([*CLOAK, "run", photo, "-o", out, "-p", "newsroom", "--recall", "fast"], capture_output=True)
     server = Server(out).start()
     try:
-        visit_http(server)
+        visit_http(server.url)
         with httpx.Client(base_url=server.url, trust_env=False) as client:
             client.get("/enter", params={"token": server.token})
             (row,) = client.get("/api/photos").json()
@@ -253,7 +253,7 @@ def test_elsewhere_a_password_is_demanded(copied, tmp_path, password):
     )
     try:
         server.url = "http://127.0.0.1:" + re.search(r":(\d+)/login", server.process.stdout.readline())[1]
-        visit_http(server)
+        visit_http(server.url)
         with httpx.Client(base_url=server.url, trust_env=False) as client:
             assert client.get("/").status_code == 401
             assert "Password" in client.get("/login").text
