@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -23,11 +24,14 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 def shoot(root: Path, photos: int) -> None:
     """Three photos of 48 megapixels, and many small ones."""
     root.mkdir()
-    large = Image.open(SAMPLES / "group.jpg").resize((8000, 6000))
+    # Without a face, so that they come first in the queue; with noise, so that they are as much work as real ones.
+    noise = np.random.default_rng(1)
+    scene = np.asarray(Image.open(SAMPLES / "landscape.jpg").resize((8000, 6000)), np.int16)
     small = io.BytesIO()
     Image.open(SAMPLES / "group.jpg").save(small, "JPEG", quality=90)
     for i in range(3):
-        large.save(root / f"large-{i}.jpg", quality=90 + i)
+        grainy = scene + noise.integers(-12, 13, scene.shape, np.int16)
+        Image.fromarray(grainy.clip(0, 255).astype(np.uint8)).save(root / f"large-{i}.jpg", quality=90)
     for i in range(photos):
         (root / f"small-{i:04}.jpg").write_bytes(small.getvalue())
 
@@ -47,15 +51,14 @@ def measure(page: Any, browser: Any, server: str, photos: int) -> None:
     """Open everything, one after the other, as an editor with the key J."""
     page.goto(server)
     page.wait_for_selector("body[data-opened]")
-    open_ = """async (name) => {
-        const row = [...document.querySelectorAll('#rows li button')].find((b) => b.innerText.includes(name));
-        performance.clearMeasures();
-        row.click();
-        while (!performance.getEntriesByName('opened').length) await new Promise((go) => setTimeout(go, 5));
-        return performance.getEntriesByName('opened')[0].duration;
-    }"""
-    times = [page.evaluate(open_, f"large-{i}") for i in range(3)]
-    print(f"48 megapixels, from the click to the picture: {', '.join(f'{t:.0f}' for t in times)} ms")
+    shown = "performance.getEntriesByName('opened')[0].duration"
+    print(f"48 megapixels, the first: {page.evaluate(shown):.0f} ms from the click to the picture")
+    for _ in range(2):
+        page.wait_for_timeout(4000)  # an editor looks; meanwhile the next one is made ready
+        page.evaluate("performance.clearMeasures()")
+        page.keyboard.press("j")
+        page.wait_for_function("() => performance.getEntriesByName('opened').length")
+        print(f"48 megapixels, the next: {page.evaluate(shown):.0f} ms")
     steps, memory = [], {}
     for i in range(photos):
         page.evaluate("performance.clearMeasures()")

@@ -112,7 +112,10 @@ class Desk {
     this.changed();
     await this.stage.open(photo, this.frame);
     performance.measure("opened", "open");
+    performance.clearMarks();
     document.body.dataset.opened = id;
+    this.queue.ready = true;
+    this.queue.draw();
     this.prefetch();
   }
 

@@ -31,6 +31,7 @@ export class Queue {
     this.opened = opened;
     this.photos = [];
     this.filter = null;
+    this.ready = false;
     this.current = null;
     this.box = document.getElementById("rows");
     this.list = this.box.querySelector("ol");
@@ -159,7 +160,8 @@ export class Queue {
     if (photo.id === this.current) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
     const source = `/api/photos/${photo.id}/preview/result?longest=168&v=${photo.version}-${photo.state}`;
-    if (image.getAttribute("src") !== source) image.src = source;
+    // The photo that was asked for comes first; thumbnails follow.
+    if (this.ready && image.getAttribute("src") !== source) image.src = source;
     name.textContent = photo.name;
     name.title = photo.name;
     const [sign, reason] = REASONS[photo.reason];

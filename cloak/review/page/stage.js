@@ -7,6 +7,13 @@ const TILE = 512;
 const LEVELS = [8, 4, 2, 1];
 const MOST = 16; // screen pixels for one of the photo
 
+/** Without its source an image gives its pixels back at once, not when the browser comes to it. */
+function letGo(image) {
+  if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
+  image.removeAttribute("src");
+  image.remove();
+}
+
 class Layer {
   constructor(element, side, failed) {
     this.element = element;
@@ -19,13 +26,12 @@ class Layer {
   clear() {
     this.loading?.abort();
     this.clearTiles();
-    if (this.base) URL.revokeObjectURL(this.base.src);
-    this.base?.remove();
+    if (this.base) letGo(this.base);
     this.base = this.shown = null;
   }
 
   clearTiles() {
-    for (const tile of this.tiles.values()) tile.remove();
+    for (const tile of this.tiles.values()) letGo(tile);
     this.tiles.clear();
   }
 
@@ -47,10 +53,7 @@ class Layer {
       this.element.prepend(image);
       this.base = image;
       this.tilePath = tilePath;
-      if (old) {
-        URL.revokeObjectURL(old.src);
-        old.remove();
-      }
+      if (old) letGo(old);
     } catch (error) {
       if (error.name !== "AbortError" && !loading.signal.aborted) this.failed(error);
     }
@@ -79,8 +82,7 @@ class Layer {
     }
     for (const [key, tile] of this.tiles) {
       if (!wanted.has(key)) {
-        tile.src = "";
-        tile.remove();
+        letGo(tile);
         this.tiles.delete(key);
       }
     }
