@@ -7,6 +7,7 @@ COMMANDS = {
     "run": "Conceal the faces in photos and strip their metadata.",
     "inspect": "Show the faces and every metadata carrier of files.",
     "watch": "Publish the photos of a folder as they appear in it.",
+    "review": "Look at the photos of a run, correct them, and release them.",
     "serve": "Serve clean photos over HTTP, for content systems and hooks.",
     "verify": "Check published files again: no carriers, no bare face.",
     "pipelines": "List pipelines, or show one with its effective values.",

@@ -21,6 +21,7 @@ _OPTIONS = (
     click.option("--min-face", type=float, metavar="PX", help="Height of the smallest face to find, in pixels."),
     click.option("--keep", metavar="NAMES", help="Fields to write anew, e.g. icc,copyright,credit,caption,datetime."),
     click.option("--no-face", metavar="WHAT", help="A photo without a face: hold it back, or publish it stripped."),
+    click.option("--review", is_flag=True, help="Publish nothing before a person has accepted it on the review page."),
     click.option("--quality", type=int, metavar="1-100", help="For lossy formats; default: the file's own."),
     click.option("--optimize", is_flag=True, help="Make JPEGs a few percent smaller, without loss; takes longer."),
     click.option(
@@ -54,6 +55,7 @@ def load_pipeline(
     min_face: float | None,
     keep: str | None,
     no_face: str | None,
+    review: bool,
     quality: int | None,
     optimize: bool,
     bake_orientation: bool,
@@ -77,6 +79,7 @@ def load_pipeline(
         min_face=min_face,
         keep=_names(keep),
         no_face=no_face,
+        review="required" if review else None,
         quality=quality,
         optimize=True if optimize else None,
         bake_orientation=True if bake_orientation else None,

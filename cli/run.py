@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,6 +26,10 @@ from .options import load_pipeline, pipeline_options
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
 @click.option("--report", metavar="FILE|-", help="Write a JSON report; - prints a line of JSON a photo as it goes.")
+@click.option("--contact-sheet", metavar="FILE.html", help="Write a page to look at: thumbnails of results, totals.")
+@click.option(
+    "--decisions", type=click.Path(path_type=Path), help="Apply *.cloak.json of an earlier review, by position."
+)
 @click.option("--dry-run", is_flag=True, help="Find and check everything, write no photo.")
 @click.option("--force", is_flag=True, help="Do again what is done, and replace files that cloak did not write.")
 @click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
@@ -42,6 +46,8 @@ def command(
     jobs: int,
     deadline: float,
     report: str | None,
+    contact_sheet: str | None,
+    decisions: Path | None,
     dry_run: bool,
     force: bool,
     noise_key: str | None,
@@ -81,6 +87,7 @@ def command(
         raise click.UsageError("--out - goes with standard input only: cloak run - --out -")
 
     from cloak.batch import Job, Run
+    from cloak.contact_sheet import render
     from cloak.errors import NothingMatched
     from cloak.report import Totals, document, flagged
     from cloak.store import printable
@@ -88,12 +95,20 @@ def command(
     settings: dict[str, Any] = {"key": key} if key else {}
     job = Job(
         photos, out or Path("public"), pipeline, jobs=jobs, deadline=deadline, dry_run=dry_run, force=force,
-        preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, **settings,
+        preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, decisions=decisions,
+        thumbnails=contact_sheet is not None, **settings,
     )  # fmt: skip
+    if shape["review"] and not dry_run:
+        from .review import demand_extra, open_desk
+
+        demand_extra()
+    if decisions is not None and not decisions.exists():
+        raise click.UsageError("--decisions names no file or folder that exists")
     rows: dict[str, dict[str, Any]] = {}
+    thumbnails: dict[str, bytes | None] = {}
     totals, started = Totals(), time.monotonic()
     lines = report == "-"
-    with _report_file(report, job.out) as save, Run(job) as run:
+    with _beside(report, job.out) as save, _beside(contact_sheet, job.out) as save_sheet, Run(job) as run:
         for item in run.left_out:
             _say(f"left out   {printable(item.source)}: {item.reason}", quiet)
         totals.left_out = len(run.left_out)
@@ -110,7 +125,9 @@ def command(
                     totals.seconds = round(time.monotonic() - started, 2)
                     if lines:
                         click.echo(json.dumps(row))
-                    elif report:
+                    if contact_sheet:
+                        thumbnails[outcome.source] = outcome.thumbnail
+                    if contact_sheet or (report and not lines):
                         rows[outcome.source] = row
                     if outcome.reason:
                         words = f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}"
@@ -130,12 +147,16 @@ def command(
                 elif source in rows:
                     rows[source] = flagged(rows[source], places)
             left = [(printable(item.source), item.reason) for item in run.left_out]
-            save(document(rows.values(), totals, pipeline.table(), pipeline.hash(), left))
+            save(lambda: _json(document(rows.values(), totals, pipeline.table(), pipeline.hash(), left)))
+            shown = [(rows[source], thumbnail) for source, thumbnail in thumbnails.items()]
+            save_sheet(lambda: render(shown, totals, pipeline.name))
     if not quiet:
         for line in totals.lines():
             click.echo(line, err=lines)
     if dry_run and not quiet:
         click.echo("dry run: no photo was written", err=lines)
+    if shape["review"] and not interrupted and not dry_run:
+        open_desk(job.out, ledger=ledger, deadline=deadline)
     return 130 if interrupted else totals.exit_code
 
 
@@ -166,12 +187,12 @@ def _pipe(out: Path | None, pipeline: Any, key: bytes | None, signer: Any, repor
         from cloak.errors import TooLarge
 
         raise TooLarge(f"it has more than {limit:,} bytes")
-    with _report_file(report, None) as save:
+    with _beside(report, None) as save:
         result = signed(anonymize(data, pipeline, key=key), signer)
         totals = Totals()
         row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
         totals.add(row)
-        save(document([row], totals, pipeline.table(), pipeline.hash()))
+        save(lambda: _json(document([row], totals, pipeline.table(), pipeline.hash())))
     if result.data is None:
         _say("held back: no face was found, a person must look", quiet)
     else:
@@ -200,33 +221,37 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def _report_file(report: str | None, out: Path | None) -> Iterator[Any]:
-    """A function that writes the report; its place is tried before any work is done."""
-    if not report or report == "-":
+def _beside(file: str | None, out: Path | None) -> Iterator[Callable[[Callable[[], str]], None]]:
+    """A function that writes a report or a sheet; its place is tried before any work is done."""
+    if not file or file == "-":
         yield lambda _: None
         return
     from cloak.errors import UsageError
 
-    path = Path(report)
+    path = Path(file)
     if out is not None and Path(os.path.realpath(out)) in Path(os.path.realpath(path)).parents:
         raise UsageError(
-            "the report names original files and must not lie in the folder that is published",
+            f"{path.name!r} names original files and must not lie in the folder that is published",
             next_step="Name a place outside --out.",
         )
     partial = path.with_name(path.name + ".part")
     try:
         partial.touch(mode=0o600)
     except OSError as error:
-        raise UsageError(f"the report cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path.name!r} cannot be written: {error.strerror}") from None
 
-    def save(document: dict[str, Any]) -> None:
-        partial.write_text(json.dumps(document, indent=1) + "\n")
+    def save(make: Callable[[], str]) -> None:
+        partial.write_text(make(), encoding="utf-8")
         partial.replace(path)
 
     try:
         yield save
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1) + "\n"
 
 
 def _progress(total: int, quiet: bool) -> Any:

@@ -7,6 +7,8 @@
     ├── NothingMatched           no photo among the inputs                               exit 3, HTTP 404
     ├── SetupError               the installation is broken: weights, libraries          exit 2, HTTP 503
     │   └── MissingExtra         an optional part is not installed
+    ├── NotFound                 what was asked for is not there                        exit 2, HTTP 404
+    ├── Conflict                 somebody else was faster: another editor, another run      exit 2, HTTP 409
     ├── OutputError              the output folder, its ledger or its disk fails         exit 2, HTTP 507
     ├── Unavailable              the service does not answer, is full or is stopping     exit 2, HTTP 503
     └── Withheld                 this photo is not published, the run goes on            exit 1, HTTP 422
@@ -19,6 +21,7 @@
         ├── DetectionFailed      the faces could not be searched
         ├── ConcealmentFailed    a region could not be concealed, or not be encoded
         ├── VerificationFailed   the written bytes did not pass the second look
+        ├── DecisionsUnfit       a person's decisions were made for another picture
         ├── NotWritten           the clean bytes could not be stored
         └── TimedOut             the photo took longer than its deadline                 HTTP 504
 
@@ -111,6 +114,22 @@ class MissingExtra(SetupError):
             f"{what} needs the extra {extra!r}",
             next_step=f"Install it: pip install 'cloak-images[{extra}]'",
         )
+
+
+class NotFound(CloakError):
+    """What was asked for is not there."""
+
+    http_status = 404
+    slug = "not-found"
+    next_step = "Load the page again."
+
+
+class Conflict(CloakError):
+    """Somebody else was faster; nothing of theirs is overwritten."""
+
+    http_status = 409
+    slug = "conflict"
+    next_step = "Look at what they did, then decide again."
 
 
 class OutputError(CloakError):
@@ -213,6 +232,13 @@ class VerificationFailed(Withheld):
 
     slug = "verification-failed"
     next_step = "Review the photo by hand, or conceal it with a larger cover or another effect."
+
+
+class DecisionsUnfit(Withheld):
+    """A person's decisions were made for another picture."""
+
+    slug = "decisions-unfit"
+    next_step = "Review the photo anew: cloak review."
 
 
 class NotWritten(Withheld):

@@ -72,7 +72,7 @@ def write(target: Path, data: bytes, time: float, mode: int | None = None) -> No
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
 
@@ -83,7 +83,7 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """The rename itself reaches the disk; Windows has no such call."""
     if os.name != "posix":
         return

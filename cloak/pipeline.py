@@ -51,6 +51,7 @@ class Pipeline:
         cover: from a face to the area that is concealed.
         effect: what replaces it.
         no_face: a photo without any face found is held back for a person, or published stripped.
+        review: "required" publishes nothing before a person has accepted it.
         keep: names of metadata fields to write anew, and "icc" for the colour profile.
         disclosure: the sentence that ends the caption of a photo with concealed faces, if `keep` names "disclosure".
         profile: an unknown colour profile: "convert" its pixels, or "withhold" the photo.
@@ -71,6 +72,7 @@ class Pipeline:
     cover: Cover = field(default_factory=Cover)
     effect: Effect = field(default_factory=Pixelate)
     no_face: Literal["hold", "publish"] = "publish"
+    review: Literal["required", "optional"] = "optional"
     keep: tuple[str, ...] = ("icc",)
     disclosure: str = DISCLOSURE
     profile: Literal["convert", "withhold"] = "convert"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from cloak.errors import NotWritten, OutputError, UsageError, Withheld
-from cloak.files import NEUTRAL_TIME, TEMPORARY, printable, read, write
+from cloak.files import NEUTRAL_TIME, TEMPORARY, printable, read, sync_folder, write
 from cloak.metadata import sniff
 
 __all__ = [
@@ -189,6 +189,15 @@ class Folder:
             write(target, data, NEUTRAL_TIME if times is None else times)
         except OSError as error:
             raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
+
+    def withdraw(self, name: PurePath) -> None:
+        """Remove a published file. Raises `NotWritten`."""
+        target = self.path(name)
+        try:
+            target.unlink(missing_ok=True)
+            sync_folder(target.parent)
+        except OSError as error:
+            raise NotWritten(f"it could not be withdrawn: {error.strerror or 'input/output error'}") from None
 
     def sweep(self) -> int:
         """Remove what a killed run left under temporary names; only for the one who holds the ledger's lock."""

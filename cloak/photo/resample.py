@@ -1,13 +1,13 @@
 """Pixels on another grid: smaller, or moved off the sensor's own grid, whose noise tells one camera from another."""
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import cv2
 import numpy as np
 
-from cloak.geometry import Box, Pixels, Size
+from cloak.geometry import Box, Pixels, Region, Size
 from cloak.photo.pixels import BAND, Alpha, Frame
 
 _LEAST, _MOST = 0.004, 0.012
@@ -34,6 +34,15 @@ class Resampling:
         """A box of the published picture in pixels of the photo."""
         x, y = self.width / self.size.width, self.height / self.size.height
         return Box(box.x * x + self.left, box.y * y + self.top, box.width * x, box.height * y)
+
+    def region(self, region: Region) -> Region:
+        """The same for a region; the tilt of a turned ellipse is kept, for a stretch of a few percent at most."""
+        shape = region.shape
+        if isinstance(shape, Box):
+            return replace(region, shape=self.into(shape))
+        x, y = self.size.width / self.width, self.size.height / self.height
+        middle = self.into(Box(shape.cx, shape.cy, 0, 0))
+        return replace(region, shape=replace(shape, cx=middle.x, cy=middle.y, rx=shape.rx * x, ry=shape.ry * y))
 
     @property
     def note(self) -> str:
