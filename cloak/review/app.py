@@ -1,6 +1,7 @@
 """The review's HTTP interface: the page, its pictures, and what an editor does."""
 
 import asyncio
+import contextlib
 import html
 import json
 from collections.abc import AsyncIterator
@@ -80,10 +81,12 @@ class Review:
         for case in self.desk.unfinished():
             self._submit(case)
         watching = asyncio.create_task(self._watch())
+        ready = asyncio.create_task(self._make_ready())
         try:
             yield
         finally:
             watching.cancel()
+            await asyncio.wait({ready})
             await asyncio.to_thread(self._workers.end)
             await asyncio.sleep(0)  # the last ones to settle
             self.desk.close()
@@ -109,6 +112,12 @@ class Review:
 
     def _settle(self, id_: str, version_: int, failure: str) -> None:
         self.told(self.desk.settle(id_, version_, failure))
+
+    async def _make_ready(self) -> None:
+        """The first photo's preview, made while the browser starts; what goes wrong is told when it is asked for."""
+        for case in list(self.desk.cases.values())[:1]:
+            with contextlib.suppress(CloakError):
+                await run_in_threadpool(self.pictures.preview, case, "result", 0, 1600)
 
     async def _watch(self) -> None:
         while True:
