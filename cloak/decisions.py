@@ -36,7 +36,7 @@ PROPORTIONS = 0.01
 
 
 def own_name(target: PurePath, source: Path, names: str) -> PurePath:
-    """The name under which a photo's decisions are kept: its own, since numbers and random names differ from run to run.
+    """The name under which a photo's decisions are kept: its own, since numbers and random names differ between runs.
 
     Args:
         target: below the output folder, `source` where the original lies, `names` the pipeline's policy.
