@@ -12,7 +12,7 @@ from cloak import effects, metadata
 from cloak.clock import Stopwatch
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
-from cloak.effects import Noise
+from cloak.effects import Noise, Perturb
 from cloak.errors import VerificationFailed
 from cloak.geometry import Mask, Pixels, Region, Size, draw
 from cloak.metadata.base import Contents, Kind
@@ -21,6 +21,7 @@ from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo
 from cloak.pipeline import Cover, Pipeline, load
+from cloak.protection import Protection, assess
 from cloak.verify import CHECKS, Look, Sketch, check_container, check_faces
 
 ROUNDS = 3
@@ -31,6 +32,7 @@ class Status(StrEnum):
     """What became of a photo."""
 
     CONCEALED = "concealed"  # published; every face found is concealed
+    PERTURBED = "perturbed"  # published; faces are in sight, changed against recognisers: nobody is anonymous
     NO_FACE = "no-face"  # published stripped; no face was found, which is not the same as none being there
     HELD = "held"  # not published: no face was found, and the pipeline wants a person to look
     WITHHELD = "withheld"  # not published: something failed
@@ -52,7 +54,7 @@ class Report:
     Attributes:
         status: what became of it.
         format, size, frames: of the photo, upright.
-        detections: the faces concealed, one tuple a frame.
+        detections: the faces concealed (with status "perturbed": found), one tuple a frame.
         doubtful: weak hits that were left bare, one tuple a frame: a person should look.
         effect: name and settings of what replaced the faces.
         cover: how faces became areas.
@@ -64,6 +66,7 @@ class Report:
         risks: why the settings are below the floor, if `accept_risk` allowed it.
         pipeline: hash of the pipeline.
         milliseconds: wall clock a step.
+        protections: what perturb achieved for each face of `detections`; empty under other effects.
     """
 
     status: Status
@@ -82,15 +85,21 @@ class Report:
     risks: tuple[str, ...]
     pipeline: str
     milliseconds: dict[str, float]
+    protections: tuple[tuple[Protection, ...], ...] = ()
 
     @property
     def faces(self) -> int:
         return sum(len(frame) for frame in self.detections)
 
     @property
+    def unprotected(self) -> int:
+        """Faces left in sight that recognisers still find, or that could not be changed."""
+        return sum(not face.protected for frame in self.protections for face in frame)
+
+    @property
     def needs_review(self) -> bool:
         """Published, or held, with something that a person should look at."""
-        return self.status is Status.HELD or any(self.doubtful)
+        return self.status is Status.HELD or any(self.doubtful) or self.unprotected > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +152,26 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     noise = Noise(hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256"))
     if "disclosure" in settings.keep and any(frame.faces for frame in frames):
         fields = replace(fields, disclosure=settings.disclosure)
+    visible = isinstance(settings.effect, Perturb)
     output = Output(fields=fields, icc="icc" in settings.keep, profile=settings.profile, quality=settings.quality)
     for _ in range(ROUNDS):
         with watch("conceal"):
             masks = [draw(frame.regions(settings), photo.size, feather=settings.cover.feather) for frame in frames]
-            encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
+            paint = partial(_paint, settings=settings, noise=noise, photo=photo, output=output)
+            encoded = photo.conceal(masks, paint, output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
             check_container(encoded.data, published, photo, before, data, fields)
             missed = [
-                check_faces(Look(published, i), frame.faces, frame.sketches, masks[i], photo.size, settings.recipe)
+                check_faces(
+                    Look(published, i),
+                    frame.faces,
+                    frame.sketches,
+                    masks[i],
+                    photo.size,
+                    settings.recipe,
+                    visible=visible,
+                )
                 for i, frame in enumerate(frames)
             ]
         if not any(missed):
@@ -163,9 +182,19 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     else:
         raise VerificationFailed(f"{sum(map(len, missed))} faces are still bare after {ROUNDS} rounds")
 
-    status = Status.CONCEALED if any(frame.faces for frame in frames) else Status.NO_FACE
+    found = any(frame.faces for frame in frames)
+    protections: tuple[tuple[Protection, ...], ...] = ()
+    if found and isinstance(settings.effect, Perturb):
+        with watch("recognise"):
+            protections = tuple(
+                assess(Look(photo, i)(1), Look(published, i)(1), frame.faces, settings.effect.surrogates)
+                for i, frame in enumerate(frames)
+            )
+    status = (Status.PERTURBED if visible else Status.CONCEALED) if found else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
-    report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
+    report = _report(
+        status, settings, photo, before, frames, watch, encoded=encoded, kept=kept, protections=protections
+    )
     return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report)
 
 
@@ -196,8 +225,13 @@ def _search(photo: Photo, number: int, settings: Pipeline) -> _Frame:
     return _Frame(search.faces, tuple(look.sketch(face.box) for face in search.faces), search.doubtful)
 
 
-def _paint(pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise) -> Pixels:
-    return effects.conceal(pixels, mask, settings.effect, noise.child(frame, mask.left, mask.top))
+def _paint(
+    pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise, photo: Photo, output: Output
+) -> Pixels:
+    effect = settings.effect
+    if isinstance(effect, Perturb):
+        effect = partial(effect, written=photo.written(mask, output))
+    return effects.conceal(pixels, mask, effect, noise.child(frame, mask.left, mask.top))
 
 
 def _report(
@@ -210,6 +244,7 @@ def _report(
     *,
     encoded: Encoded | None = None,
     kept: tuple[str, ...] = (),
+    protections: tuple[tuple[Protection, ...], ...] = (),
 ) -> Report:
     return Report(
         status=status,
@@ -222,12 +257,15 @@ def _report(
         cover=settings.cover,
         carriers=_carriers(before),
         kept=kept,
-        verified=CHECKS if encoded else (),
+        verified=tuple(name for name in CHECKS if status is not Status.PERTURBED or name != "concealed")
+        if encoded
+        else (),
         path=encoded.path if encoded else "",
         notes=encoded.notes if encoded else (),
         risks=tuple(settings.risks()),
         pipeline=settings.hash(),
         milliseconds=watch.milliseconds,
+        protections=protections,
     )
 
 

@@ -152,17 +152,21 @@ class Region:
     """An area to conceal: one head, or anything that a person drew.
 
     `angle` is the tilt of the head in degrees clockwise (0: chin below, 180: upside down); effects that draw a face
-    follow it. A shape's own angle only turns the outline.
+    follow it. A shape's own angle only turns the outline. `landmarks` are the five points (x, y) of
+    `cloak.detect.Face`, where they are known.
     """
 
     shape: Ellipse | Box
     angle: float = 0.0
+    landmarks: tuple[tuple[float, float], ...] | None = None
 
     def scaled(self, factor: float) -> "Region":
-        return Region(self.shape.scaled(factor), self.angle)
+        points = tuple((x * factor, y * factor) for x, y in self.landmarks) if self.landmarks else None
+        return Region(self.shape.scaled(factor), self.angle, points)
 
     def shifted(self, dx: float, dy: float) -> "Region":
-        return Region(self.shape.shifted(dx, dy), self.angle)
+        points = tuple((x + dx, y + dy) for x, y in self.landmarks) if self.landmarks else None
+        return Region(self.shape.shifted(dx, dy), self.angle, points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,12 @@ from cloak.effects.base import Effect
 from cloak.effects.blur import Blur
 from cloak.effects.decoy import Decoy
 from cloak.effects.fill import Fill
+from cloak.effects.perturb import Perturb
 from cloak.effects.pixelate import Pixelate
 from cloak.errors import UnknownName, UsageError
 
-EFFECTS: Mapping[str, type[Pixelate] | type[Blur] | type[Fill] | type[Decoy]] = MappingProxyType(
-    {"pixelate": Pixelate, "blur": Blur, "fill": Fill, "decoy": Decoy}
+EFFECTS: Mapping[str, type[Pixelate | Blur | Fill | Decoy | Perturb]] = MappingProxyType(
+    {"pixelate": Pixelate, "blur": Blur, "fill": Fill, "decoy": Decoy, "perturb": Perturb}
 )
 """Every effect, by the name that settings use."""
 
@@ -23,13 +24,15 @@ _SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "blur": {"cells": 8, "jitter": 0.08},
         "fill": {},
         "decoy": {"cells": 8},
+        "perturb": {"grain": 1.6, "light": 3.0},
     },
-    "standard": {"pixelate": {}, "blur": {}, "fill": {}, "decoy": {}},
+    "standard": {"pixelate": {}, "blur": {}, "fill": {}, "decoy": {}, "perturb": {}},
     "strong": {
         "pixelate": {"cells": 4, "jitter": 0.16},
         "blur": {"cells": 4, "jitter": 0.16},
         "fill": {},
         "decoy": {"cells": 5},
+        "perturb": {"grain": 3.3, "light": 6.0, "steps": 80},
     },
 }
 
@@ -97,6 +100,6 @@ def floor(effect: Effect, cover_scale: float) -> list[str]:
             reasons.append(
                 f"a jitter of {effect.jitter:g} leaves a plain filter of the original; at least {MIN_JITTER:g}"
             )
-    elif not isinstance(effect, Fill | Decoy):
+    elif not isinstance(effect, Fill | Decoy | Perturb):
         reasons.append("nothing is known of what this effect hides")
     return reasons
