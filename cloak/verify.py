@@ -65,6 +65,11 @@ class Look:
             self._reduction = reduction
         return self._image
 
+    def seen(self) -> tuple[RGB, float]:
+        """The preview as it was last looked at, and its scale: pixels of it in one of the photo."""
+        image = self(max(self._reduction, 1))
+        return image, 1 / self._reduction
+
     def sketch(self, box: Box) -> Sketch:
         """The detail of a face: (32, 32) float32 luminance without what 6 x 6 cells could tell."""
         scale = 1 / max(self._reduction, 1)
