@@ -89,10 +89,13 @@ def command(
         click.echo(f"{name}: SSIM of the photo {changes[-1].ssim_photo:.3f}, of the face {changes[-1].ssim_face:.3f}")
     if report:
         about = {
-            "people": max(shot.person for shot in shots) + 1, "photos": len(shots), "draws": draws, "later": settings.later,
+            "people": max(shot.person for shot in shots) + 1,
+            "photos": len(shots),
+            "draws": draws,
+            "later": settings.later,
             "strength": strength if self_test else "",
             "cover": cover_scale if self_test else 0,
-        }  # fmt: skip
+        }
         report.write_text(json.dumps(document(findings, changes, about, seconds), indent=1) + "\n")
     if picture:
         plot(findings, changes, picture)

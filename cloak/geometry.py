@@ -152,17 +152,27 @@ class Region:
     """An area to conceal: one head, or anything that a person drew.
 
     `angle` is the tilt of the head in degrees clockwise (0: chin below, 180: upside down); effects that draw a face
-    follow it. A shape's own angle only turns the outline.
+    follow it. A shape's own angle only turns the outline. `effect` names what replaces just this area; None: what
+    replaces everything else.
     """
 
     shape: Ellipse | Box
     angle: float = 0.0
+    effect: str | None = None
 
     def scaled(self, factor: float) -> "Region":
-        return Region(self.shape.scaled(factor), self.angle)
+        return replace(self, shape=self.shape.scaled(factor))
 
     def shifted(self, dx: float, dy: float) -> "Region":
-        return Region(self.shape.shifted(dx, dy), self.angle)
+        return replace(self, shape=self.shape.shifted(dx, dy))
+
+
+def within(shape: Ellipse | Box) -> Box:
+    """A box that lies inside a shape, however it is turned."""
+    if isinstance(shape, Box):
+        return shape
+    half = min(shape.rx, shape.ry) * math.sqrt(0.5)
+    return Box(shape.cx - half, shape.cy - half, 2 * half, 2 * half)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -48,6 +48,7 @@ class Pipeline:
         cover: from a face to the area that is concealed.
         effect: what replaces it.
         no_face: a photo without any face found is held back for a person, or published stripped.
+        review: "required" publishes nothing before a person has accepted it.
         keep: names of metadata fields to write anew, and "icc" for the colour profile.
         disclosure: the sentence that ends the caption of a photo with concealed faces, if `keep` names "disclosure".
         profile: an unknown colour profile: "convert" its pixels, or "withhold" the photo.
@@ -63,6 +64,7 @@ class Pipeline:
     cover: Cover = field(default_factory=Cover)
     effect: Effect = field(default_factory=Pixelate)
     no_face: Literal["hold", "publish"] = "publish"
+    review: Literal["required", "optional"] = "optional"
     keep: tuple[str, ...] = ("icc",)
     disclosure: str = DISCLOSURE
     profile: Literal["convert", "withhold"] = "convert"
@@ -142,19 +144,23 @@ def load(name: str, **overrides: Any) -> Pipeline:
 
     Raises `UnknownName` and `UsageError` with the place and the known names, `RiskRefused` below the floor.
     """
+    return parse(source(name), Path(name).stem, **overrides)
+
+
+def source(name: str) -> bytes:
+    """The TOML file of a pipeline; see `load`. Raises `UnknownName` and `UsageError`."""
     if name in SHIPPED:
-        text = resources.files("cloak.pipelines").joinpath(f"{name}.toml").read_bytes()
-    elif name.endswith(".toml"):
-        try:
-            with Path(name).open("rb") as file:
-                text = file.read(1_000_001)
-        except OSError as error:
-            raise UsageError(f"cannot read the pipeline {Path(name).name!r}: {error.strerror}") from None
-        if len(text) > 1_000_000:
-            raise UsageError(f"{Path(name).name!r} is too large for a pipeline")
-    else:
+        return resources.files("cloak.pipelines").joinpath(f"{name}.toml").read_bytes()
+    if not name.endswith(".toml"):
         raise UnknownName("pipeline", name, (*SHIPPED, "FILE.toml"))
-    return parse(text, Path(name).stem, **overrides)
+    try:
+        with Path(name).open("rb") as file:
+            text = file.read(1_000_001)
+    except OSError as error:
+        raise UsageError(f"cannot read the pipeline {Path(name).name!r}: {error.strerror}") from None
+    if len(text) > 1_000_000:
+        raise UsageError(f"{Path(name).name!r} is too large for a pipeline")
+    return text
 
 
 def parse(text: bytes, name: str, **overrides: Any) -> Pipeline:
