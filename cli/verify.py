@@ -50,9 +50,9 @@ def command(
                 except Withheld as error:
                     found = [str(error)]
                 else:
-                    regions, kept = memory.recall(printable(item.name), data)
+                    regions, bare, kept = memory.recall(printable(item.name), data)
                     try:
-                        found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"})
+                        found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"}, bare)
                     except CloakError:
                         raise
                     except Exception as error:  # one file that breaks cloak must not hide the others
@@ -82,11 +82,12 @@ class _Memory:
         place = ledger or beside(folder)
         self._ledger = Ledger(place, lock=False) if place.exists() or ledger else None
 
-    def recall(self, name: str, data: bytes) -> tuple[Any, frozenset[str]]:
-        """The regions concealed and the fields kept in just these bytes; (None, nothing) if they are not known."""
-        from cloak.report import concealed
+    def recall(self, name: str, data: bytes) -> tuple[Any, Any, frozenset[str]]:
+        """The regions concealed, the faces a person left bare and the fields kept in just these bytes; (None, nothing,
+        nothing) if they are not known."""
+        from cloak.report import concealed, revealed
 
         entry = self._ledger.find(name) if self._ledger else None
         if entry is None or entry.published != hashlib.sha256(data).hexdigest():
-            return None, frozenset()
-        return concealed(entry.row), frozenset(entry.row["kept"])
+            return None, (), frozenset()
+        return concealed(entry.row), revealed(entry.row), frozenset(entry.row["kept"])

@@ -14,6 +14,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
 
 if TYPE_CHECKING:
     from cloak.anonymizer import Carrier, Report, Result, Status, anonymize
+    from cloak.decisions import Change, Decisions
     from cloak.errors import CloakError, Withheld
     from cloak.geometry import Box, Ellipse, Region, Size
     from cloak.pipeline import Cover, Pipeline
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Box",
     "Carrier",
+    "Change",
     "CloakError",
     "Cover",
+    "Decisions",
     "Ellipse",
     "Pipeline",
     "Region",
@@ -36,6 +39,7 @@ __all__ = [
 
 _HOMES = {
     "anonymizer": ("Carrier", "Report", "Result", "Status", "anonymize"),
+    "decisions": ("Change", "Decisions"),
     "errors": ("CloakError", "Withheld"),
     "geometry": ("Box", "Ellipse", "Region", "Size"),
     "pipeline": ("Cover", "Pipeline"),

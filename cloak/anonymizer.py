@@ -8,21 +8,24 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
+import numpy as np
+
 from cloak import effects, metadata
 from cloak.clock import Stopwatch
+from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
 from cloak.effects import Noise, Perturb
 from cloak.errors import VerificationFailed
-from cloak.geometry import Mask, Pixels, Region, Size, draw
+from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import read_fields
 from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo
 from cloak.pipeline import Cover, Pipeline, load
-from cloak.protection import Protection, assess
-from cloak.verify import CHECKS, Look, Sketch, check_container, check_faces
+from cloak.protection import Protection, assess, in_sight
+from cloak.verify import CHECKS, SKETCH, Look, Sketch, check_container, check_faces
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
@@ -34,7 +37,8 @@ class Status(StrEnum):
     CONCEALED = "concealed"  # published; every face found is concealed
     PERTURBED = "perturbed"  # published; faces are in sight, changed against recognisers: nobody is anonymous
     NO_FACE = "no-face"  # published stripped; no face was found, which is not the same as none being there
-    HELD = "held"  # not published: no face was found, and the pipeline wants a person to look
+    REVEALED = "revealed"  # published; faces were found, and a person decided that all of them stay bare
+    HELD = "held"  # not published: a person must look first, or looked and held it back
     WITHHELD = "withheld"  # not published: something failed
 
 
@@ -54,8 +58,12 @@ class Report:
     Attributes:
         status: what became of it.
         format, size, frames: of the photo, upright.
-        detections: the faces concealed (with status "perturbed": found), one tuple a frame.
+        detections: the faces concealed, and those that `protections` say are in sight; one tuple a frame.
         doubtful: weak hits that were left bare, one tuple a frame: a person should look.
+        revealed: faces that a person decided to leave bare, one tuple a frame.
+        replaced: faces that have an area of a person's in place of their own, one tuple a frame.
+        areas: what a person had concealed, one tuple a frame.
+        accepted: a person released it, weak hits included.
         effect: name and settings of what replaced the faces.
         cover: how faces became areas.
         carriers: what was removed.
@@ -66,7 +74,7 @@ class Report:
         risks: why the settings are below the floor, if `accept_risk` allowed it.
         pipeline: hash of the pipeline.
         milliseconds: wall clock a step.
-        protections: what perturb achieved for each face of `detections`; empty under other effects.
+        protections: what perturb achieved for each face that it left in sight, one tuple a frame.
     """
 
     status: Status
@@ -85,6 +93,10 @@ class Report:
     risks: tuple[str, ...]
     pipeline: str
     milliseconds: dict[str, float]
+    revealed: tuple[tuple[Face, ...], ...] = ()
+    replaced: tuple[tuple[Face, ...], ...] = ()
+    areas: tuple[tuple[Region, ...], ...] = ()
+    accepted: bool = False
     protections: tuple[tuple[Protection, ...], ...] = ()
 
     @property
@@ -99,7 +111,8 @@ class Report:
     @property
     def needs_review(self) -> bool:
         """Published, or held, with something that a person should look at."""
-        return self.status is Status.HELD or any(self.doubtful) or self.unprotected > 0
+        waits = any(self.doubtful) and not self.accepted
+        return self.status is Status.HELD or waits or self.unprotected > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,13 @@ class Result:
     report: Report
 
 
-def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: bytes | None = None) -> Result:
+def anonymize(
+    data: bytes,
+    pipeline: str | Pipeline = "photographer",
+    *,
+    key: bytes | None = None,
+    decisions: Decisions | None = None,
+) -> Result:
     """Conceal every face in a photo, strip all metadata, and prove both on the bytes returned.
 
     Args:
@@ -125,6 +144,8 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
         pipeline: a name ("photographer", "newsroom", "cms"), the path of a TOML file, or a `Pipeline`.
         key: secret that seeds the effects' noise; the same bytes, pipeline and key give the same output. None draws
             one that nobody keeps.
+        decisions: of a person who looked at this photo: what else to conceal, which faces to leave bare, and whether
+            it is released. A pipeline whose review is "required" publishes nothing without.
 
     Raises:
         Withheld: (one of its kinds) the photo cannot be made safe; there is no output.
@@ -144,15 +165,14 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
         before = metadata.read(data)
         fields = read_fields(data, frozenset(settings.keep) - {"icc"})
     with watch("detect"):
-        frames = [_search(photo, frame, settings) for frame in range(photo.frames)]
+        frames = [_search(photo, frame, settings, decisions) for frame in range(photo.frames)]
 
-    if not any(frame.faces for frame in frames) and settings.no_face == "hold":
+    if _waits(frames, settings, decisions):
         return Result(None, (), _report(Status.HELD, settings, photo, before, frames, watch))
 
     noise = Noise(hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256"))
-    if "disclosure" in settings.keep and any(frame.faces for frame in frames):
+    if "disclosure" in settings.keep and any(frame.regions(settings) for frame in frames):
         fields = replace(fields, disclosure=settings.disclosure)
-    visible = isinstance(settings.effect, Perturb)
     output = Output(fields=fields, icc="icc" in settings.keep, profile=settings.profile, quality=settings.quality)
     for _ in range(ROUNDS):
         with watch("conceal"):
@@ -163,66 +183,88 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
             published = open_photo(encoded.data, settings.limits)
             check_container(encoded.data, published, photo, before, data, fields)
             missed = [
-                check_faces(
-                    Look(published, i),
-                    frame.faces,
-                    frame.sketches,
-                    masks[i],
-                    photo.size,
-                    settings.recipe,
-                    visible=visible,
-                )
+                check_faces(Look(published, i), frame.known, frame.made.revealed, masks[i], photo.size, settings.recipe)
                 for i, frame in enumerate(frames)
             ]
         if not any(missed):
             break
         frames = [
-            frame.with_faces(new, Look(photo, i)) for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
+            frame.with_faces(new, Look(photo, i), settings)
+            for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
         ]
     else:
         raise VerificationFailed(f"{sum(map(len, missed))} faces are still bare after {ROUNDS} rounds")
 
-    found = any(frame.faces for frame in frames)
     protections: tuple[tuple[Protection, ...], ...] = ()
-    if found and isinstance(settings.effect, Perturb):
+    if isinstance(settings.effect, Perturb):
         with watch("recognise"):
             protections = tuple(
-                assess(Look(photo, i)(1), Look(published, i)(1), frame.faces, settings.effect.surrogates)
+                assess(Look(photo, i), Look(published, i), frame.faces, settings.effect.surrogates)
                 for i, frame in enumerate(frames)
             )
-    status = (Status.PERTURBED if visible else Status.CONCEALED) if found else Status.NO_FACE
+    if any(frame.regions(settings) for frame in frames):
+        status = Status.PERTURBED if any(protections) else Status.CONCEALED
+    else:
+        status = Status.REVEALED if any(frame.made.revealed for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
     report = _report(
         status, settings, photo, before, frames, watch, encoded=encoded, kept=kept, protections=protections
     )
+    if decisions is not None and decisions.verdict == "accept":
+        report = replace(report, accepted=True)
     return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What is known of one picture of the photo: faces, sketches of them to compare with later, and weak hits."""
+    """What is known of one picture of the photo.
 
-    faces: tuple[Face, ...]
-    sketches: tuple[Sketch, ...]
+    `made` is what the detectors found and a person decided; `known` holds a box and a sketch of everything that is
+    concealed, to compare with later.
+    """
+
+    made: Applied
     doubtful: tuple[Face, ...]
+    known: tuple[tuple[Box, Sketch], ...]
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        """Those to be concealed as the pipeline says."""
+        return self.made.faces
 
     def regions(self, settings: Pipeline) -> tuple[Region, ...]:
         shape, scale = settings.cover.shape, settings.cover.scale
-        return tuple(cover(face, shape=shape, scale=scale) for face in self.faces)
+        return (*(cover(face, shape=shape, scale=scale) for face in self.faces), *self.made.areas)
 
-    def with_faces(self, new: Sequence[Face], look: Look) -> "_Frame":
+    def with_faces(self, new: Sequence[Face], look: Look, settings: Pipeline) -> "_Frame":
         """With faces that the second look found."""
         if not new:
             return self
-        return replace(
-            self, faces=(*self.faces, *new), sketches=(*self.sketches, *(look.sketch(face.box) for face in new))
-        )
+        known = tuple(_sketched(face, look, settings) for face in new)
+        return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=(*self.known, *known))
 
 
-def _search(photo: Photo, number: int, settings: Pipeline) -> _Frame:
+def _search(photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None) -> _Frame:
     look = Look(photo, number)
     search = find(look, photo.size, settings.recipe)
-    return _Frame(search.faces, tuple(look.sketch(face.box) for face in search.faces), search.doubtful)
+    made = Applied(search.faces) if decisions is None else apply(decisions, number, search.faces, photo.size)
+    areas = [within(area.shape) for area in made.areas]
+    known = *(_sketched(face, look, settings) for face in made.faces), *((box, look.sketch(box)) for box in areas)
+    return _Frame(made, search.doubtful, known)
+
+
+def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
+    """Where a face is, and what must not be found there again; nothing if the effect leaves it in sight."""
+    if isinstance(settings.effect, Perturb) and in_sight(face):
+        return face.box, np.zeros((SKETCH, SKETCH), np.float32)
+    return face.box, look.sketch(face.box)
+
+
+def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | None) -> bool:
+    """Whether the photo is not published before a person has accepted it; a person's word beats the settings."""
+    if decisions is not None and decisions.verdict is not None:
+        return decisions.verdict == "hold"
+    return settings.review == "required" or (settings.no_face == "hold" and not any(frame.faces for frame in frames))
 
 
 def _paint(
@@ -231,7 +273,7 @@ def _paint(
     effect = settings.effect
     if isinstance(effect, Perturb):
         effect = partial(effect, written=photo.written(mask, output))
-    return effects.conceal(pixels, mask, effect, noise.child(frame, mask.left, mask.top))
+    return effects.paint(pixels, mask, effect, settings.cover.feather, noise.child(frame, mask.left, mask.top))
 
 
 def _report(
@@ -265,6 +307,9 @@ def _report(
         risks=tuple(settings.risks()),
         pipeline=settings.hash(),
         milliseconds=watch.milliseconds,
+        revealed=tuple(frame.made.revealed for frame in frames),
+        replaced=tuple(frame.made.replaced for frame in frames),
+        areas=tuple(frame.made.areas for frame in frames),
         protections=protections,
     )
 

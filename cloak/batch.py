@@ -1,20 +1,27 @@
 """Many photos at once: files in, files out, on a pool of workers, with a ledger that lets a run go on."""
 
+import glob
 import hashlib
 import os
 import secrets
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
+import tomli_w
+
 from cloak.anonymizer import Status, anonymize
-from cloak.errors import CloakError, NotWritten, TooLarge, Withheld
-from cloak.ledger import Entry, Ledger, beside
+from cloak.decisions import SUFFIX, Decisions, dump, fitted, parse
+from cloak.errors import CloakError, DecisionsUnfit, NotWritten, TooLarge, Withheld
+from cloak.ledger import Entry, Ledger, Origin, beside
+from cloak.photo import open_photo
 from cloak.pipeline import Pipeline
 from cloak.pool import Pool
 from cloak.report import Outcome, internal, withheld
+from cloak.reviews import Reviewed, Reviews
+from cloak.scaled import thumbnail
 from cloak.store import Folder, Item, LeftOut, printable, read, refuse_overlap, same_file, walk
 
 
@@ -34,6 +41,8 @@ class Job:
         preserve_times: give published files their originals' modification times.
         ledger: where the ledger lies; None: beside the output folder.
         debug: print tracebacks of internal errors on standard error.
+        decisions: a sidecar, or a folder of them, of people who reviewed earlier exports of these photos.
+        thumbnails: outcomes carry a small picture of what was published.
     """
 
     inputs: tuple[Path, ...]
@@ -47,6 +56,8 @@ class Job:
     preserve_times: bool = False
     ledger: Path | None = None
     debug: bool = False
+    decisions: Path | None = None
+    thumbnails: bool = False
 
 
 class Run:
@@ -78,7 +89,7 @@ class Run:
             self._ledger = Ledger(place)
             folder.sweep()
         work = partial(_work, job=replace(job, ledger=place))
-        self._pool = Pool(work, max(1, min(job.jobs, len(self.items))), job.deadline, _setup)
+        self._pool = Pool(work, max(1, min(job.jobs, len(self.items))), job.deadline, set_up)
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -103,18 +114,34 @@ def _outcome(answered: "tuple[Item, Outcome | Withheld]") -> Outcome:
     return withheld(printable(item.source), answer) if isinstance(answer, Withheld) else answer
 
 
-def _setup() -> None:
+def set_up() -> None:
     """In a new worker: one thread each, models loaded when they are first needed."""
     import cv2
 
     cv2.setNumThreads(1)
 
 
+def release(item: Item, job: Job, decisions: Decisions, content: str) -> Outcome:
+    """One photo as a person decided, by the same steps as in a run; to be called in a worker that `set_up` prepared.
+
+    Args:
+        item: the photo.
+        job: its output folder, pipeline, key and ledger are used.
+        decisions: with a verdict.
+        content: the ledger's key of the bytes that the person saw; others are withheld.
+    """
+    return _guarded(item, job, lambda source: _photo(item, source, job, decisions, content))
+
+
 def _work(item: Item, *, job: Job) -> Outcome:
     """One photo, in a worker. Only an error of the set-up is raised; whatever is wrong with the photo is an outcome."""
+    return _guarded(item, job, lambda source: _photo(item, source, job))
+
+
+def _guarded(item: Item, job: Job, work: Callable[[str], Outcome]) -> Outcome:
     source = printable(item.source)
     try:
-        return _photo(item, source, job)
+        return work(source)
     except Withheld as error:
         return withheld(source, error)
     except CloakError:
@@ -133,32 +160,103 @@ def _ledger(path: Path) -> Ledger:
     return Ledger(path, lock=False)
 
 
-def _photo(item: Item, source: str, job: Job) -> Outcome:
+def _photo(
+    item: Item, source: str, job: Job, decisions: Decisions | None = None, content_seen: str | None = None
+) -> Outcome:
     data = read(item.source, job.pipeline.limits.bytes)
+    digest = job.pipeline.hash()
+    sidecar = _sidecar(item, job) if decisions is None else None
+    if sidecar is not None:
+        decisions, digest = sidecar, hashlib.sha256(digest.encode() + dump(sidecar)).hexdigest()
     if job.dry_run:
-        report = anonymize(data, job.pipeline, key=job.key).report
+        report = anonymize(data, job.pipeline, key=job.key, decisions=decisions).report
         return Outcome(source, "", report.status, report)
 
     folder = Folder(job.out)
     ledger = _ledger(job.ledger or beside(job.out))
-    target, digest = printable(item.name), job.pipeline.hash()
+    target = printable(item.name)
     content, known = ledger.key(data), ledger.find(target)
+    if content_seen not in {None, content}:
+        raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
+    reviews = Reviews(ledger)
+    if decisions is None:
+        decisions = _reviewed(reviews.latest(target), content)
     place = folder.path(item.name)
-    if known and not job.force and (known.content, known.pipeline) == (content, digest):
+    again = job.force or content_seen is not None
+    if known and not again and (known.content, known.pipeline) == (content, digest):
         unchanged = known.published is None or known.published == _sha256(place, job.pipeline.limits.bytes)
         if unchanged:
-            return Outcome(source, known.row.get("target", ""), Status(known.row["status"]), earlier=known.row)
+            status, name = Status(known.row["status"]), known.row.get("target", "")
+            return Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place if name else None, job))
     _refuse_foreign(item, place, known, job)
 
-    result = anonymize(data, job.pipeline, key=job.key)
-    outcome = Outcome(source, target if result.data else "", result.report.status, result.report)
+    result = anonymize(data, job.pipeline, key=job.key, decisions=decisions)
+    small = _thumbnail(result.data, job)
+    outcome = Outcome(source, target if result.data else "", result.report.status, result.report, thumbnail=small)
     # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
     # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows.
     published = hashlib.sha256(result.data).hexdigest() if result.data else None
-    ledger.record(target, Entry(content, digest, published, outcome.row()))
+    ledger.record(target, Entry(content, digest, published, outcome.row()), _origin(item, job))
     if result.data:
         folder.publish(item.name, result.data, item.source.stat().st_mtime if job.preserve_times else None)
+    elif known and known.published and known.published == _sha256(place, job.pipeline.limits.bytes):
+        folder.withdraw(item.name)  # what an earlier run or verdict published is no longer to be seen
+    if sidecar is not None:
+        reviews.adopt(target, content, fitted(sidecar, result.report.size))
     return outcome
+
+
+def _origin(item: Item, job: Job) -> Origin:
+    settings = tomli_w.dumps(job.pipeline.table())
+    return Origin(item.source.absolute(), item.name, job.pipeline.hash(), job.pipeline.name, settings)
+
+
+def _sidecar(item: Item, job: Job) -> Decisions | None:
+    """The decisions that belong to a photo by its name; another suffix of the re-export does not matter.
+
+    Raises `DecisionsUnfit` when there are some that cannot be read: not to apply them would reveal or hide the wrong.
+    """
+    if job.decisions is None:
+        return None
+    place = job.decisions
+    if place.is_dir():
+        exact = place / item.name.with_name(item.name.name + SUFFIX)
+        others = sorted(exact.parent.glob(f"{glob.escape(item.name.stem)}.*{SUFFIX}"))
+        found = [exact] if exact.exists() else others
+        if not found:
+            return None
+        if len(found) > 1:
+            raise DecisionsUnfit("several files of decisions have its name")
+        place = found[0]
+    try:
+        decisions = parse(read(place, 10_000_000))
+    except (CloakError, OSError) as error:
+        raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
+    # Where a person must accept every photo, a verdict on another export of it is no verdict on this one.
+    return replace(decisions, verdict=None) if _overruled(decisions, job) else decisions
+
+
+def _reviewed(review: Reviewed, content: str) -> Decisions | None:
+    """What was decided about a photo in an earlier review into the same folder: a run that starts over must neither
+    undo it nor apply it to other bytes."""
+    if review.decisions is None:
+        return None
+    if review.content == content and review.verdict is not None:
+        return review.decisions
+    changed = "the original has changed since its review" if review.content != content else "its review is not finished"
+    return Decisions(review.decisions.size, verdict="hold", reason=changed)
+
+
+def _overruled(decisions: Decisions, job: Job) -> bool:
+    return job.pipeline.review == "required" and decisions.verdict == "accept"
+
+
+def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:
+    """A small picture of what is published, never of what came in."""
+    if not job.thumbnails or published is None:
+        return None
+    data = read(published, job.pipeline.limits.bytes) if isinstance(published, Path) else published
+    return thumbnail(open_photo(data, job.pipeline.limits))
 
 
 def _refuse_foreign(item: Item, place: Path, known: Entry | None, job: Job) -> None:
@@ -171,6 +269,14 @@ def _refuse_foreign(item: Item, place: Path, known: Entry | None, job: Job) -> N
         raise NotWritten(
             "a file that cloak did not write has its name in the output folder",
             next_step="Move that file away, or use --force to replace it.",
+        )
+
+
+def refuse_changed(place: Path, published: str) -> None:
+    """Raise `NotWritten` if what stands at a published name is not what cloak published."""
+    if place.exists() and _sha256(place, 1 << 40) != published:
+        raise NotWritten(
+            "the published file was changed by somebody else", next_step="Move that file away, then decide again."
         )
 
 

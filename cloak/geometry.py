@@ -152,21 +152,30 @@ class Region:
     """An area to conceal: one head, or anything that a person drew.
 
     `angle` is the tilt of the head in degrees clockwise (0: chin below, 180: upside down); effects that draw a face
-    follow it. A shape's own angle only turns the outline. `landmarks` are the five points (x, y) of
-    `cloak.detect.Face`, where they are known.
+    follow it. A shape's own angle only turns the outline. `effect` names what replaces just this area; None: what
+    replaces everything else. `landmarks` are the five points (x, y) of `cloak.detect.Face`, where they are known.
     """
 
     shape: Ellipse | Box
     angle: float = 0.0
+    effect: str | None = None
     landmarks: tuple[tuple[float, float], ...] | None = None
 
     def scaled(self, factor: float) -> "Region":
         points = tuple((x * factor, y * factor) for x, y in self.landmarks) if self.landmarks else None
-        return Region(self.shape.scaled(factor), self.angle, points)
+        return replace(self, shape=self.shape.scaled(factor), landmarks=points)
 
     def shifted(self, dx: float, dy: float) -> "Region":
         points = tuple((x + dx, y + dy) for x, y in self.landmarks) if self.landmarks else None
-        return Region(self.shape.shifted(dx, dy), self.angle, points)
+        return replace(self, shape=self.shape.shifted(dx, dy), landmarks=points)
+
+
+def within(shape: Ellipse | Box) -> Box:
+    """A box that lies inside a shape, however it is turned."""
+    if isinstance(shape, Box):
+        return shape
+    half = min(shape.rx, shape.ry) * math.sqrt(0.5)
+    return Box(shape.cx - half, shape.cy - half, 2 * half, 2 * half)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,6 +49,7 @@ class Pipeline:
         cover: from a face to the area that is concealed.
         effect: what replaces it.
         no_face: a photo without any face found is held back for a person, or published stripped.
+        review: "required" publishes nothing before a person has accepted it.
         visible_faces: whether an effect that leaves faces for people to see (perturb) may stand alone.
         keep: names of metadata fields to write anew, and "icc" for the colour profile.
         disclosure: the sentence that ends the caption of a photo with concealed faces, if `keep` names "disclosure".
@@ -65,8 +66,9 @@ class Pipeline:
     cover: Cover = field(default_factory=Cover)
     effect: Effect = field(default_factory=Pixelate)
     no_face: Literal["hold", "publish"] = "publish"
+    review: Literal["required", "optional"] = "optional"
     keep: tuple[str, ...] = ("icc",)
-    visible_faces: Literal["refuse", "allow"] = "refuse"
+    visible_faces: Literal["refuse", "allow"] = "allow"
     disclosure: str = DISCLOSURE
     profile: Literal["convert", "withhold"] = "convert"
     quality: int | None = None
@@ -148,19 +150,23 @@ def load(name: str, **overrides: Any) -> Pipeline:
 
     Raises `UnknownName` and `UsageError` with the place and the known names, `RiskRefused` below the floor.
     """
+    return parse(source(name), Path(name).stem, **overrides)
+
+
+def source(name: str) -> bytes:
+    """The TOML file of a pipeline; see `load`. Raises `UnknownName` and `UsageError`."""
     if name in SHIPPED:
-        text = resources.files("cloak.pipelines").joinpath(f"{name}.toml").read_bytes()
-    elif name.endswith(".toml"):
-        try:
-            with Path(name).open("rb") as file:
-                text = file.read(1_000_001)
-        except OSError as error:
-            raise UsageError(f"cannot read the pipeline {Path(name).name!r}: {error.strerror}") from None
-        if len(text) > 1_000_000:
-            raise UsageError(f"{Path(name).name!r} is too large for a pipeline")
-    else:
+        return resources.files("cloak.pipelines").joinpath(f"{name}.toml").read_bytes()
+    if not name.endswith(".toml"):
         raise UnknownName("pipeline", name, (*SHIPPED, "FILE.toml"))
-    return parse(text, Path(name).stem, **overrides)
+    try:
+        with Path(name).open("rb") as file:
+            text = file.read(1_000_001)
+    except OSError as error:
+        raise UsageError(f"cannot read the pipeline {Path(name).name!r}: {error.strerror}") from None
+    if len(text) > 1_000_000:
+        raise UsageError(f"{Path(name).name!r} is too large for a pipeline")
+    return text
 
 
 def parse(text: bytes, name: str, **overrides: Any) -> Pipeline:

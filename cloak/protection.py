@@ -9,8 +9,9 @@ import numpy as np
 from cloak.detect import Face
 from cloak.effects.evasion import recompressed
 from cloak.geometry import RGB
-from cloak.recognise import Recogniser, chip, load, placement
+from cloak.recognise import ARCFACE, Recogniser, chip, load, placement
 from cloak.recognise.surrogate import threshold
+from cloak.verify import Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,31 +22,39 @@ class Protection:
     not is proof that the face can be found.
 
     Attributes:
+        face: its place among the photo's detections.
         before: by surrogate, lowest cosine to the original of the unchanged face under the views named below.
         after: highest cosine to the original of the published face: as it is, and recompressed at half its size.
         protected: whether no surrogate takes the two for one person.
     """
 
+    face: int
     before: dict[str, float]
     after: dict[str, float]
     protected: bool
 
 
-def assess(original: RGB, published: RGB, faces: Sequence[Face], surrogates: Sequence[str]) -> tuple[Protection, ...]:
-    """A `Protection` for each face; both pictures are upright, `faces` in their pixels."""
-    looks = (original, _smaller(original)), (published, _smaller(published))
-    recognisers = [load(name) for name in surrogates]
-    return tuple(_assess(*looks, face, recognisers) for face in faces)
+def in_sight(face: Face) -> bool:
+    """Whether perturb changes a face, and so leaves it in sight: it needs landmarks; what has none is pixelated."""
+    return face.landmarks is not None and placement(face.landmarks, ARCFACE) is not None
+
+
+def assess(original: Look, published: Look, faces: Sequence[Face], surrogates: Sequence[str]) -> tuple[Protection, ...]:
+    """A `Protection` for each face in sight; `faces` are in pixels of the upright photo."""
+    if not any(map(in_sight, faces)):
+        return ()
+    (before, after), recognisers = (look(1) for look in (original, published)), [load(name) for name in surrogates]
+    looks = (before, _smaller(before)), (after, _smaller(after))
+    return tuple(_assess(*looks, i, face, recognisers) for i, face in enumerate(faces) if in_sight(face))
 
 
 def _assess(
-    original: tuple[RGB, RGB], published: tuple[RGB, RGB], face: Face, recognisers: list[Recogniser]
+    original: tuple[RGB, RGB], published: tuple[RGB, RGB], index: int, face: Face, recognisers: list[Recogniser]
 ) -> Protection:
     before, after = {}, {}
     for recogniser in recognisers:
-        place = placement(face.landmarks, recogniser.frame) if face.landmarks else None
-        if place is None:
-            return Protection({}, {}, False)
+        place = placement(face.landmarks or (), recogniser.frame)
+        assert place is not None
         side = recogniser.frame.side
         # A pixel of the smaller picture is two wide, and its centre lies between theirs.
         half = np.hstack([2 * place[:, :2], place @ np.array([[0.5], [0.5], [1.0]])])
@@ -57,7 +66,7 @@ def _assess(
         own, own_small, now, now_small = recogniser(np.stack(chips))
         before[recogniser.name] = round(float(own @ own_small), 3)
         after[recogniser.name] = round(float(max(own @ now, own @ now_small)), 3)
-    return Protection(before, after, all(after[name] < threshold(name) for name in after))
+    return Protection(index, before, after, all(after[name] < threshold(name) for name in after))
 
 
 def _smaller(picture: RGB) -> RGB:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import msgspec
 
 from cloak.anonymizer import Report, Status
+from cloak.decisions import region
 from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.errors import Withheld
@@ -25,6 +27,7 @@ class Outcome:
         report: what was done; None if it failed before there was anything to say.
         reason, message, next_step: why it was withheld.
         earlier: the row of an earlier run that did it, if it is unchanged since.
+        thumbnail: a small JPEG of what was published, if the run was asked for them; never in a row.
     """
 
     source: str
@@ -35,6 +38,7 @@ class Outcome:
     message: str = ""
     next_step: str = ""
     earlier: dict[str, Any] | None = None
+    thumbnail: bytes | None = None
 
     def row(self) -> dict[str, Any]:
         """For JSON."""
@@ -68,6 +72,7 @@ class Totals:
     concealed: int = 0
     perturbed: int = 0
     no_face: int = 0
+    revealed: int = 0
     held: int = 0
     withheld: int = 0
     faces: int = 0
@@ -81,19 +86,20 @@ class Totals:
 
     @property
     def photos(self) -> int:
-        return self.concealed + self.perturbed + self.no_face + self.held + self.withheld
+        return self.concealed + self.perturbed + self.no_face + self.revealed + self.held + self.withheld
 
     def add(self, outcome: Mapping[str, Any]) -> None:
         """Count a row."""
         attribute = outcome["status"].replace("-", "_")
         setattr(self, attribute, getattr(self, attribute) + 1)
-        if outcome["status"] == "perturbed":  # in sight: never counted among those concealed
-            self.visible += int(outcome.get("faces", 0))
-        else:
-            self.faces += int(outcome.get("faces", 0))
-        self.unprotected += sum(not face["protected"] for frame in outcome.get("protections", ()) for face in frame)
+        if outcome["status"] in {Status.CONCEALED, Status.PERTURBED}:
+            # A perturbed face is in sight, and never counted among those concealed.
+            sight = [face for frame in outcome.get("protections", ()) for face in frame]
+            self.visible += len(sight)
+            self.unprotected += sum(not face["protected"] for face in sight)
+            self.faces += int(outcome.get("faces", 0)) - len(sight)
         self.resumed += bool(outcome.get("resumed"))
-        self.doubtful += any(outcome.get("doubtful", ()))
+        self.doubtful += any(outcome.get("doubtful", ())) and not outcome.get("accepted")
         if reason := outcome.get("reason"):
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
@@ -115,8 +121,10 @@ class Totals:
             rows.append(("not protected", self.unprotected, "faces that recognisers still find: see the report"))
         if self.no_face:
             rows.append(("no face found", self.no_face, "published stripped: look at them"))
+        if self.revealed:
+            rows.append(("revealed", self.revealed, "published: a person left every face bare"))
         if self.held:
-            rows.append(("no face found", self.held, "held back: nothing published, a person must look"))
+            rows.append(("held back", self.held, "nothing published: a person must look (cloak review)"))
         if self.withheld:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
             rows.append(("withheld", self.withheld, reasons))
@@ -147,7 +155,14 @@ def concealed(row: Mapping[str, Any]) -> list[list[Region]]:
     """The regions of each frame that a row says were concealed."""
     frames = msgspec.convert(row["detections"], list[list[Face]])
     settings = msgspec.convert(row["cover"], Cover)
-    return [[cover(face, shape=settings.shape, scale=settings.scale) for face in frame] for frame in frames]
+    covers = [[cover(face, shape=settings.shape, scale=settings.scale) for face in frame] for frame in frames]
+    areas = [[region(area) for area in frame] for frame in row.get("areas", ())]
+    return [[*regions, *more] for regions, more in zip_longest(covers, areas, fillvalue=())]
+
+
+def revealed(row: Mapping[str, Any]) -> list[list[Face]]:
+    """The faces of each frame that a row says a person left bare."""
+    return msgspec.convert(row.get("revealed", []), list[list[Face]])
 
 
 def _version() -> str:

@@ -214,6 +214,15 @@ class Folder:
         except OSError as error:
             raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
 
+    def withdraw(self, name: PurePath) -> None:
+        """Remove a published file. Raises `NotWritten`."""
+        target = self.path(name)
+        try:
+            target.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+        except OSError as error:
+            raise NotWritten(f"it could not be withdrawn: {error.strerror or 'input/output error'}") from None
+
     def sweep(self) -> int:
         """Remove what a killed run left under temporary names; only for the one who holds the ledger's lock."""
         count = 0

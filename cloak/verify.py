@@ -65,6 +65,11 @@ class Look:
             self._reduction = reduction
         return self._image
 
+    def seen(self) -> tuple[RGB, float]:
+        """The preview as it was last looked at, and its scale: pixels of it in one of the photo."""
+        image = self(max(self._reduction, 1))
+        return image, 1 / self._reduction
+
     def sketch(self, box: Box) -> Sketch:
         """The detail of a face: (32, 32) float32 luminance without what 6 x 6 cells could tell."""
         scale = 1 / max(self._reduction, 1)
@@ -105,37 +110,42 @@ def check_container(
 
 def check_faces(
     published: Look,
-    faces: Sequence[Face],
-    sketches: Sequence[Sketch],
+    known: Sequence[tuple[Box, Sketch]],
+    revealed: Sequence[Face],
     masks: Sequence[Mask],
     size: Size,
     recipe: Recipe,
-    *,
-    visible: bool = False,
 ) -> tuple[Face, ...]:
     """Faces of one frame that are found bare in the published bytes; empty if there are none.
 
     Args:
         published: the frame as published.
-        faces: those that were concealed.
-        sketches: their sketches before.
+        known: box and sketch, before, of everything that was concealed.
+        revealed: faces that a person decided to leave bare.
         masks: what was painted.
         size: of the upright photo.
         recipe: how faces are searched.
-        visible: the effect leaves faces under the masks for people to see, so that their details are still there.
 
     Raises `VerificationFailed` when a face under a mask is still there in its details: the effect did nothing.
     """
     areas = [Box(mask.left, mask.top, mask.width, mask.height) for mask in masks]
     search = recheck(published, size, _second(recipe), areas)
-    for face, before in zip(faces, sketches, strict=True):
-        if not visible and alike(before, published.sketch(face.box)) > ALIKE:
+    for box, before in known:
+        if alike(before, published.sketch(box)) > ALIKE:
             raise VerificationFailed("a face that should be concealed is still there")
-    return tuple(face for face in search.faces if bare(face.box, masks, [known.box for known in faces], size))
+    boxes = [box for box, _ in known]
+    return tuple(
+        face for face in search.faces if bare(face.box, masks, boxes, size) and not deliberate(face.box, revealed)
+    )
 
 
 def problems(
-    data: bytes, recipe: Recipe, limits: Limits, concealed: Sequence[Sequence[Region]] | None, keep: frozenset[str]
+    data: bytes,
+    recipe: Recipe,
+    limits: Limits,
+    concealed: Sequence[Sequence[Region]] | None,
+    keep: frozenset[str],
+    revealed: Sequence[Sequence[Face]] = (),
 ) -> list[str]:
     """What is wrong with a published file, a sentence each; empty if it is clean.
 
@@ -146,6 +156,7 @@ def problems(
         concealed: the regions of each frame as the ledger knows them; None if nothing is known of the file. A hit on
             what replaced a face cannot be told from a bare face by looks, so without them every hit is a problem.
         keep: names of the metadata fields that may be there.
+        revealed: faces of each frame that a person decided to leave bare.
     """
     try:
         photo = open_photo(data, limits)
@@ -168,7 +179,8 @@ def problems(
         except Withheld as error:
             return [*found, f"its faces cannot be searched: {error}"]
         known = [region.shape.bounds().grown(1 / COVER) for region in regions]
-        count = sum(bare(face.box, masks, known, photo.size) for face in faces)
+        open_ = revealed[frame] if frame < len(revealed) else ()
+        count = sum(bare(face.box, masks, known, photo.size) and not deliberate(face.box, open_) for face in faces)
         if count and concealed is None:
             found.append(f"{count} faces; no ledger tells whether they are concealed, so look at them")
         elif count:
@@ -203,6 +215,11 @@ def bare(box: Box, masks: Sequence[Mask], known: Sequence[Box], size: Size) -> b
     """
     share = covered(box, masks, size)
     return share < TOUCHED or (share < COVERED and any(box.iou(face) >= SAME for face in known))
+
+
+def deliberate(box: Box, revealed: Sequence[Face]) -> bool:
+    """Whether a hit is on a face that a person decided to leave bare."""
+    return any(box.iou(place) >= SAME for face in revealed for place in (face.box, face.extent or face.box))
 
 
 def covered(box: Box, masks: Sequence[Mask], size: Size) -> float:

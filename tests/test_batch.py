@@ -124,13 +124,23 @@ def test_an_output_name_that_is_a_link_to_an_original_is_refused(shoot, tmp_path
     assert (shoot / "a.jpg").read_bytes() == original
 
 
-def test_the_newsroom_holds_back_what_has_no_face(shoot, tmp_path):
+def test_the_newsroom_publishes_nothing_before_a_person_accepts(shoot, tmp_path):
     (shoot / "broken.jpg").unlink()
-    done = run("run", shoot, "--out", tmp_path / "public", "-p", "newsroom", "--recall", "fast", code=4)
-    assert names(tmp_path / "public") == ["a.jpg", "day 2/a.jpg"]
-    assert "held back" in done.stdout
-    again = run("run", shoot, "--out", tmp_path / "public", "-p", "newsroom", "--recall", "fast", code=4)
+    command = ("run", shoot, "--out", tmp_path / "public", "-p", "newsroom", "--recall", "fast")
+    done = run(*command, code=4)
+    assert names(tmp_path / "public") == []
+    assert "held back            3" in done.stdout
+    assert "cloak review" in done.stdout
+    again = run(*command, code=4)
     assert "of these             3" in again.stdout
+
+
+def test_a_photo_that_now_waits_for_a_person_is_withdrawn(shoot, tmp_path):
+    command = ("run", shoot / "a.jpg", "--out", tmp_path / "public", "--recall", "fast")
+    run(*command)
+    assert names(tmp_path / "public") == ["a.jpg"]
+    run(*command, "-p", "newsroom", code=4)
+    assert names(tmp_path / "public") == []
 
 
 def test_the_same_key_gives_the_same_bytes_whatever_the_number_of_workers(shoot, tmp_path):

@@ -13,6 +13,7 @@ def test_shipped_pipelines_are_valid_and_above_the_floor(name):
 def test_newsroom_holds_back_and_conceals_with_a_decoy():
     made = load("newsroom")
     assert made.no_face == "hold"
+    assert made.review == "required"
     assert isinstance(made.effect, Decoy)
 
 

@@ -1,7 +1,7 @@
 """Effects: what replaces a face. Each is a small frozen dataclass; `conceal` applies one to a window of a photo."""
 
 from cloak.effects.base import Effect, Noise
-from cloak.effects.blend import conceal
+from cloak.effects.blend import conceal, paint
 from cloak.effects.blur import Blur
 from cloak.effects.decoy import Decoy
 from cloak.effects.fill import Fill
@@ -23,4 +23,5 @@ __all__ = [
     "floor",
     "make",
     "name_of",
+    "paint",
 ]

@@ -4,8 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.effects.base import Effect, Noise
+from cloak.effects.registry import make, name_of
 from cloak.errors import CloakError, ConcealmentFailed
-from cloak.geometry import Mask, Pixels
+from cloak.geometry import Mask, Pixels, Size, draw
 
 _TILE = 128
 """Side of the squares that are blended at a time: most lie wholly within or beyond the mask and cost a copy at most."""
@@ -43,6 +44,22 @@ def conceal(pixels: Pixels, mask: Mask, effect: Effect, noise: Noise) -> Pixels:
         for left in range(0, mask.width, _TILE):
             part = slice(top, top + _TILE), slice(left, left + _TILE)
             _blend(out[part], painted[part], mask.core[part], mask.weight[part])
+    return out
+
+
+def paint(pixels: Pixels, mask: Mask, effect: Effect, feather: float, noise: Noise) -> Pixels:
+    """As `conceal`, with each region under its own effect where it names one, over all the others.
+
+    Args:
+        feather: with which the mask was drawn.
+    """
+    out = conceal(pixels, mask, effect, noise)
+    for name in dict.fromkeys(region.effect for region in mask.regions if region.effect):
+        own = effect if name == name_of(effect) else make(name)
+        regions = [region for region in mask.regions if region.effect == name]
+        for part in draw(regions, Size(mask.width, mask.height), feather=feather):
+            window = part.window()
+            out[window] = conceal(out[window], part, own, noise.child(name, part.left, part.top))
     return out
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -13,7 +13,7 @@ from cloak.effects.base import Noise
 from cloak.effects.evasion import FRAME, Budget, Change, evade, recognised
 from cloak.effects.pixelate import Pixelate
 from cloak.errors import ConcealmentFailed, UsageError
-from cloak.geometry import Mask, Pixels, Region
+from cloak.geometry import Mask, Pixels, Region, Size, draw
 from cloak.recognise.align import Placement, chip, placement
 from cloak.recognise.surrogate import check, surrogate
 
@@ -71,7 +71,7 @@ class Perturb:
             written: what the file will make of the window's pixels, so that the search counts on nothing that coding
                 takes away.
 
-        A region without landmarks stays as it is: only a look at the published file tells what is protected.
+        A region without landmarks is pixelated: nothing stays bare for want of knowing where its eyes are.
         """
         if pixels.shape[2] == 4:
             raise ConcealmentFailed("perturb works on grey and RGB pixels; convert CMYK, or use another effect")
@@ -80,7 +80,7 @@ class Perturb:
         for index, region in enumerate(mask.regions):
             place = placement(region.landmarks, FRAME) if region.landmarks else None
             if place is None:
-                continue
+                continue  # pixelated below
             base = out
 
             def settle(change: Change, base: Pixels = base, place: Placement = place) -> npt.NDArray[np.float32]:
@@ -97,13 +97,22 @@ class Perturb:
         return self._combined(out, mask, noise)
 
     def _combined(self, pixels: Pixels, mask: Mask, noise: Noise) -> Pixels:
-        if self.combine == "pixelate":
-            return Pixelate(CELLS, 0.0)(pixels, mask, noise)
-        if self.combine == "eyes":
-            pixels = pixels.copy()
-            for region in mask.regions:
-                _bar(pixels, region)
-        return pixels
+        out = Pixelate(CELLS, 0.0)(pixels, mask, noise) if self.combine == "pixelate" else pixels.copy()
+        for region in mask.regions:
+            if region.landmarks is None or placement(region.landmarks, FRAME) is None:
+                _pixelated(out, region, mask, noise)
+            elif self.combine == "eyes":
+                _bar(out, region)
+        return out
+
+
+def _pixelated(pixels: Pixels, region: Region, mask: Mask, noise: Noise) -> None:
+    """A region concealed as if perturb did not exist, in place."""
+    outer = replace(region, shape=region.shape.grown(1.1))  # the feather too
+    for part in draw([outer], Size(mask.width, mask.height)):
+        window = part.window()
+        painted = Pixelate()(pixels[window].copy(), part, noise)
+        np.copyto(pixels[window], painted, where=part.core[..., None])
 
 
 def _carried(pixels: Pixels, place: Placement, change: Change) -> Pixels:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -76,8 +77,9 @@ def make(name: str, strength: str = "standard", **settings: Any) -> Effect:
 
 def name_of(effect: Effect) -> str:
     """The name of an effect in `EFFECTS`. Raises `UsageError` for one that is not ours."""
+    known = effect.func if isinstance(effect, partial) else effect
     for name, kind in EFFECTS.items():
-        if type(effect) is kind:
+        if type(known) is kind:
             return name
     raise UsageError("this effect has no name")
 
