@@ -18,6 +18,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -147,12 +148,15 @@ def main() -> None:
 
     people = []
     for folder in sorted(path for path in options.folder.iterdir() if path.is_dir()):
-        usable = [(path, hit) for path in sorted(folder.glob("*.jpg"))[:4] if (hit := face(picture(path.read_bytes())))]
-        if len(usable) >= 3:
-            people.append(usable[:3])
+        faces = ((path, face(picture(path.read_bytes()))) for path in sorted(folder.glob("*.jpg")))
+        usable = list(islice(((path, hit) for path, hit in faces if hit), 3))
+        if len(usable) == 3:
+            people.append(usable)
+        if len(people) == options.gallery:
+            break
     # The gallery is large however few are protected; those who are come first in it.
     protected = people[:: max(len(people) // options.people, 1)][: options.people]
-    people = [*protected, *(person for person in people if person not in protected)][: options.gallery]
+    people = [*protected, *(person for person in people if person not in protected)]
     count = len(protected)
 
     gallery = embedded([picture(p[0][0].read_bytes()) for p in people], [p[0][1] for p in people], 1)

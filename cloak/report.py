@@ -153,16 +153,25 @@ def document(
 
 def concealed(row: Mapping[str, Any]) -> list[list[Region]]:
     """The regions of each frame that a row says were concealed."""
-    frames = msgspec.convert(row["detections"], list[list[Face]])
     settings = msgspec.convert(row["cover"], Cover)
+    frames = [[face for face, seen in frame if not seen] for frame in _detections(row)]
     covers = [[cover(face, shape=settings.shape, scale=settings.scale) for face in frame] for frame in frames]
     areas = [[region(area) for area in frame] for frame in row.get("areas", ())]
     return [[*regions, *more] for regions, more in zip_longest(covers, areas, fillvalue=())]
 
 
 def revealed(row: Mapping[str, Any]) -> list[list[Face]]:
-    """The faces of each frame that a row says a person left bare."""
-    return msgspec.convert(row.get("revealed", []), list[list[Face]])
+    """The faces of each frame that a row says a person left bare, or perturb left in sight."""
+    bare = msgspec.convert(row.get("revealed", []), list[list[Face]])
+    sight = [[face for face, seen in frame if seen] for frame in _detections(row)]
+    return [[*one, *other] for one, other in zip_longest(bare, sight, fillvalue=())]
+
+
+def _detections(row: Mapping[str, Any]) -> list[list[tuple[Face, bool]]]:
+    """The faces found in each frame, and whether perturb left them in sight."""
+    frames = msgspec.convert(row["detections"], list[list[Face]])
+    sight = {(frame, int(one["face"])) for frame, faces in enumerate(row.get("protections", ())) for one in faces}
+    return [[(face, (number, i) in sight) for i, face in enumerate(frame)] for number, frame in enumerate(frames)]
 
 
 def _version() -> str:

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from cloak.photo import open_photo
 from cloak.photo.base import Limits, Output
 from cloak.pipeline import load
 from cloak.protection import assess
-from cloak.report import Outcome, Totals
+from cloak.report import Outcome, Totals, concealed, revealed
+from cloak.verify import problems
 from tests.conftest import FACES, ROOT
 
 QUICK = {"name": "perturb", "steps": 12}
@@ -69,6 +71,16 @@ def test_an_effect_that_does_nothing_protects_nobody():
 def test_a_face_without_landmarks_is_concealed_and_counted_so():
     image = np.zeros((40, 40, 3), np.uint8)
     assert assess(lambda _: image, lambda _: image, [Face(Box(5, 5, 20, 20), 0.9, ("yunet",))], ["sface"]) == ()
+
+
+def test_verify_knows_that_its_faces_are_in_sight_by_choice(result):
+    row = Outcome("a", "a", result.report.status, result.report).row()
+    pipeline = load("photographer")
+    assert concealed(row) == [[]]
+    assert len(revealed(row)[0]) == 1
+    look = partial(problems, result.data, pipeline.recipe, pipeline.limits, concealed(row), frozenset(pipeline.keep))
+    assert look(revealed(row)) == []
+    assert look() == ["1 bare faces"]
 
 
 def test_the_same_key_gives_the_same_file(result):
