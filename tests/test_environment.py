@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -14,6 +15,11 @@ on_ci = pytest.mark.skipif(os.environ.get("CI") != "true", reason="a developer's
 @pytest.mark.parametrize("tool", ["exiftool", "strace", "unshare"])
 def test_independent_readers_and_tracers_are_installed(tool):
     assert shutil.which(tool)
+
+
+@on_ci
+def test_pytorch_is_installed():
+    assert find_spec("torch")
 
 
 @on_ci

@@ -23,6 +23,8 @@ from cloak.report import Outcome, Totals, concealed, revealed
 from cloak.verify import problems
 from tests.conftest import FACES, ROOT
 
+pytest.importorskip("torch")
+
 QUICK = {"name": "perturb", "steps": 12}
 
 

@@ -14,6 +14,8 @@ from cloak.geometry import Ellipse, Region, Size, draw
 from cloak.recognise import ARCFACE, chips, load
 from tests.conftest import FACES
 
+pytest.importorskip("torch")
+
 QUICK = Perturb(grain=3.0, light=5.0, steps=10)
 SAME = 0.363  # OpenCV's threshold of SFace
 

@@ -6,12 +6,13 @@ import sys
 import numpy as np
 import onnx.reference
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from cloak.errors import MissingExtra, SetupError, UsageError
 from cloak.recognise import ARCFACE, chips, load
 from cloak.recognise.surrogate import Surrogate, fingerprint, surrogate
+
+torch = pytest.importorskip("torch")
 
 
 def graph(nodes, weights, side=4):
