@@ -19,6 +19,12 @@ from .options import load_pipeline, pipeline_options
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder to publish into (- for standard output).")
 @pipeline_options
+@click.option(
+    "--keep-people",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Leave bare who consented: a sub-folder a person.",
+)
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
 @click.option("--report", metavar="FILE|-", help="Write a JSON report; - prints a line of JSON a photo as it goes.")
@@ -32,6 +38,7 @@ from .options import load_pipeline, pipeline_options
 def command(
     photos: tuple[Path, ...],
     out: Path | None,
+    keep_people: Path | None,
     jobs: int,
     deadline: float,
     report: str | None,
@@ -52,7 +59,7 @@ def command(
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     if photos == (Path("-"),):
-        return _pipe(out, pipeline, key, report, quiet)
+        return _pipe(out, pipeline, key, report, quiet, _people(keep_people, pipeline))
     if Path("-") in photos:
         raise click.UsageError("- (standard input) stands alone.")
     if out is None and not dry_run:
@@ -66,6 +73,8 @@ def command(
     from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
+    if keep_people is not None:
+        settings["people"] = _people(keep_people, pipeline)
     job = Job(
         photos, out or Path("public"), pipeline, jobs=jobs, deadline=deadline, dry_run=dry_run, force=force,
         preserve_times=preserve_times, ledger=ledger, debug=debug, **settings,
@@ -115,7 +124,17 @@ def command(
     return 130 if interrupted else totals.exit_code
 
 
-def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None, quiet: bool) -> int:
+def _people(folder: Path | None, pipeline: Any) -> Any:
+    """Who consented to be seen; in memory, once for the run."""
+    if folder is None:
+        return None
+    from cloak.consent import enrol
+    from cloak.store import portraits
+
+    return enrol(portraits(folder, pipeline.limits.bytes), pipeline.limits)
+
+
+def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None, quiet: bool, people: Any) -> int:
     """Standard input to standard output."""
     from cloak.anonymizer import anonymize
     from cloak.report import Outcome, Totals, document
@@ -131,7 +150,7 @@ def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None
 
         raise TooLarge(f"it has more than {limit:,} bytes")
     with _report_file(report, None) as save:
-        result = anonymize(data, pipeline, key=key)
+        result = anonymize(data, pipeline, key=key, people=people)
         totals = Totals()
         row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
         totals.add(row)
