@@ -87,6 +87,6 @@ def trained(fit: Fit, train: Rows, owners: Numbers, probes: Rows) -> Scores:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # "did not converge", "least populated class": an adversary makes do
         model = fit(train, owners)
-        found = model.predict_log_proba(probes)
-    scores[:, model.classes_] = np.nan_to_num(found, nan=-1e9, neginf=-1e8)
+        found = np.log(np.maximum(model.predict_proba(probes), 1e-30))
+    scores[:, model.classes_] = np.nan_to_num(found, nan=-1e9)
     return scores
