@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
+import numpy as np
+
 from cloak import effects, metadata
 from cloak.clock import Stopwatch
 from cloak.consent import People, sort
 from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
-from cloak.effects import Noise
+from cloak.effects import Noise, Perturb
 from cloak.errors import VerificationFailed
 from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
 from cloak.metadata.base import Contents, Kind
@@ -23,7 +25,8 @@ from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo
 from cloak.pipeline import Cover, Pipeline, load
-from cloak.verify import CHECKS, Look, Sketch, check_container, check_faces
+from cloak.protection import Protection, assess, in_sight
+from cloak.verify import CHECKS, SKETCH, Look, Sketch, check_container, check_faces
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
@@ -33,10 +36,9 @@ class Status(StrEnum):
     """What became of a photo."""
 
     CONCEALED = "concealed"  # published; every face found is concealed
+    PERTURBED = "perturbed"  # published; faces are in sight, changed against recognisers: nobody is anonymous
     NO_FACE = "no-face"  # published stripped; no face was found, which is not the same as none being there
-    REVEALED = (
-        "revealed"  # published; faces were found, and all of them stay bare: a person decided it, or they consented
-    )
+    REVEALED = "revealed"  # published; all faces found stay bare, by a person's decision or by consent
     HELD = "held"  # not published: a person must look first, or looked and held it back
     WITHHELD = "withheld"  # not published: something failed
 
@@ -57,7 +59,7 @@ class Report:
     Attributes:
         status: what became of it.
         format, size, frames: of the photo, upright.
-        detections: the faces concealed, one tuple a frame.
+        detections: the faces concealed, and those that `protections` say are in sight; one tuple a frame.
         doubtful: weak hits that were left bare, one tuple a frame: a person should look.
         ambiguous: faces concealed that may be of people who consented, one tuple a frame: a person should look.
         revealed: faces that a person decided to leave bare, or whose owners consented, one tuple a frame.
@@ -74,6 +76,7 @@ class Report:
         risks: why the settings are below the floor, if `accept_risk` allowed it.
         pipeline: hash of the pipeline.
         milliseconds: wall clock a step.
+        protections: what perturb achieved for each face that it left in sight, one tuple a frame.
     """
 
     status: Status
@@ -97,16 +100,22 @@ class Report:
     areas: tuple[tuple[Region, ...], ...] = ()
     accepted: bool = False
     ambiguous: tuple[tuple[Face, ...], ...] = ()
+    protections: tuple[tuple[Protection, ...], ...] = ()
 
     @property
     def faces(self) -> int:
         return sum(len(frame) for frame in self.detections)
 
     @property
+    def unprotected(self) -> int:
+        """Faces left in sight that recognisers still find, or that could not be changed."""
+        return sum(not face.protected for frame in self.protections for face in frame)
+
+    @property
     def needs_review(self) -> bool:
         """Published, or held, with something that a person should look at."""
         unsure = any(self.doubtful) or any(self.ambiguous)
-        return self.status is Status.HELD or (unsure and not self.accepted)
+        return self.status is Status.HELD or (unsure and not self.accepted) or self.unprotected > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +183,8 @@ def anonymize(
     for _ in range(ROUNDS):
         with watch("conceal"):
             masks = [draw(frame.regions(settings), photo.size, feather=settings.cover.feather) for frame in frames]
-            encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
+            paint = partial(_paint, settings=settings, noise=noise, photo=photo, output=output)
+            encoded = photo.conceal(masks, paint, output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
             check_container(encoded.data, published, photo, before, data, fields)
@@ -185,17 +195,27 @@ def anonymize(
         if not any(missed):
             break
         frames = [
-            frame.with_faces(new, Look(photo, i)) for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
+            frame.with_faces(new, Look(photo, i), settings)
+            for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
         ]
     else:
         raise VerificationFailed(f"{sum(map(len, missed))} faces are still bare after {ROUNDS} rounds")
 
+    protections: tuple[tuple[Protection, ...], ...] = ()
+    if isinstance(settings.effect, Perturb):
+        with watch("recognise"):
+            protections = tuple(
+                assess(Look(photo, i), Look(published, i), frame.faces, settings.effect.surrogates)
+                for i, frame in enumerate(frames)
+            )
     if any(frame.regions(settings) for frame in frames):
-        status = Status.CONCEALED
+        status = Status.PERTURBED if any(protections) else Status.CONCEALED
     else:
         status = Status.REVEALED if any(frame.made.revealed for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
-    report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
+    report = _report(
+        status, settings, photo, before, frames, watch, encoded=encoded, kept=kept, protections=protections
+    )
     if decisions is not None and decisions.verdict == "accept":
         report = replace(report, accepted=True)
     return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report)
@@ -223,11 +243,11 @@ class _Frame:
         shape, scale = settings.cover.shape, settings.cover.scale
         return (*(cover(face, shape=shape, scale=scale) for face in self.faces), *self.made.areas)
 
-    def with_faces(self, new: Sequence[Face], look: Look) -> "_Frame":
+    def with_faces(self, new: Sequence[Face], look: Look, settings: Pipeline) -> "_Frame":
         """With faces that the second look found."""
         if not new:
             return self
-        known = tuple((face.box, look.sketch(face.box)) for face in new)
+        known = tuple(_sketched(face, look, settings) for face in new)
         return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=(*self.known, *known))
 
 
@@ -241,10 +261,17 @@ def _search(
     consent = sort(look, search.faces, people)
     kept = tuple(face for face in made.faces if face in consent.kept)
     made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))
-    boxes = [*(face.box for face in made.faces), *(within(area.shape) for area in made.areas)]
-    known = tuple((box, look.sketch(box)) for box in boxes)
+    areas = [within(area.shape) for area in made.areas]
+    known = *(_sketched(face, look, settings) for face in made.faces), *((box, look.sketch(box)) for box in areas)
     unsure = tuple(face for face in consent.ambiguous if face in made.faces)
     return _Frame(made, search.doubtful, known, unsure)
+
+
+def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
+    """Where a face is, and what must not be found there again; nothing if the effect leaves it in sight."""
+    if isinstance(settings.effect, Perturb) and in_sight(face):
+        return face.box, np.zeros((SKETCH, SKETCH), np.float32)
+    return face.box, look.sketch(face.box)
 
 
 def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | None) -> bool:
@@ -254,8 +281,13 @@ def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | 
     return settings.review == "required" or (settings.no_face == "hold" and not any(frame.faces for frame in frames))
 
 
-def _paint(pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise) -> Pixels:
-    return effects.paint(pixels, mask, settings.effect, settings.cover.feather, noise.child(frame, mask.left, mask.top))
+def _paint(
+    pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise, photo: Photo, output: Output
+) -> Pixels:
+    effect = settings.effect
+    if isinstance(effect, Perturb):
+        effect = partial(effect, written=photo.written(mask, output))
+    return effects.paint(pixels, mask, effect, settings.cover.feather, noise.child(frame, mask.left, mask.top))
 
 
 def _report(
@@ -268,6 +300,7 @@ def _report(
     *,
     encoded: Encoded | None = None,
     kept: tuple[str, ...] = (),
+    protections: tuple[tuple[Protection, ...], ...] = (),
 ) -> Report:
     return Report(
         status=status,
@@ -280,7 +313,9 @@ def _report(
         cover=settings.cover,
         carriers=_carriers(before),
         kept=kept,
-        verified=CHECKS if encoded else (),
+        verified=tuple(name for name in CHECKS if status is not Status.PERTURBED or name != "concealed")
+        if encoded
+        else (),
         path=encoded.path if encoded else "",
         notes=encoded.notes if encoded else (),
         risks=tuple(settings.risks()),
@@ -290,6 +325,7 @@ def _report(
         replaced=tuple(frame.made.replaced for frame in frames),
         areas=tuple(frame.made.areas for frame in frames),
         ambiguous=tuple(frame.ambiguous for frame in frames),
+        protections=protections,
     )
 
 

@@ -12,10 +12,11 @@ import msgspec
 
 from cloak.detect.recipe import RECIPES, Recipe, named
 from cloak.detect.registry import models, names
-from cloak.effects import EFFECTS, STRENGTHS, Effect, Pixelate, floor, name_of
+from cloak.effects import EFFECTS, STRENGTHS, Effect, Perturb, Pixelate, floor, name_of
 from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.metadata.fields import DISCLOSURE, KEEP_NAMES
 from cloak.photo.base import Limits
+from cloak.recognise.surrogate import fingerprint
 
 SHIPPED = ("cms", "newsroom", "photographer")
 """The pipelines that come with cloak; each is a TOML file to read, copy and diff."""
@@ -49,6 +50,7 @@ class Pipeline:
         effect: what replaces it.
         no_face: a photo without any face found is held back for a person, or published stripped.
         review: "required" publishes nothing before a person has accepted it.
+        visible_faces: whether an effect that leaves faces for people to see (perturb) may stand alone.
         keep: names of metadata fields to write anew, and "icc" for the colour profile.
         disclosure: the sentence that ends the caption of a photo with concealed faces, if `keep` names "disclosure".
         profile: an unknown colour profile: "convert" its pixels, or "withhold" the photo.
@@ -66,6 +68,7 @@ class Pipeline:
     no_face: Literal["hold", "publish"] = "publish"
     review: Literal["required", "optional"] = "optional"
     keep: tuple[str, ...] = ("icc",)
+    visible_faces: Literal["refuse", "allow"] = "allow"
     disclosure: str = DISCLOSURE
     profile: Literal["convert", "withhold"] = "convert"
     quality: int | None = None
@@ -98,6 +101,8 @@ class Pipeline:
         found = floor(self.effect, self.cover.scale)
         if self.cover.shape == "face":
             found.append('cover "face" leaves ears, jaw and hairline in sight')
+        if isinstance(self.effect, Perturb) and self.visible_faces != "allow":
+            found.append("perturb leaves faces in sight: it slows down face search, and makes nobody anonymous")
         return found
 
     @property
@@ -127,6 +132,7 @@ class Pipeline:
             "recipe": asdict(self.recipe),
             "cloak": metadata.version("cloak-images"),
             "weights": sorted(card.sha256 for card in models() if card.name in self.recipe.models),
+            "surrogates": sorted(map(fingerprint, self.effect.surrogates)) if isinstance(self.effect, Perturb) else [],
         }
         canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"), default=list)
         return hashlib.sha256(canonical.encode()).hexdigest()

@@ -70,11 +70,14 @@ class Totals:
     """Counts of a run, and the exit code that follows from them."""
 
     concealed: int = 0
+    perturbed: int = 0
     no_face: int = 0
     revealed: int = 0
     held: int = 0
     withheld: int = 0
     faces: int = 0
+    visible: int = 0
+    unprotected: int = 0
     doubtful: int = 0
     resumed: int = 0
     left_out: int = 0
@@ -83,13 +86,18 @@ class Totals:
 
     @property
     def photos(self) -> int:
-        return self.concealed + self.no_face + self.revealed + self.held + self.withheld
+        return self.concealed + self.perturbed + self.no_face + self.revealed + self.held + self.withheld
 
     def add(self, outcome: Mapping[str, Any]) -> None:
         """Count a row."""
         attribute = outcome["status"].replace("-", "_")
         setattr(self, attribute, getattr(self, attribute) + 1)
-        self.faces += int(outcome.get("faces", 0)) if outcome["status"] == Status.CONCEALED else 0
+        if outcome["status"] in {Status.CONCEALED, Status.PERTURBED}:
+            # A perturbed face is in sight, and never counted among those concealed.
+            sight = [face for frame in outcome.get("protections", ()) for face in frame]
+            self.visible += len(sight)
+            self.unprotected += sum(not face["protected"] for face in sight)
+            self.faces += int(outcome.get("faces", 0)) - len(sight)
         self.resumed += bool(outcome.get("resumed"))
         unsure = any(outcome.get("doubtful", ())) or any(outcome.get("ambiguous", ()))
         self.doubtful += unsure and not outcome.get("accepted")
@@ -103,11 +111,15 @@ class Totals:
             return 3
         if self.withheld:
             return Withheld.exit_code
-        return 4 if self.held or self.doubtful else 0
+        return 4 if self.held or self.doubtful or self.unprotected else 0
 
     def lines(self) -> list[str]:
         """The table that ends a run."""
         rows = [("concealed", self.concealed, f"{self.faces} faces")]
+        if self.perturbed:
+            rows.append(("perturbed", self.perturbed, f"{self.visible} faces in sight: hardened, not anonymous"))
+        if self.unprotected:
+            rows.append(("not protected", self.unprotected, "faces that recognisers still find: see the report"))
         if self.no_face:
             rows.append(("no face found", self.no_face, "published stripped: look at them"))
         if self.revealed:

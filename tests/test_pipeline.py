@@ -52,7 +52,7 @@ def test_no_strength_of_any_effect_is_below_the_floor(effect, strength):
     [
         (b"efect = 1", "unknown key in mine 'efect'; known: .*cover.*effect"),
         (b"[cover]\nsize = 2", "unknown key in mine.cover 'size'; known: feather, scale, shape"),
-        (b'[effect]\nname = "sepia"', "unknown effect 'sepia'; known: blur, decoy, fill, pixelate"),
+        (b'[effect]\nname = "sepia"', "unknown effect 'sepia'; known: blur, decoy, fill, perturb, pixelate"),
         (b'[effect]\nname = "fill"\ncells = 3', "unknown key in mine.effect 'cells'"),
         (b'recall = "best"', "unknown recall 'best'; known: balanced, fast, thorough"),
         (b'models = ["dlib"]', "unknown model 'dlib'; known: .*centerface.*yunet"),

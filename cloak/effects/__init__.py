@@ -5,6 +5,7 @@ from cloak.effects.blend import conceal, paint
 from cloak.effects.blur import Blur
 from cloak.effects.decoy import Decoy
 from cloak.effects.fill import Fill
+from cloak.effects.perturb import Perturb
 from cloak.effects.pixelate import Pixelate
 from cloak.effects.registry import EFFECTS, STRENGTHS, floor, make, name_of
 
@@ -16,6 +17,7 @@ __all__ = [
     "Effect",
     "Fill",
     "Noise",
+    "Perturb",
     "Pixelate",
     "conceal",
     "floor",

@@ -58,7 +58,7 @@ def test_the_module_runs_as_the_command_does():
         (["run", "{here}/none.jpg", "--out", "{here}/p"], 3, "no photo"),
         (["run", "{here}", "--out", "{here}"], 2, "originals"),
         (["run", "{here}/empty", "--out", "{here}/p"], 3, "no photo"),
-        (["run", "{here}", "--out", "{here}/p", "--effect", "sepia"], 2, "known: blur, decoy, fill, pixelate"),
+        (["run", "{here}", "--out", "{here}/p", "--effect", "sepia"], 2, "known: blur, decoy, fill, perturb, pixelate"),
         (["run", "{here}", "--out", "{here}/p", "--pipeline", "mine"], 2, "known: FILE.toml, cms, newsroom"),
         (["run", "{here}", "--out", "{here}/p", "--cover", "face"], 2, "--accept-risk"),
         (["run", "{here}", "--out", "{here}/p", "--keep", "gps"], 2, "known: "),
