@@ -133,6 +133,8 @@ def release(item: Item, job: Job, decisions: Decisions, content: str) -> Outcome
         decisions: with a verdict.
         content: the ledger's key of the bytes that the person saw; others are withheld.
     """
+    if decisions.verdict == "hold":
+        return _guarded(item, job, lambda source: _hold(item, source, job))
     return _guarded(item, job, lambda source: _photo(item, source, job, decisions, content))
 
 
@@ -211,6 +213,18 @@ def _photo(
     if sidecar is not None:
         reviews.adopt(target, content, fitted(sidecar, result.report.size))
     return outcome
+
+
+def _hold(item: Item, source: str, job: Job) -> Outcome:
+    """Keep a photo unpublished; what was published of it is withdrawn."""
+    ledger, target = _ledger(job.ledger or beside(job.out)), printable(item.name)
+    known = ledger.find(target)
+    if known is not None and known.published is not None:
+        refuse_changed(job.out / item.name, known.published)
+        row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
+        ledger.record(target, replace(known, published=None, row=row))
+        Folder(job.out).withdraw(item.name)
+    return Outcome(source, "", Status.HELD)
 
 
 def _origin(item: Item, job: Job) -> Origin:
