@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "run": "Conceal the faces in photos and strip their metadata.",
     "inspect": "Show the faces and every metadata carrier of files.",
+    "review": "Look at the photos of a run, correct them, and release them.",
     "serve": "Serve clean photos over HTTP, for content systems and hooks.",
     "verify": "Check published files again: no carriers, no bare face.",
     "audit": "Attack published photos as a face search would, and tell what it finds.",

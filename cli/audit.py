@@ -73,13 +73,13 @@ def command(
             tried.append((name, _in_memory(treatment)))
 
     findings: list[Finding] = []
-    changes, seconds = [], {}
+    changes, seconds, clean = [], {}, {}
     for name, publish in tried:
         started = time.process_time()
         changes.append(visible(name, shots, publish))
         seconds[name] = round((time.process_time() - started) / len(shots), 3)
         found = []
-        for finding in audit(name, shots, publish, settings):
+        for finding in audit(name, shots, publish, settings, clean):
             if not quiet:
                 click.echo(table([finding])[1] if found else "\n".join(table([finding])))
             found.append(finding)

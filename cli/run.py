@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,19 @@ from .options import load_pipeline, pipeline_options
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder to publish into (- for standard output).")
 @pipeline_options
+@click.option(
+    "--keep-people",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Leave bare who consented: a sub-folder a person.",
+)
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
 @click.option("--report", metavar="FILE|-", help="Write a JSON report; - prints a line of JSON a photo as it goes.")
+@click.option("--contact-sheet", metavar="FILE.html", help="Write a page to look at: thumbnails of results, totals.")
+@click.option(
+    "--decisions", type=click.Path(path_type=Path), help="Apply *.cloak.json of an earlier review, by position."
+)
 @click.option("--dry-run", is_flag=True, help="Find and check everything, write no photo.")
 @click.option("--force", is_flag=True, help="Do again what is done, and replace files that cloak did not write.")
 @click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
@@ -32,9 +42,12 @@ from .options import load_pipeline, pipeline_options
 def command(
     photos: tuple[Path, ...],
     out: Path | None,
+    keep_people: Path | None,
     jobs: int,
     deadline: float,
     report: str | None,
+    contact_sheet: str | None,
+    decisions: Path | None,
     dry_run: bool,
     force: bool,
     noise_key: str | None,
@@ -52,7 +65,7 @@ def command(
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     if photos == (Path("-"),):
-        return _pipe(out, pipeline, key, report, quiet)
+        return _pipe(out, pipeline, key, report, quiet, _people(keep_people, pipeline))
     if Path("-") in photos:
         raise click.UsageError("- (standard input) stands alone.")
     if out is None and not dry_run:
@@ -61,18 +74,25 @@ def command(
         raise click.UsageError("--out - goes with standard input only: cloak run - --out -")
 
     from cloak.batch import Job, Run
+    from cloak.contact_sheet import render
     from cloak.errors import NothingMatched
     from cloak.report import Totals, document
     from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
+    if keep_people is not None:
+        settings["people"] = _people(keep_people, pipeline)
     job = Job(
         photos, out or Path("public"), pipeline, jobs=jobs, deadline=deadline, dry_run=dry_run, force=force,
-        preserve_times=preserve_times, ledger=ledger, debug=debug, **settings,
+        preserve_times=preserve_times, ledger=ledger, debug=debug, decisions=decisions,
+        thumbnails=contact_sheet is not None, **settings,
     )  # fmt: skip
+    if decisions is not None and not decisions.exists():
+        raise click.UsageError("--decisions names no file or folder that exists")
     totals, rows, started, interrupted = Totals(), [], time.monotonic(), False
+    sheet: list[tuple[dict[str, Any], bytes | None]] = []
     lines = report == "-"
-    with _report_file(report, job.out) as save, Run(job) as run:
+    with _beside(report, job.out) as save, _beside(contact_sheet, job.out) as save_sheet, Run(job) as run:
         for item in run.left_out:
             _say(f"left out   {printable(item.source)}: {item.reason}", quiet)
         totals.left_out = len(run.left_out)
@@ -100,22 +120,39 @@ def command(
                     click.echo(json.dumps(row))
                 elif report:
                     rows.append(row)
+                if contact_sheet:
+                    sheet.append((row, outcome.thumbnail))
                 if outcome.reason:
                     bar.write(f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}", file=sys.stderr)
                 bar.update()
                 bar.set_postfix(faces=totals.faces, refresh=False)
         finally:
             bar.close()
-            save(document(rows, totals, pipeline.table(), pipeline.hash()))
+            save(lambda: _json(document(rows, totals, pipeline.table(), pipeline.hash())))
+            save_sheet(lambda: render(sheet, totals, pipeline.name))
     if not quiet:
         for line in totals.lines():
             click.echo(line, err=lines)
     if dry_run and not quiet:
         click.echo("dry run: no photo was written", err=lines)
+    if shape["review"] and not interrupted and not dry_run:
+        from .review import open_desk
+
+        open_desk(job.out, ledger=ledger, deadline=deadline)
     return 130 if interrupted else totals.exit_code
 
 
-def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None, quiet: bool) -> int:
+def _people(folder: Path | None, pipeline: Any) -> Any:
+    """Who consented to be seen; in memory, once for the run."""
+    if folder is None:
+        return None
+    from cloak.consent import enrol
+    from cloak.store import portraits
+
+    return enrol(portraits(folder, pipeline.limits.bytes), pipeline.limits)
+
+
+def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None, quiet: bool, people: Any) -> int:
     """Standard input to standard output."""
     from cloak.anonymizer import anonymize
     from cloak.report import Outcome, Totals, document
@@ -130,12 +167,12 @@ def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None
         from cloak.errors import TooLarge
 
         raise TooLarge(f"it has more than {limit:,} bytes")
-    with _report_file(report, None) as save:
-        result = anonymize(data, pipeline, key=key)
+    with _beside(report, None) as save:
+        result = anonymize(data, pipeline, key=key, people=people)
         totals = Totals()
         row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
         totals.add(row)
-        save(document([row], totals, pipeline.table(), pipeline.hash()))
+        save(lambda: _json(document([row], totals, pipeline.table(), pipeline.hash())))
     if result.data is None:
         _say("held back: no face was found, a person must look", quiet)
     else:
@@ -145,33 +182,37 @@ def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None
 
 
 @contextlib.contextmanager
-def _report_file(report: str | None, out: Path | None) -> Iterator[Any]:
-    """A function that writes the report; its place is tried before any work is done."""
-    if not report or report == "-":
+def _beside(file: str | None, out: Path | None) -> Iterator[Callable[[Callable[[], str]], None]]:
+    """A function that writes a report or a sheet; its place is tried before any work is done."""
+    if not file or file == "-":
         yield lambda _: None
         return
     from cloak.errors import UsageError
 
-    path = Path(report)
+    path = Path(file)
     if out is not None and Path(os.path.realpath(out)) in Path(os.path.realpath(path)).parents:
         raise UsageError(
-            "the report names original files and must not lie in the folder that is published",
+            f"{path.name!r} names original files and must not lie in the folder that is published",
             next_step="Name a place outside --out.",
         )
     partial = path.with_name(path.name + ".part")
     try:
         partial.touch(mode=0o600)
     except OSError as error:
-        raise UsageError(f"the report cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path.name!r} cannot be written: {error.strerror}") from None
 
-    def save(document: dict[str, Any]) -> None:
-        partial.write_text(json.dumps(document, indent=1) + "\n")
+    def save(make: Callable[[], str]) -> None:
+        partial.write_text(make(), encoding="utf-8")
         partial.replace(path)
 
     try:
         yield save
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1) + "\n"
 
 
 def _progress(total: int, quiet: bool) -> Any:

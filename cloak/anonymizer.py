@@ -12,6 +12,7 @@ import numpy as np
 
 from cloak import effects, metadata
 from cloak.clock import Stopwatch
+from cloak.consent import People, sort
 from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
@@ -37,7 +38,7 @@ class Status(StrEnum):
     CONCEALED = "concealed"  # published; every face found is concealed
     PERTURBED = "perturbed"  # published; faces are in sight, changed against recognisers: nobody is anonymous
     NO_FACE = "no-face"  # published stripped; no face was found, which is not the same as none being there
-    REVEALED = "revealed"  # published; faces were found, and a person decided that all of them stay bare
+    REVEALED = "revealed"  # published; all faces found stay bare, by a person's decision or by consent
     HELD = "held"  # not published: a person must look first, or looked and held it back
     WITHHELD = "withheld"  # not published: something failed
 
@@ -60,7 +61,8 @@ class Report:
         format, size, frames: of the photo, upright.
         detections: the faces concealed, and those that `protections` say are in sight; one tuple a frame.
         doubtful: weak hits that were left bare, one tuple a frame: a person should look.
-        revealed: faces that a person decided to leave bare, one tuple a frame.
+        ambiguous: faces concealed that may be of people who consented, one tuple a frame: a person should look.
+        revealed: faces that a person decided to leave bare, or whose owners consented, one tuple a frame.
         replaced: faces that have an area of a person's in place of their own, one tuple a frame.
         areas: what a person had concealed, one tuple a frame.
         accepted: a person released it, weak hits included.
@@ -97,6 +99,7 @@ class Report:
     replaced: tuple[tuple[Face, ...], ...] = ()
     areas: tuple[tuple[Region, ...], ...] = ()
     accepted: bool = False
+    ambiguous: tuple[tuple[Face, ...], ...] = ()
     protections: tuple[tuple[Protection, ...], ...] = ()
 
     @property
@@ -111,8 +114,8 @@ class Report:
     @property
     def needs_review(self) -> bool:
         """Published, or held, with something that a person should look at."""
-        waits = any(self.doubtful) and not self.accepted
-        return self.status is Status.HELD or waits or self.unprotected > 0
+        unsure = any(self.doubtful) or any(self.ambiguous)
+        return self.status is Status.HELD or (unsure and not self.accepted) or self.unprotected > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,7 @@ def anonymize(
     *,
     key: bytes | None = None,
     decisions: Decisions | None = None,
+    people: People | None = None,
 ) -> Result:
     """Conceal every face in a photo, strip all metadata, and prove both on the bytes returned.
 
@@ -146,6 +150,8 @@ def anonymize(
             one that nobody keeps.
         decisions: of a person who looked at this photo: what else to conceal, which faces to leave bare, and whether
             it is released. A pipeline whose review is "required" publishes nothing without.
+        people: who consented to be seen (`cloak.consent.enrol`); everybody else is concealed, and so is whoever is
+            not plainly one of them. What a person decided about a face beats their consent.
 
     Raises:
         Withheld: (one of its kinds) the photo cannot be made safe; there is no output.
@@ -165,7 +171,7 @@ def anonymize(
         before = metadata.read(data)
         fields = read_fields(data, frozenset(settings.keep) - {"icc"})
     with watch("detect"):
-        frames = [_search(photo, frame, settings, decisions) for frame in range(photo.frames)]
+        frames = [_search(photo, frame, settings, decisions, people) for frame in range(photo.frames)]
 
     if _waits(frames, settings, decisions):
         return Result(None, (), _report(Status.HELD, settings, photo, before, frames, watch))
@@ -226,6 +232,7 @@ class _Frame:
     made: Applied
     doubtful: tuple[Face, ...]
     known: tuple[tuple[Box, Sketch], ...]
+    ambiguous: tuple[Face, ...] = ()
 
     @property
     def faces(self) -> tuple[Face, ...]:
@@ -244,13 +251,20 @@ class _Frame:
         return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=(*self.known, *known))
 
 
-def _search(photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None) -> _Frame:
+def _search(
+    photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None, people: People | None
+) -> _Frame:
     look = Look(photo, number)
     search = find(look, photo.size, settings.recipe)
     made = Applied(search.faces) if decisions is None else apply(decisions, number, search.faces, photo.size)
+    # All faces are compared, so that nobody is in a picture twice; only those that nobody decided about may be kept.
+    consent = sort(look, search.faces, people)
+    kept = tuple(face for face in made.faces if face in consent.kept)
+    made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))
     areas = [within(area.shape) for area in made.areas]
     known = *(_sketched(face, look, settings) for face in made.faces), *((box, look.sketch(box)) for box in areas)
-    return _Frame(made, search.doubtful, known)
+    unsure = tuple(face for face in consent.ambiguous if face in made.faces)
+    return _Frame(made, search.doubtful, known, unsure)
 
 
 def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
@@ -310,6 +324,7 @@ def _report(
         revealed=tuple(frame.made.revealed for frame in frames),
         replaced=tuple(frame.made.replaced for frame in frames),
         areas=tuple(frame.made.areas for frame in frames),
+        ambiguous=tuple(frame.ambiguous for frame in frames),
         protections=protections,
     )
 

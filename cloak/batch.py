@@ -13,6 +13,7 @@ from pathlib import Path
 import tomli_w
 
 from cloak.anonymizer import Status, anonymize
+from cloak.consent import People
 from cloak.decisions import SUFFIX, Decisions, dump, fitted, parse
 from cloak.errors import CloakError, DecisionsUnfit, NotWritten, TooLarge, Withheld
 from cloak.ledger import Entry, Ledger, Origin, beside
@@ -43,6 +44,7 @@ class Job:
         debug: print tracebacks of internal errors on standard error.
         decisions: a sidecar, or a folder of them, of people who reviewed earlier exports of these photos.
         thumbnails: outcomes carry a small picture of what was published.
+        people: who consented to be seen.
     """
 
     inputs: tuple[Path, ...]
@@ -58,6 +60,7 @@ class Job:
     debug: bool = False
     decisions: Path | None = None
     thumbnails: bool = False
+    people: People | None = field(default=None, repr=False)
 
 
 class Run:
@@ -130,6 +133,8 @@ def release(item: Item, job: Job, decisions: Decisions, content: str) -> Outcome
         decisions: with a verdict.
         content: the ledger's key of the bytes that the person saw; others are withheld.
     """
+    if decisions.verdict == "hold":
+        return _guarded(item, job, lambda source: _hold(item, source, job))
     return _guarded(item, job, lambda source: _photo(item, source, job, decisions, content))
 
 
@@ -169,12 +174,16 @@ def _photo(
     if sidecar is not None:
         decisions, digest = sidecar, hashlib.sha256(digest.encode() + dump(sidecar)).hexdigest()
     if job.dry_run:
-        report = anonymize(data, job.pipeline, key=job.key, decisions=decisions).report
+        report = anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people).report
         return Outcome(source, "", report.status, report)
 
     folder = Folder(job.out)
     ledger = _ledger(job.ledger or beside(job.out))
     target = printable(item.name)
+    if job.people is not None:
+        # Whoever joins or leaves the people to keep has the photos done again. Keyed as originals are: without this
+        # ledger's secret nobody can look the portraits up.
+        digest = hashlib.sha256((digest + ledger.key(job.people.seal)).encode()).hexdigest()
     content, known = ledger.key(data), ledger.find(target)
     if content_seen not in {None, content}:
         raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
@@ -190,7 +199,7 @@ def _photo(
             return Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place if name else None, job))
     _refuse_foreign(item, place, known, job)
 
-    result = anonymize(data, job.pipeline, key=job.key, decisions=decisions)
+    result = anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people)
     small = _thumbnail(result.data, job)
     outcome = Outcome(source, target if result.data else "", result.report.status, result.report, thumbnail=small)
     # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
@@ -204,6 +213,18 @@ def _photo(
     if sidecar is not None:
         reviews.adopt(target, content, fitted(sidecar, result.report.size))
     return outcome
+
+
+def _hold(item: Item, source: str, job: Job) -> Outcome:
+    """Keep a photo unpublished; what was published of it is withdrawn."""
+    ledger, target = _ledger(job.ledger or beside(job.out)), printable(item.name)
+    known = ledger.find(target)
+    if known is not None and known.published is not None:
+        refuse_changed(job.out / item.name, known.published)
+        row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
+        ledger.record(target, replace(known, published=None, row=row))
+        Folder(job.out).withdraw(item.name)
+    return Outcome(source, "", Status.HELD)
 
 
 def _origin(item: Item, job: Job) -> Origin:

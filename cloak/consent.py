@@ -197,6 +197,9 @@ def _portrait(data: bytes, words: str, limits: Limits) -> RGB:
         image, scale = look.seen()
     except Withheld as error:
         raise UsageError(f"{words} cannot be used: {error}", next_step=error.next_step) from None
+    # Weak hits on hands and collars are passed over, unless they are as large as a second person would be.
+    largest = max((face.box.height for face in faces), default=0.0)
+    faces = tuple(face for face in faces if face.score >= SURE or face.box.height > largest / 2)
     if len(faces) != 1 or photo.frames != 1:
         raise UsageError(f"{words} shows {len(faces)} faces", next_step="Crop it so that it shows that person alone.")
     (face,) = faces

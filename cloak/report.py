@@ -99,7 +99,8 @@ class Totals:
             self.unprotected += sum(not face["protected"] for face in sight)
             self.faces += int(outcome.get("faces", 0)) - len(sight)
         self.resumed += bool(outcome.get("resumed"))
-        self.doubtful += any(outcome.get("doubtful", ())) and not outcome.get("accepted")
+        unsure = any(outcome.get("doubtful", ())) or any(outcome.get("ambiguous", ()))
+        self.doubtful += unsure and not outcome.get("accepted")
         if reason := outcome.get("reason"):
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
@@ -122,14 +123,22 @@ class Totals:
         if self.no_face:
             rows.append(("no face found", self.no_face, "published stripped: look at them"))
         if self.revealed:
-            rows.append(("revealed", self.revealed, "published: a person left every face bare"))
+            rows.append(
+                ("revealed", self.revealed, "published: every face was left bare, by a person's decision or by consent")
+            )
         if self.held:
             rows.append(("held back", self.held, "nothing published: a person must look (cloak review)"))
         if self.withheld:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
             rows.append(("withheld", self.withheld, reasons))
         if self.doubtful:
-            rows.append(("to review", self.doubtful, "weak hits were left bare: see the report"))
+            rows.append(
+                (
+                    "to review",
+                    self.doubtful,
+                    "weak hits left bare, or faces that may be of people to keep: see the report",
+                )
+            )
         if self.left_out:
             rows.append(("left out", self.left_out, "sidecars, hidden files, links: never copied"))
         if self.resumed:

@@ -121,7 +121,7 @@ def check_faces(
     Args:
         published: the frame as published.
         known: box and sketch, before, of everything that was concealed.
-        revealed: faces that a person decided to leave bare.
+        revealed: faces that are left bare by permission.
         masks: what was painted.
         size: of the upright photo.
         recipe: how faces are searched.

@@ -34,6 +34,16 @@ def test_flags_beat_the_file():
     assert made.keep == ("copyright",)
 
 
+@pytest.mark.parametrize("name", ["newsroom", "cms"])
+@pytest.mark.parametrize("effect", ["pixelate", "blur"])
+def test_pipelines_for_sources_take_only_effects_that_carry_nothing_of_a_face(name, effect):
+    with pytest.raises(RiskRefused, match=f"{effect} carries something of each face"):
+        load(name, effect={"name": effect})
+    assert load(name, effect={"name": effect}, accept_risk=True).risks()
+    assert load(name, effect={"name": "fill"}).risks() == []
+    assert load("photographer", effect={"name": effect}).risks() == []
+
+
 def test_another_effect_starts_from_its_own_defaults():
     text = b'[effect]\nname = "pixelate"\ncells = 4\n'
     assert parse(text, "mine").effect.cells == 4

@@ -15,10 +15,10 @@ from cloak.recognise import ARCFACE, Embeddings, Frame
 Numbers = npt.NDArray[np.intp]
 Rows = npt.NDArray[np.float32]
 
-WHOLE = ARCFACE.window(-24, -24, 160, 40)
+WHOLE = ARCFACE.window(-24, -24, 160, 32)
 """Face, hair, collar and what is beside the head: all that a photo tells, concealed or not."""
 
-INNER = ARCFACE.window(17, 26, 78, 26)
+INNER = ARCFACE.window(17, 26, 78, 20)
 """Only what lies under the cover: what an effect itself gives away."""
 
 PARTS: Mapping[str, Frame] = MappingProxyType({"head and surroundings": WHOLE, "under the cover": INNER})
@@ -87,6 +87,6 @@ def trained(fit: Fit, train: Rows, owners: Numbers, probes: Rows) -> Scores:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # "did not converge", "least populated class": an adversary makes do
         model = fit(train, owners)
-        found = model.predict_log_proba(probes)
-    scores[:, model.classes_] = np.nan_to_num(found, nan=-1e9, neginf=-1e8)
+        found = np.log(np.maximum(model.predict_proba(probes), 1e-30))
+    scores[:, model.classes_] = np.nan_to_num(found, nan=-1e9)
     return scores

@@ -58,7 +58,9 @@ def share(hits: npt.NDArray[np.bool_], people: npt.NDArray[np.intp], rounds: int
 
 
 def threshold(scores: Scores, truth: npt.NDArray[np.intp], rate: float = FALSE_MATCHES) -> float:
-    """The score that this share of the pairs of different people exceeds. Set it on clean pairs."""
+    """The score that this share of the pairs of different people exceeds; infinite without any pair."""
+    if not len(scores):
+        return math.inf
     others = np.ones(scores.shape, np.bool_)
     others[np.arange(len(truth)), truth] = False
     return float(np.quantile(scores[others], 1 - rate))

@@ -7,11 +7,12 @@ from cloak.effects.decoy import Decoy
 from cloak.effects.fill import Fill
 from cloak.effects.perturb import Perturb
 from cloak.effects.pixelate import Pixelate
-from cloak.effects.registry import EFFECTS, STRENGTHS, floor, make, name_of
+from cloak.effects.registry import EFFECTS, STRENGTHS, TRACELESS, floor, make, name_of
 
 __all__ = [
     "EFFECTS",
     "STRENGTHS",
+    "TRACELESS",
     "Blur",
     "Decoy",
     "Effect",

@@ -48,6 +48,9 @@ STRENGTHS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 For `fill` and `decoy` strength changes the looks at most: they carry nothing of the person at any.
 """
 
+TRACELESS = (Decoy, Fill)
+"""The effects that carry nothing of what they cover: trained adversaries stay at chance (docs/audit.md)."""
+
 MAX_CELLS = 8
 """More cells than this leave a face searchable: rank-1 of 38 to 80 % at 12 and 16 cells (DESIGN, re-identification)."""
 

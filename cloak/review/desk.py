@@ -14,17 +14,18 @@ from typing import Any
 
 import msgspec
 
-from cloak.batch import Job, refuse_changed
+from cloak.batch import Job
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump
 from cloak.detect import Face
 from cloak.detect.cover import cover
+from cloak.effects import name_of
 from cloak.errors import Conflict, NotFound, UsageError
 from cloak.geometry import Region, Size
 from cloak.ledger import Entry, Ledger, Origin, beside, lock_file
 from cloak.pipeline import Pipeline, parse
 from cloak.review.queue import Doubt, doubt
 from cloak.reviews import Reviewed, Reviews
-from cloak.store import Folder, Item, printable
+from cloak.store import Folder, Item
 
 LEASE = 45.0
 """Seconds for which a claim holds without a sign of life; pages send one every 10."""
@@ -77,9 +78,11 @@ class Case:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What was changed about just these bytes."""
-        same = self.review.decisions is not None and self.review.content == self.entry.content
-        return self.review.decisions.changes if same and self.review.decisions else ()
+        """What was changed about just these bytes; at first, who consented stays bare."""
+        if self.review.decisions is not None and self.review.content == self.entry.content:
+            return self.review.decisions.changes
+        kept = enumerate(msgspec.convert(self.entry.row.get("revealed", []), list[list[Face]]))
+        return tuple(Change(face=face.box, frame=frame) for frame, faces in kept for face in faces)
 
     def found(self) -> list[list[Face]]:
         """Every face that the detectors found, whatever was decided about it, a list a frame."""
@@ -140,6 +143,10 @@ class Desk:
         self.cases: dict[str, Case] = {}
         self.refresh()
 
+    def key(self, data: bytes) -> str:
+        """The ledger's key of a photo's bytes."""
+        return self._ledger.key(data)
+
     def close(self) -> None:
         self._ledger.close()
         os.close(self._lock)
@@ -183,6 +190,10 @@ class Desk:
         claim = self._claims.get(id_)
         return claim if claim is not None and claim.until > time.monotonic() else None
 
+    def leave_others(self, client: str, id_: str) -> list[str]:
+        """Give back all that a page had but one photo."""
+        return [other for i in list(self._claims) if i != id_ for other in self.leave(client, i)]
+
     def leave(self, client: str, id_: str | None = None) -> list[str]:
         """Give back one photo, or everything that a page had; the ids of what is free now."""
         freed = [i for i, claim in self._claims.items() if claim.client == client and id_ in {None, i}]
@@ -203,16 +214,10 @@ class Desk:
         return self._decide(case, version, replace(self._decisions(case, editor, case.changes), verdict="accept"))
 
     def hold(self, id_: str, client: str, editor: str, version: int, reason: str) -> Case:
-        """Keep a photo unpublished; what was published of it is withdrawn. Raises `Conflict`."""
+        """Keep a photo unpublished; a worker then withdraws what was published of it. Raises `Conflict`."""
         case = self._held(id_, client)
         made = replace(self._decisions(case, editor, case.changes), verdict="hold", reason=reason[:1000])
-        case = self._decide(case, version, made)
-        if case.entry.published is not None:
-            row = {key: value for key, value in case.entry.row.items() if key != "target"} | {"status": "held"}
-            self._ledger.record(case.name, replace(case.entry, published=None, row=row))
-            refuse_changed(self.out / case.origin.target, case.entry.published)
-            Folder(self.out).withdraw(case.origin.target)
-        return self.settle(id_, case.review.version)
+        return self._decide(case, version, made)
 
     def settle(self, id_: str, version: int, failure: str = "") -> Case:
         """Note that a verdict was carried out, or why it was not."""
@@ -259,22 +264,42 @@ class Desk:
         return hmac.digest(self._ledger.secret, b"review|" + name.encode(), "sha256").hex()[:20]
 
 
-def summary(case: Case, holder: Claim | None, client: str) -> dict[str, Any]:
+def summary(case: Case, holder: Claim | None) -> dict[str, Any]:
     """What the queue shows of a photo."""
+    decided = case.review.decisions if case.state != "waiting" else None
     return {
         "id": case.id,
-        "name": printable(case.name),
+        "name": case.name,
         "reason": str(case.reason),
         "state": case.state,
+        "verdict": decided.verdict if decided else None,
         "published": case.entry.published is not None,
         "version": case.review.version,
         "faces": sum(map(len, case.found())),
         "weak": sum(map(len, case.weak())),
         "width": case.size.width,
         "height": case.size.height,
-        "claimed": holder.editor or "another editor" if holder and holder.client != client else None,
-        "by": case.review.decisions.reviewer if case.review.decisions and case.review.verdict else "",
-        "at": case.review.decisions.at if case.review.decisions and case.review.verdict else "",
-        "why": case.review.decisions.reason if case.review.decisions else "",
+        "claim": {"client": holder.client, "editor": holder.editor} if holder else None,
+        "by": decided.reviewer if decided else "",
+        "at": decided.at if decided else "",
+        "why": decided.reason if decided else "",
         "failure": case.review.failure,
     }
+
+
+def detail(case: Case, holder: Claim | None) -> dict[str, Any]:
+    """What the page needs to show and change a photo."""
+
+    def told(face: Face) -> dict[str, Any]:
+        return {"box": face.box, "score": face.score, "models": face.models, "area": case.cover(face)}
+
+    plain: dict[str, Any] = msgspec.to_builtins(
+        {
+            "frames": case.frames,
+            "effect": name_of(case.settings.effect),
+            "found": [[told(face) for face in frame] for frame in case.found()],
+            "weakFaces": [[told(face) for face in frame] for frame in case.weak()],
+            "changes": case.changes,
+        }
+    )
+    return summary(case, holder) | plain
