@@ -29,7 +29,7 @@ import numpy.typing as npt
 from cloak import Pipeline, anonymize
 from cloak.detect import Face, find
 from cloak.detect.recipe import named
-from cloak.effects.evasion import recompressed
+from cloak.effects.views import recompressed
 from cloak.geometry import RGB, Size
 from cloak.photo import open_photo
 from cloak.photo.base import Limits

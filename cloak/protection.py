@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from cloak.detect import Face
-from cloak.effects.evasion import recompressed
+from cloak.effects.views import recompressed
 from cloak.geometry import RGB
 from cloak.recognise import ARCFACE, Recogniser, chip, load, placement
 from cloak.recognise.surrogate import threshold

@@ -14,10 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import simplejpeg
 
 from cloak.effects.base import Noise
-from cloak.geometry import RGB
+from cloak.effects.views import shaken, smoothed, view
 from cloak.recognise.align import placement
 from cloak.recognise.base import ARCFACE
 from cloak.recognise.surrogate import Surrogate, Tensor, threshold
@@ -148,7 +147,7 @@ class _Search:
             with torch.no_grad():
                 for name, gradient in zip(parts, gradients, strict=True):
                     if name == "grain":
-                        gradient = _smoothed(self.f, gradient, 1.5)
+                        gradient = smoothed(self.f, gradient, 1.5)
                     # In units of the limits, where every change is equally hard to see. What is seen grows with the
                     # square of a change: the best of a size follows the gradient, not its sign.
                     limit = self.limits[name]
@@ -202,8 +201,8 @@ class _Search:
         """(1, D): surrogate `k`'s embedding of one view of the face; the plain view without draws."""
         place = self.places[k]
         if draws is not None:
-            face = _view(self.torch, face, draws)
-            place = place @ _shaken(draws[10:15])
+            face = view(self.torch, face, draws)
+            place = place @ shaken(draws[10:15], SIDE)
         return _seen(self.torch, self.surrogates[k], face, place)
 
 
@@ -229,55 +228,6 @@ def visibility(chip: Chip) -> npt.NDArray[np.float32]:
     # Beside an edge the smooth side shows what the edge itself would hide: the calmest spot nearby decides.
     calm = cv2.GaussianBlur(cv2.erode(variance, np.ones((3, 3), np.uint8)), (0, 0), 1.0)
     return np.asarray(np.sqrt((2 * calm + steep) / steep).clip(1, 6), np.float32)
-
-
-def _view(torch: Any, face: Tensor, draws: npt.NDArray[np.float64]) -> Tensor:
-    """The face as a content system or a scraper may see it: softer, smaller, recompressed, lighter or of other tint."""
-    f = torch.nn.functional
-    if draws[0] < 0.4:
-        face = _smoothed(f, face, 0.4 + 1.2 * float(draws[1]))
-    if draws[2] < 0.5:
-        side = int(SIDE * (0.4 + 0.55 * draws[3]))
-        small = f.interpolate(face, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
-        face = f.interpolate(small, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
-    if draws[4] < 0.3:
-        face = face + _recompressed(torch, face, 50 + int(45 * draws[5])) - face.detach()
-    if draws[6] < 0.5:
-        tint = torch.tensor([1 + 0.06 * (draws[7] - 0.5), 1.0, 1 - 0.06 * (draws[7] - 0.5)]).float()
-        contrast, shift = 0.85 + 0.3 * float(draws[8]), 24 * (float(draws[9]) - 0.5)
-        face = ((face - 128) * contrast + 128 + shift) * tint.reshape(1, 3, 1, 1)
-    return face.flip(3) if draws[15] < 0.2 else face
-
-
-def recompressed(picture: RGB, quality: int) -> RGB:
-    """The picture after JPEG of a quality of 1 to 100."""
-    data = simplejpeg.encode_jpeg(np.ascontiguousarray(picture), quality, "RGB", "420")
-    return np.asarray(simplejpeg.decode_jpeg(data, "RGB"), np.uint8)
-
-
-def _recompressed(torch: Any, face: Tensor, quality: int) -> Tensor:
-    picture = np.rint(face.detach()[0].permute(1, 2, 0).clamp(0, 255).numpy()).astype(np.uint8)
-    decoded = recompressed(picture, quality).astype(np.float32)
-    return torch.from_numpy(decoded).permute(2, 0, 1)[None]
-
-
-def _smoothed(f: Any, picture: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of every channel."""
-    reach = max(int(3 * sigma + 0.5), 1)
-    line = cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)
-    channels = picture.shape[1]
-    kernel = picture.new_tensor(line @ line.T).expand(channels, 1, -1, -1)
-    return f.conv2d(f.pad(picture, (reach,) * 4, mode="replicate"), kernel, groups=channels)
-
-
-def _shaken(draws: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """(3, 3): a small turn, zoom and shift about the middle of the frame: no two detectors align alike."""
-    turn, zoom = 0.14 * (draws[0] - 0.5), 1 + 0.14 * (draws[1] - 0.5)
-    x, y = 0.06 * SIDE * (draws[2:4] - 0.5)
-    c, s, middle = zoom * math.cos(turn), zoom * math.sin(turn), SIDE / 2
-    return np.array(
-        [[c, -s, middle - c * middle + s * middle + x], [s, c, middle - s * middle - c * middle + y], [0, 0, 1]]
-    )
 
 
 def _to_frame(surrogate: Surrogate) -> npt.NDArray[np.float64]:
