@@ -10,6 +10,7 @@ COMMANDS = {
     "review": "Look at the photos of a run, correct them, and release them.",
     "serve": "Serve clean photos over HTTP, for content systems and hooks.",
     "verify": "Check published files again: no carriers, no bare face.",
+    "audit": "Attack published photos as a face search would, and tell what it finds.",
     "pipelines": "List pipelines, or show one with its effective values.",
     "models": "List detectors with their weights, licences and hashes.",
 }

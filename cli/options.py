@@ -12,7 +12,8 @@ _OPTIONS = (
         "--pipeline", "-p", default="photographer", show_default=True, metavar="NAME|FILE.toml",
         help="photographer, newsroom, cms, or a TOML file of your own.",
     ),
-    click.option("--effect", metavar="NAME", help="pixelate, blur, fill or decoy."),
+    click.option("--effect", metavar="NAME", help="pixelate, blur, fill, decoy or perturb."),
+    click.option("--combine", metavar="WHAT", help="With perturb: also pixelate lightly, or cover the eyes."),
     click.option("--strength", metavar="NAME", help="How strong the effect is: light, standard or strong."),
     click.option("--cover", metavar="SHAPE", help="head (default) or face (needs --accept-risk)."),
     click.option("--cover-scale", type=float, metavar="X", help="Size of the cover in multiples of the face."),
@@ -47,6 +48,7 @@ def load_pipeline(
     *,
     pipeline: str,
     effect: str | None,
+    combine: str | None,
     strength: str | None,
     cover: str | None,
     cover_scale: float | None,
@@ -69,9 +71,10 @@ def load_pipeline(
     from cloak.pipeline import load
 
     covers = {key: value for key, value in (("shape", cover), ("scale", cover_scale)) if value is not None}
+    effects = {key: value for key, value in (("name", effect), ("combine", combine)) if value is not None}
     return load(
         pipeline,
-        effect={"name": effect} if effect else None,
+        effect=effects or None,
         strength=strength,
         cover=covers or None,
         recall=recall,

@@ -23,6 +23,12 @@ from .options import load_pipeline, pipeline_options
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder to publish into (- for standard output).")
 @click.option("--in-place", is_flag=True, help="Replace each file itself; a running service at CLOAK_SERVER does it.")
 @pipeline_options
+@click.option(
+    "--keep-people",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Leave bare who consented: a sub-folder a person.",
+)
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
 @click.option("--report", metavar="FILE|-", help="Write a JSON report; - prints a line of JSON a photo as it goes.")
@@ -43,6 +49,7 @@ def command(
     photos: tuple[Path, ...],
     out: Path | None,
     in_place: bool,
+    keep_people: Path | None,
     jobs: int,
     deadline: float,
     report: str | None,
@@ -72,13 +79,13 @@ def command(
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     signer = _signer(c2pa_sign, c2pa_key)
     if in_place:
-        if out or report or ledger or dry_run or signer or Path("-") in photos:
+        if out or report or ledger or dry_run or signer or keep_people or decisions or Path("-") in photos:
             raise click.UsageError(
-                "--in-place takes files, and no --out, --report, --ledger, --dry-run or --c2pa-sign."
+                "--in-place takes files and the flags of a pipeline; nothing of a run into a folder."
             )
         return in_place_run(photos, pipeline, key, jobs, deadline, preserve_times, debug)
     if photos == (Path("-"),):
-        return _pipe(out, pipeline, key, signer, report, quiet)
+        return _pipe(out, pipeline, key, signer, report, quiet, _people(keep_people, pipeline))
     if Path("-") in photos:
         raise click.UsageError("- (standard input) stands alone.")
     if out is None and not dry_run:
@@ -93,6 +100,8 @@ def command(
     from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
+    if keep_people is not None:
+        settings["people"] = _people(keep_people, pipeline)
     job = Job(
         photos, out or Path("public"), pipeline, jobs=jobs, deadline=deadline, dry_run=dry_run, force=force,
         preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, decisions=decisions,
@@ -171,7 +180,19 @@ def _signer(certificates: Path | None, key: Path | None) -> Any:
     return load_signer(certificates, key)
 
 
-def _pipe(out: Path | None, pipeline: Any, key: bytes | None, signer: Any, report: str | None, quiet: bool) -> int:
+def _people(folder: Path | None, pipeline: Any) -> Any:
+    """Who consented to be seen; in memory, once for the run."""
+    if folder is None:
+        return None
+    from cloak.consent import enrol
+    from cloak.store import portraits
+
+    return enrol(portraits(folder, pipeline.limits.bytes), pipeline.limits)
+
+
+def _pipe(
+    out: Path | None, pipeline: Any, key: bytes | None, signer: Any, report: str | None, quiet: bool, people: Any
+) -> int:
     """Standard input to standard output."""
     from cloak.anonymizer import anonymize
     from cloak.provenance import signed
@@ -188,7 +209,7 @@ def _pipe(out: Path | None, pipeline: Any, key: bytes | None, signer: Any, repor
 
         raise TooLarge(f"it has more than {limit:,} bytes")
     with _beside(report, None) as save:
-        result = signed(anonymize(data, pipeline, key=key), signer)
+        result = signed(anonymize(data, pipeline, key=key, people=people), signer)
         totals = Totals()
         row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
         totals.add(row)

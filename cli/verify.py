@@ -44,6 +44,7 @@ def command(
         for item in walk([given], None):
             if not isinstance(item, Item) and item.source != given and not given.is_dir():
                 continue  # what lies beside a file that was named itself
+            sight = 0
             if not isinstance(item, Item):
                 found = [f"it is no published photo: {item.reason}"]
             else:
@@ -53,6 +54,7 @@ def command(
                     found = [str(error)]
                 else:
                     regions, bare, kept = memory.recall(printable(item.name), data)
+                    sight = sum(map(len, bare))
                     try:
                         found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"}, bare)
                     except CloakError:
@@ -62,11 +64,11 @@ def command(
             checked, failed = checked + 1, failed + bool(found)
             name = printable(item.source)
             if as_json:
-                click.echo(json.dumps({"file": name, "clean": not found, "problems": found}))
+                click.echo(json.dumps({"file": name, "clean": not found, "problems": found, "in_sight": sight}))
             elif found:
                 click.echo(f"FAILED  {name}: {'; '.join(found)}")
             elif not quiet:
-                click.echo(f"clean   {name}")
+                click.echo(f"clean   {name}{f': {sight} faces in sight, by choice' if sight else ''}")
     if checked == 0:
         raise NothingMatched("there is no file to check")
     if not as_json and not quiet:

@@ -14,6 +14,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
 
 if TYPE_CHECKING:
     from cloak.anonymizer import Carrier, Report, Result, Status, anonymize
+    from cloak.consent import People, enrol
     from cloak.decisions import Change, Decisions
     from cloak.errors import CloakError, Withheld
     from cloak.geometry import Box, Ellipse, Region, Size
@@ -27,6 +28,7 @@ __all__ = [
     "Cover",
     "Decisions",
     "Ellipse",
+    "People",
     "Pipeline",
     "Region",
     "Report",
@@ -35,11 +37,13 @@ __all__ = [
     "Status",
     "Withheld",
     "anonymize",
+    "enrol",
 ]
 
 _HOMES = {
     "anonymizer": ("Carrier", "Report", "Result", "Status", "anonymize"),
     "decisions": ("Change", "Decisions"),
+    "consent": ("People", "enrol"),
     "errors": ("CloakError", "Withheld"),
     "geometry": ("Box", "Ellipse", "Region", "Size"),
     "pipeline": ("Cover", "Pipeline"),

@@ -8,13 +8,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
+import numpy as np
+
 from cloak import effects, metadata
 from cloak.bursts import Glance, glance
 from cloak.clock import Stopwatch
+from cloak.consent import People, sort
 from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
-from cloak.effects import Noise
+from cloak.effects import Noise, Perturb
 from cloak.errors import VerificationFailed
 from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
 from cloak.metadata.base import Contents, Kind
@@ -24,7 +27,8 @@ from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo
 from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Cover, Pipeline, load
-from cloak.verify import CHECKS, Look, Sketch, check_container, check_faces
+from cloak.protection import Protection, assess, in_sight
+from cloak.verify import CHECKS, SKETCH, Look, Sketch, check_container, check_faces
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
@@ -37,8 +41,9 @@ class Status(StrEnum):
     """What became of a photo."""
 
     CONCEALED = "concealed"  # published; every face found is concealed
+    PERTURBED = "perturbed"  # published; faces are in sight, changed against recognisers: nobody is anonymous
     NO_FACE = "no-face"  # published stripped; no face was found, which is not the same as none being there
-    REVEALED = "revealed"  # published; faces were found, and a person decided that all of them stay bare
+    REVEALED = "revealed"  # published; all faces found stay bare, by a person's decision or by consent
     HELD = "held"  # not published: a person must look first, or looked and held it back
     WITHHELD = "withheld"  # not published: something failed
 
@@ -59,9 +64,10 @@ class Report:
     Attributes:
         status: what became of it.
         format, size, frames: of the photo, upright.
-        detections: the faces concealed, one tuple a frame.
+        detections: the faces concealed, and those that `protections` say are in sight; one tuple a frame.
         doubtful: weak hits that were left bare, one tuple a frame: a person should look.
-        revealed: faces that a person decided to leave bare, one tuple a frame.
+        ambiguous: faces concealed that may be of people who consented, one tuple a frame: a person should look.
+        revealed: faces that a person decided to leave bare, or whose owners consented, one tuple a frame.
         replaced: faces that have an area of a person's in place of their own, one tuple a frame.
         areas: what a person had concealed, one tuple a frame.
         accepted: a person released it, weak hits included.
@@ -76,6 +82,7 @@ class Report:
         risks: why the settings are below the floor, if `accept_risk` allowed it.
         pipeline: hash of the pipeline.
         milliseconds: wall clock a step.
+        protections: what perturb achieved for each face that it left in sight, one tuple a frame.
     """
 
     status: Status
@@ -99,15 +106,23 @@ class Report:
     replaced: tuple[tuple[Face, ...], ...] = ()
     areas: tuple[tuple[Region, ...], ...] = ()
     accepted: bool = False
+    ambiguous: tuple[tuple[Face, ...], ...] = ()
+    protections: tuple[tuple[Protection, ...], ...] = ()
 
     @property
     def faces(self) -> int:
         return sum(len(frame) for frame in self.detections)
 
     @property
+    def unprotected(self) -> int:
+        """Faces left in sight that recognisers still find, or that could not be changed."""
+        return sum(not face.protected for frame in self.protections for face in frame)
+
+    @property
     def needs_review(self) -> bool:
         """Published, or held, with something that a person should look at."""
-        return self.status is Status.HELD or (any(self.doubtful) and not self.accepted)
+        unsure = any(self.doubtful) or any(self.ambiguous)
+        return self.status is Status.HELD or (unsure and not self.accepted) or self.unprotected > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +149,7 @@ def anonymize(
     *,
     key: bytes | None = None,
     decisions: Decisions | None = None,
+    people: People | None = None,
 ) -> Result:
     """Conceal every face in a photo, strip all metadata, and prove both on the bytes returned.
 
@@ -144,6 +160,8 @@ def anonymize(
             one that nobody keeps.
         decisions: of a person who looked at this photo: what else to conceal, which faces to leave bare, and whether
             it is released. A pipeline whose review is "required" publishes nothing without.
+        people: who consented to be seen (`cloak.consent.enrol`); everybody else is concealed, and so is whoever is
+            not plainly one of them. What a person decided about a face beats their consent.
 
     Raises:
         Withheld: (one of its kinds) the photo cannot be made safe; there is no output.
@@ -163,7 +181,7 @@ def anonymize(
         before = metadata.read(data)
         fields = read_fields(data, frozenset(settings.keep) - {"icc"})
     with watch("detect"):
-        frames = [_search(photo, frame, settings, decisions) for frame in range(photo.frames)]
+        frames = [_search(photo, frame, settings, decisions, people) for frame in range(photo.frames)]
 
     if _waits(frames, settings, decisions):
         return Result(None, (), _report(Status.HELD, settings, photo, before, frames, watch))
@@ -184,7 +202,8 @@ def anonymize(
     for _ in range(ROUNDS):
         with watch("conceal"):
             masks = [frame.masks(settings, photo.size) for frame in frames]
-            encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
+            paint = partial(_paint, settings=settings, noise=noise, photo=photo, output=output)
+            encoded = photo.conceal(masks, paint, output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
             size = resampling.size if resampling else photo.size
@@ -197,22 +216,32 @@ def anonymize(
         if not any(missed):
             break
         frames = [
-            frame.with_faces(new, Look(photo, i)) for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
+            frame.with_faces(new, Look(photo, i), settings)
+            for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
         ]
     else:
         raise VerificationFailed(f"{sum(map(len, missed))} faces are still bare after {ROUNDS} rounds")
 
     if any(part.name.startswith("JUMBF") for part in before.parts):
         encoded = replace(encoded, notes=(*encoded.notes, MANIFEST_LEFT))
+    protections: tuple[tuple[Protection, ...], ...] = ()
+    if isinstance(settings.effect, Perturb):
+        with watch("recognise"):
+            protections = tuple(
+                assess(Look(photo, i), Look(published, i), frame.faces, settings.effect.surrogates)
+                for i, frame in enumerate(frames)
+            )
     if any(frame.regions(settings) for frame in frames):
-        status = Status.CONCEALED
+        status = Status.PERTURBED if any(protections) else Status.CONCEALED
     else:
         status = Status.REVEALED if any(frame.made.revealed for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
     accepted = decisions is not None and decisions.verdict == "accept"
-    report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
+    report = _report(
+        status, settings, photo, before, frames, watch, encoded=encoded, kept=kept, protections=protections
+    )
     report = replace(report, resampling=resampling, accepted=accepted)
-    seen = glance(first.image, masks[0], [face.box for face in frames[0].faces], photo.size)
+    seen = glance(first.seen()[0], masks[0], [face.box for face in frames[0].faces], photo.size)
     return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report, seen)
 
 
@@ -227,6 +256,7 @@ class _Frame:
     made: Applied
     doubtful: tuple[Face, ...]
     known: tuple[tuple[Box, Sketch], ...]
+    ambiguous: tuple[Face, ...] = ()
 
     @property
     def faces(self) -> tuple[Face, ...]:
@@ -243,11 +273,11 @@ class _Frame:
         margin = max([settings.effect.margin, *(effects.make(name).margin for name in own)])
         return draw(self.regions(settings), size, feather=settings.cover.feather, margin=margin)
 
-    def with_faces(self, new: Sequence[Face], look: Look) -> "_Frame":
+    def with_faces(self, new: Sequence[Face], look: Look, settings: Pipeline) -> "_Frame":
         """With faces that the second look found."""
         if not new:
             return self
-        known = tuple((face.box, look.sketch(face.box)) for face in new)
+        known = tuple(_sketched(face, look, settings) for face in new)
         return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=(*self.known, *known))
 
 
@@ -257,13 +287,27 @@ def _looks(photo: Photo, first: Look) -> Iterator[Look]:
     yield from (Look(photo, number) for number in range(1, photo.frames))
 
 
-def _search(photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None) -> _Frame:
+def _search(
+    photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None, people: People | None
+) -> _Frame:
     look = Look(photo, number)
     search = find(look, photo.size, settings.recipe)
     made = Applied(search.faces) if decisions is None else apply(decisions, number, search.faces, photo.size)
-    boxes = [*(face.box for face in made.faces), *(within(area.shape) for area in made.areas)]
-    known = tuple((box, look.sketch(box)) for box in boxes)
-    return _Frame(made, search.doubtful, known)
+    # All faces are compared, so that nobody is in a picture twice; only those that nobody decided about may be kept.
+    consent = sort(look, search.faces, people)
+    kept = tuple(face for face in made.faces if face in consent.kept)
+    made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))
+    areas = [within(area.shape) for area in made.areas]
+    known = *(_sketched(face, look, settings) for face in made.faces), *((box, look.sketch(box)) for box in areas)
+    unsure = tuple(face for face in consent.ambiguous if face in made.faces)
+    return _Frame(made, search.doubtful, known, unsure)
+
+
+def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
+    """Where a face is, and what must not be found there again; nothing if the effect leaves it in sight."""
+    if isinstance(settings.effect, Perturb) and in_sight(face):
+        return face.box, np.zeros((SKETCH, SKETCH), np.float32)
+    return face.box, look.sketch(face.box)
 
 
 def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | None) -> bool:
@@ -273,8 +317,13 @@ def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | 
     return settings.review == "required" or (settings.no_face == "hold" and not any(frame.faces for frame in frames))
 
 
-def _paint(pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise) -> Pixels:
-    return effects.paint(pixels, mask, settings.effect, settings.cover.feather, noise.child(frame, mask.left, mask.top))
+def _paint(
+    pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise, photo: Photo, output: Output
+) -> Pixels:
+    effect: effects.Effect = settings.effect
+    if isinstance(effect, Perturb):
+        effect = effect.within(photo.written(mask, output))
+    return effects.paint(pixels, mask, effect, settings.cover.feather, noise.child(frame, mask.left, mask.top))
 
 
 def _look_again(
@@ -302,6 +351,7 @@ def _report(
     *,
     encoded: Encoded | None = None,
     kept: tuple[str, ...] = (),
+    protections: tuple[tuple[Protection, ...], ...] = (),
 ) -> Report:
     return Report(
         status=status,
@@ -314,7 +364,9 @@ def _report(
         cover=settings.cover,
         carriers=_carriers(before),
         kept=kept,
-        verified=CHECKS if encoded else (),
+        verified=tuple(name for name in CHECKS if status is not Status.PERTURBED or name != "concealed")
+        if encoded
+        else (),
         path=encoded.path if encoded else "",
         notes=encoded.notes if encoded else (),
         risks=tuple(settings.risks()),
@@ -323,6 +375,8 @@ def _report(
         revealed=tuple(frame.made.revealed for frame in frames),
         replaced=tuple(frame.made.replaced for frame in frames),
         areas=tuple(frame.made.areas for frame in frames),
+        ambiguous=tuple(frame.ambiguous for frame in frames),
+        protections=protections,
     )
 
 

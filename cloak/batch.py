@@ -13,6 +13,7 @@ import tomli_w
 
 from cloak.anonymizer import Status, anonymize
 from cloak.bursts import Bare, Bursts
+from cloak.consent import People
 from cloak.decisions import SUFFIX, Decisions, dump, fitted, own_name, parse
 from cloak.errors import CloakError, DecisionsUnfit, NotWritten, Withheld
 from cloak.ledger import Entry, Ledger, Origin, beside
@@ -46,6 +47,7 @@ class Job:
         debug: print tracebacks of internal errors on standard error.
         decisions: a sidecar, or a folder of them, of people who reviewed earlier exports of these photos.
         thumbnails: outcomes carry a small picture of what was published.
+        people: who consented to be seen.
     """
 
     inputs: tuple[Path, ...]
@@ -62,6 +64,7 @@ class Job:
     debug: bool = False
     decisions: Path | None = None
     thumbnails: bool = False
+    people: People | None = field(default=None, repr=False)
 
 
 class Run:
@@ -195,12 +198,16 @@ def _photo(
     if sidecar is not None:
         decisions, digest = sidecar, hashlib.sha256(digest.encode() + dump(sidecar)).hexdigest()
     if job.dry_run:
-        result = anonymize(data, job.pipeline, key=job.key, decisions=decisions)
+        result = anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people)
         return Outcome(source, "", result.report.status, result.report, glance=result.glance)
 
     folder = Folder(job.out)
     ledger = _ledger(job.ledger or beside(job.out))
     target = printable(item.name)
+    if job.people is not None:
+        # Whoever joins or leaves the people to keep has the photos done again. Keyed as originals are: without this
+        # ledger's secret nobody can look the portraits up.
+        digest = hashlib.sha256((digest + ledger.key(job.people.seal)).encode()).hexdigest()
     content, known = ledger.key(data), ledger.find(target)
     if content_seen not in {None, content}:
         raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
@@ -216,7 +223,7 @@ def _photo(
             return Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place if name else None, job))
     _refuse_foreign(item, place, known, job)
 
-    result = signed(anonymize(data, job.pipeline, key=job.key, decisions=decisions), job.signer)
+    result = signed(anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people), job.signer)
     outcome = Outcome(
         source, target if result.data else "", result.report.status, result.report,
         glance=result.glance, thumbnail=_thumbnail(result.data, job),

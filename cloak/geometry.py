@@ -156,18 +156,21 @@ class Region:
 
     `angle` is the tilt of the head in degrees clockwise (0: chin below, 180: upside down); effects that draw a face
     follow it. A shape's own angle only turns the outline. `effect` names what replaces just this area; None: what
-    replaces everything else.
+    replaces everything else. `landmarks` are the five points (x, y) of `cloak.detect.Face`, where they are known.
     """
 
     shape: Ellipse | Box
     angle: float = 0.0
     effect: str | None = None
+    landmarks: tuple[tuple[float, float], ...] | None = None
 
     def scaled(self, factor: float) -> "Region":
-        return replace(self, shape=self.shape.scaled(factor))
+        points = tuple((x * factor, y * factor) for x, y in self.landmarks) if self.landmarks else None
+        return replace(self, shape=self.shape.scaled(factor), landmarks=points)
 
     def shifted(self, dx: float, dy: float) -> "Region":
-        return replace(self, shape=self.shape.shifted(dx, dy))
+        points = tuple((x + dx, y + dy) for x, y in self.landmarks) if self.landmarks else None
+        return replace(self, shape=self.shape.shifted(dx, dy), landmarks=points)
 
 
 def within(shape: Ellipse | Box) -> Box:

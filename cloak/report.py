@@ -102,11 +102,14 @@ class Totals:
     """Counts of a run, and the exit code that follows from them."""
 
     concealed: int = 0
+    perturbed: int = 0
     no_face: int = 0
     revealed: int = 0
     held: int = 0
     withheld: int = 0
     faces: int = 0
+    visible: int = 0
+    unprotected: int = 0
     doubtful: int = 0
     resumed: int = 0
     left_out: int = 0
@@ -116,15 +119,21 @@ class Totals:
 
     @property
     def photos(self) -> int:
-        return self.concealed + self.no_face + self.revealed + self.held + self.withheld
+        return self.concealed + self.perturbed + self.no_face + self.revealed + self.held + self.withheld
 
     def add(self, outcome: Mapping[str, Any]) -> None:
         """Count a row."""
         attribute = outcome["status"].replace("-", "_")
         setattr(self, attribute, getattr(self, attribute) + 1)
-        self.faces += int(outcome.get("faces", 0)) if outcome["status"] == Status.CONCEALED else 0
+        if outcome["status"] in {Status.CONCEALED, Status.PERTURBED}:
+            # A perturbed face is in sight, and never counted among those concealed.
+            sight = [face for frame in outcome.get("protections", ()) for face in frame]
+            self.visible += len(sight)
+            self.unprotected += sum(not face["protected"] for face in sight)
+            self.faces += int(outcome.get("faces", 0)) - len(sight)
         self.resumed += bool(outcome.get("resumed"))
-        self.doubtful += any(outcome.get("doubtful", ())) and not outcome.get("accepted")
+        unsure = any(outcome.get("doubtful", ())) or any(outcome.get("ambiguous", ()))
+        self.doubtful += unsure and not outcome.get("accepted")
         self.bare += bool(outcome.get("bare_in_burst"))
         if reason := outcome.get("reason"):
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -136,22 +145,29 @@ class Totals:
             return 3
         if self.withheld:
             return Withheld.exit_code
-        return 4 if self.held or self.doubtful or self.bare else 0
+        return 4 if self.held or self.doubtful or self.bare or self.unprotected else 0
 
     def lines(self) -> list[str]:
         """The table that ends a run."""
         rows = [("concealed", self.concealed, f"{self.faces} faces")]
+        if self.perturbed:
+            rows.append(("perturbed", self.perturbed, f"{self.visible} faces in sight: hardened, not anonymous"))
+        if self.unprotected:
+            rows.append(("not protected", self.unprotected, "faces that recognisers still find: see the report"))
         if self.no_face:
             rows.append(("no face found", self.no_face, "published stripped: look at them"))
         if self.revealed:
-            rows.append(("revealed", self.revealed, "published: a person left every face bare"))
+            rows.append(
+                ("revealed", self.revealed, "published: every face was left bare, by a person's decision or by consent")
+            )
         if self.held:
             rows.append(("held back", self.held, "nothing published: a person must look (cloak review)"))
         if self.withheld:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
             rows.append(("withheld", self.withheld, reasons))
         if self.doubtful:
-            rows.append(("to review", self.doubtful, "weak hits were left bare: see the report"))
+            words = "weak hits left bare, or faces that may be of people to keep: see the report"
+            rows.append(("to review", self.doubtful, words))
         if self.bare:
             rows.append(("to review", self.bare, "a face concealed in a neighbouring frame is bare: see the report"))
         if self.left_out:
@@ -182,8 +198,8 @@ def document(
 
 def concealed(row: Mapping[str, Any]) -> list[list[Region]]:
     """The regions of each frame that a row says were concealed, in pixels of what was published."""
-    frames = msgspec.convert(row["detections"], list[list[Face]])
     settings = msgspec.convert(row["cover"], Cover)
+    frames = [[face for face, seen in frame if not seen] for frame in _detections(row)]
     covers = [[cover(face, shape=settings.shape, scale=settings.scale) for face in frame] for frame in frames]
     areas = [[region(area) for area in frame] for frame in row.get("areas", ())]
     made = [[*regions, *more] for regions, more in zip_longest(covers, areas, fillvalue=())]
@@ -192,9 +208,18 @@ def concealed(row: Mapping[str, Any]) -> list[list[Region]]:
 
 
 def revealed(row: Mapping[str, Any]) -> list[list[Face]]:
-    """The faces of each frame that a row says a person left bare, in pixels of what was published."""
-    frames, moved = msgspec.convert(row.get("revealed", []), list[list[Face]]), _resampling(row)
+    """The faces of each frame that a person left bare or perturb in sight, in pixels of what was published."""
+    bare = msgspec.convert(row.get("revealed", []), list[list[Face]])
+    sight = [[face for face, seen in frame if seen] for frame in _detections(row)]
+    frames, moved = [[*one, *other] for one, other in zip_longest(bare, sight, fillvalue=())], _resampling(row)
     return frames if moved is None else [[face.moved(moved.into) for face in frame] for frame in frames]
+
+
+def _detections(row: Mapping[str, Any]) -> list[list[tuple[Face, bool]]]:
+    """The faces found in each frame, and whether perturb left them in sight."""
+    frames = msgspec.convert(row["detections"], list[list[Face]])
+    sight = {(frame, int(one["face"])) for frame, faces in enumerate(row.get("protections", ())) for one in faces}
+    return [[(face, (number, i) in sight) for i, face in enumerate(frame)] for number, frame in enumerate(frames)]
 
 
 def _resampling(row: Mapping[str, Any]) -> Resampling | None:

@@ -147,6 +147,34 @@ def _unique(name: PurePath, taken: dict[str, int]) -> PurePath:
     return _unique(numbered, taken)
 
 
+def portraits(folder: Path, limit: int) -> dict[str, list[bytes]]:
+    """Photos of people by name: the files of each sub-folder of `folder`, none longer than `limit` bytes.
+
+    Raises `UsageError` when the folder is none, has photos that belong to nobody, or one that cannot be read.
+    """
+    if not folder.is_dir():
+        raise UsageError(
+            "the folder of people to keep is not there", next_step="Name a folder with one for each person."
+        )
+    found: dict[str, list[bytes]] = {}
+    for place in sorted(folder.iterdir()):
+        if place.name.startswith(".") or place.name.lower() in LITTER:
+            continue
+        name = printable(place.name)
+        if not place.is_dir():
+            raise UsageError(
+                f"{name!r} lies beside the people to keep", next_step="Put it into the folder of the person it shows."
+            )
+        found[name] = []
+        for item in walk([place], None):
+            if isinstance(item, Item):
+                try:
+                    found[name].append(read(item.source, limit))
+                except Withheld as error:
+                    raise UsageError(f"a portrait of {name!r} cannot be read: {error}") from None
+    return found
+
+
 class Folder:
     """An output folder. Nothing is ever written outside it, and no half-written file is ever at a published name.
 

@@ -66,10 +66,10 @@ class Look:
             self._reduction = reduction
         return self._image
 
-    @property
-    def image(self) -> RGB:
-        """The last preview that was asked for."""
-        return self._image
+    def seen(self) -> tuple[RGB, float]:
+        """The preview as it was last looked at, and its scale: pixels of it in one of the photo."""
+        image = self(max(self._reduction, 1))
+        return image, 1 / self._reduction
 
     def confirms(self, face: Face, known: Sequence[Box]) -> bool:
         """Whether a bare hit is a face: one that was concealed, or one that a second model sees too.
@@ -79,7 +79,8 @@ class Look:
         """
         if any(face.box.iou(box) >= SAME for box in known):
             return True
-        return confirmed(self._image, face.box.scaled(1 / max(self._reduction, 1)))
+        image, scale = self.seen()
+        return confirmed(image, face.box.scaled(scale))
 
     def sketch(self, box: Box) -> Sketch:
         """The detail of a face: (32, 32) float32 luminance without what 6 x 6 cells could tell."""
@@ -133,7 +134,7 @@ def check_faces(
     Args:
         published: the frame as published.
         known: box and sketch, before, of everything that was concealed.
-        revealed: faces that a person decided to leave bare.
+        revealed: faces that are left bare by permission.
         masks: what was painted.
         size: of the upright photo.
         recipe: how faces are searched.

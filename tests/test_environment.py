@@ -1,8 +1,8 @@
 """Tests that need a tool are skipped where it is missing; on CI nothing may be, or a green run proves little."""
 
-import importlib.util
 import os
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -18,9 +18,9 @@ def test_independent_readers_and_tracers_are_installed(tool):
 
 
 @on_ci
-@pytest.mark.parametrize("module", ["c2pa", "cbor2", "cryptography"])
-def test_what_signs_photos_is_installed(module):
-    assert importlib.util.find_spec(module)
+@pytest.mark.parametrize("module", ["c2pa", "cbor2", "cryptography", "torch"])
+def test_what_signs_and_perturbs_photos_is_installed(module):
+    assert find_spec(module)
 
 
 @on_ci

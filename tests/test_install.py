@@ -32,6 +32,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     )
     assert "cloak/detect/weights/yunet_2023mar.onnx" in names
     assert "cloak/detect/weights/PROVENANCE.toml" in names
+    assert "cloak/recognise/weights/sface_2021dec_int8bq.onnx" in names
     assert "cloak/metadata/profiles/srgb.icc" in names
     plain = [name for name in names if "dist-info" not in name and not name.endswith((".so", ".pyd"))]
     kinds = {os.path.splitext(name)[1] for name in plain}

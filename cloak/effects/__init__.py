@@ -5,17 +5,20 @@ from cloak.effects.blend import conceal, paint
 from cloak.effects.blur import Blur
 from cloak.effects.decoy import Decoy
 from cloak.effects.fill import Fill
+from cloak.effects.perturb import Perturb
 from cloak.effects.pixelate import Pixelate
-from cloak.effects.registry import EFFECTS, STRENGTHS, floor, make, name_of
+from cloak.effects.registry import EFFECTS, STRENGTHS, TRACELESS, floor, make, name_of
 
 __all__ = [
     "EFFECTS",
     "STRENGTHS",
+    "TRACELESS",
     "Blur",
     "Decoy",
     "Effect",
     "Fill",
     "Noise",
+    "Perturb",
     "Pixelate",
     "conceal",
     "floor",

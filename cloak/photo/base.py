@@ -92,3 +92,9 @@ class Photo(Protocol):
         Nothing of the old file is in it but pixels outside the masks. Raises `ConcealmentFailed`, `Corrupt` or
         `Unsupported`.
         """
+
+    def written(self, mask: Mask, output: Output) -> Callable[[Pixels], Pixels]:
+        """What `conceal` makes of pixels painted over the mask's window: as they will be read from the file.
+
+        As far as that is known in advance: where pictures are encoded as a whole, the pixels as they are.
+        """

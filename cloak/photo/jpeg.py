@@ -1,13 +1,13 @@
 """JPEG: concealed in place where the file allows it, re-encoded with its own tables where it does not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 import numpy as np
 
 from cloak.errors import ConcealmentFailed, Corrupt
-from cloak.geometry import RGB, Mask, Size
+from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata import icc
 from cloak.metadata.write import exif_payload, iptc_payload, photoshop_payload, xmp_packet
 from cloak.photo import jpeg_pixels, jpeg_write
@@ -94,6 +94,15 @@ class JpegPhoto:
             return self._edited(masks[0], paint, output, plan)
         except jpeg_coded.Unable as reason:
             return self._reencoded(masks[0], paint, output, plan, (f"Re-encoded: {reason}.",))
+
+    def written(self, mask: Mask, output: Output) -> Callable[[Pixels], Pixels]:
+        """See `Photo.written`: exact where the file is edited in place."""
+        if not NATIVE or output.quality is not None or settle(self.header, output).convert is not None:
+            return lambda pixels: pixels
+        try:
+            return jpeg_window.trial(self._source(), self.header.colour, self.header.orientation, mask)
+        except jpeg_coded.Unable:
+            return lambda pixels: pixels
 
     def _edited(self, masks: Sequence[Mask], paint: Paint, output: Output, plan: Plan) -> Encoded:
         """Only the MCUs under the masks change; raises `jpeg_coded.Unable` where the file does not allow it."""

@@ -79,9 +79,11 @@ class Case:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What was changed about just these bytes."""
-        same = self.review.decisions is not None and self.review.content == self.entry.content
-        return self.review.decisions.changes if same and self.review.decisions else ()
+        """What was changed about just these bytes; at first, who consented stays bare."""
+        if self.review.decisions is not None and self.review.content == self.entry.content:
+            return self.review.decisions.changes
+        kept = enumerate(msgspec.convert(self.entry.row.get("revealed", []), list[list[Face]]))
+        return tuple(Change(face=face.box, frame=frame) for frame, faces in kept for face in faces)
 
     def found(self) -> list[list[Face]]:
         """Every face that the detectors found, whatever was decided about it, a list a frame."""

@@ -14,6 +14,7 @@ class Doubt(StrEnum):
     """Why a person should look at a photo, the most urgent first."""
 
     NO_FACE = "no-face"  # none was found, which does not mean that there is none
+    CONSENT = "consent"  # a concealed face may be of somebody who consented
     LOW_SCORE = "low-score"  # a weak hit was left bare, or a concealed face is not sure
     ONE_MODEL = "one-model"  # a face that one model saw and another did not
     BURST = "burst"  # a face is concealed in a near-identical neighbour and bare here
@@ -33,6 +34,8 @@ def doubt(row: Mapping[str, Any], models: int) -> tuple[Doubt, float]:
     if not found:
         return Doubt.NO_FACE, -float(len(weak))
     lowest = min(scores)
+    if any(row.get("ambiguous", ())):
+        return Doubt.CONSENT, lowest
     if weak or lowest < LOW:
         return Doubt.LOW_SCORE, min(lowest, *(float(face["score"]) for face in weak)) if weak else lowest
     if models > 1 and any(len(face["models"]) == 1 for face in found):

@@ -2,6 +2,7 @@
 
 export const REASONS = {
   "no-face": ["∅", "No face", "No face was found"],
+  "consent": ["⚑", "Consent?", "A concealed face may be of somebody who consented"],
   "low-score": ["?", "Low score", "A weak hit, or a face with a low score"],
   "one-model": ["½", "One model", "A face that one model saw and another did not"],
   burst: ["≡", "Burst", "A face concealed in a neighbour of a burst, bare here"],
