@@ -1,8 +1,8 @@
 """The audit on people with several photos each, over effects, strengths and covers: `python -m benchmarks.audit`.
 
 What defaults are chosen by. Each setting's findings are kept in `build/benchmarks/audit/`, so that a run that was
-stopped goes on; delete the folder to begin anew. `--full` takes every adversary, cleaner and recogniser (hours on two
-cores).
+stopped goes on; delete the folder to begin anew. `--full` takes every adversary, cleaner and recogniser: hours on two
+cores.
 """
 
 import argparse

@@ -14,6 +14,8 @@ from cloak import consent
 from cloak.anonymizer import Status
 from cloak.errors import UsageError
 from cloak.pipeline import Pipeline
+from cloak.review.desk import Desk
+from cloak.review.queue import Doubt, doubt
 from cloak.store import portraits
 from tests.conftest import FACES, SAMPLES
 
@@ -220,3 +222,20 @@ def test_consent_that_was_withdrawn_has_the_photo_done_again(consented, tmp_path
     (row,) = json.loads(report.read_text())["photos"]
     assert "resumed" not in row
     assert (row["faces"], row["revealed"]) == (4, [[]])
+
+
+def test_a_review_starts_with_who_consented_bare(consented, tmp_path):
+    out = tmp_path / "public"
+    assert _run(SAMPLES / "group.jpg", "--out", out, "--keep-people", consented, "--pipeline", "newsroom") == 4
+    desk = Desk(out)
+    (case,) = desk.cases.values()
+    (change,) = case.changes
+    assert change.area is None
+    assert change.face.height > 100
+    desk.close()
+
+
+def test_photos_with_ambiguous_faces_are_looked_at_early():
+    face = {"score": 1.0, "models": ["yunet"]}
+    assert doubt({"detections": [[face]], "ambiguous": [[face]]}, 1)[0] is Doubt.CONSENT
+    assert doubt({"detections": [[face]], "ambiguous": [[]]}, 1)[0] is Doubt.REST

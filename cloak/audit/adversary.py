@@ -21,7 +21,9 @@ WHOLE = ARCFACE.window(-24, -24, 160, 32)
 INNER = ARCFACE.window(17, 26, 78, 20)
 """Only what lies under the cover: what an effect itself gives away."""
 
-PARTS: Mapping[str, Frame] = MappingProxyType({"head and surroundings": WHOLE, "under the cover": INNER})
+AROUND, UNDER = "head and surroundings", "under the cover"
+
+PARTS: Mapping[str, Frame] = MappingProxyType({AROUND: WHOLE, UNDER: INNER})
 """What trained adversaries look at."""
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from cloak import recognise
+from cloak.audit.adversary import AROUND, UNDER
 from cloak.audit.audit import Finding, Visible
+from cloak.audit.figures import Rate
 from cloak.errors import MissingExtra
 
 ALLOWED = 3.0
@@ -53,6 +55,14 @@ def verdicts(findings: Sequence[Finding]) -> list[str]:
         )
     if not any(finding.role == "held-out" for finding in findings if finding.adversary != "trained"):
         lines.append(f"{name}: no held-out recogniser was run, so these figures are no headline")
+    inner = [finding for finding in findings if finding.part == UNDER]
+    whole = [finding for finding in findings if finding.part == AROUND]
+    if inner and whole and max(f.rank1.value for f in whole) > max(f.rank1.value for f in inner):
+        best = max(inner, key=lambda finding: finding.rank1.value)
+        lines.append(
+            f"{name}: from what lies under the cover alone, {_of(best)} are found; the rest is told by hair, clothes "
+            "and backdrop beside it"
+        )
     people = max(finding.people for finding in findings)
     if passes(findings):
         lines.append(f"{name}: passes: no adversary beats {ALLOWED:g} times chance among {people} people")
@@ -100,9 +110,10 @@ def document(
 
 
 def plot(findings: Sequence[Finding], changes: Sequence[Visible], path: Path) -> None:
-    """A picture: rank-1 of the strongest adversary of each kind over how much of the face was changed.
+    """A picture: what the strongest adversary finds at rank 1 over how much of the face was changed.
 
-    Raises `MissingExtra` without matplotlib.
+    One line an effect, through its strengths and covers (the first word of a name is the effect's). Raises
+    `MissingExtra` without matplotlib.
     """
     try:
         import matplotlib as mpl
@@ -112,29 +123,30 @@ def plot(findings: Sequence[Finding], changes: Sequence[Visible], path: Path) ->
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 5))
-    seen = {change.effect: 1 - change.ssim_face for change in changes}
-    for kind, colour, mark in (("naive", "#1b6ca8", "o"), ("adaptive", "#c7662b", "s"), ("trained", "#7a3e9d", "^")):
-        points = []
-        for name, change in seen.items():
-            best = headline([finding for finding in findings if finding.effect == name]).get(kind)
-            if best is not None:
-                points.append((change, best.rank1, name))
+    lines: dict[str, list[tuple[float, Rate, str]]] = {}
+    for change in changes:
+        own = [finding for finding in findings if finding.effect == change.effect]
+        best = max(headline(own).values(), key=lambda finding: finding.rank1.value, default=None)
+        if best is not None:
+            family = change.effect.replace(",", " ").split()[0]
+            lines.setdefault(family, []).append(
+                (1 - change.ssim_face, best.rank1, f"{change.effect} ({best.adversary})")
+            )
+    for (family, points), mark in zip(lines.items(), "osD^vP*X" * len(lines), strict=False):
         points.sort(key=lambda point: point[0])
-        if not points:
-            continue
         x, y = [point[0] for point in points], [100 * point[1].value for point in points]
         spread = [[100 * (r.value - r.low) for _, r, _ in points], [100 * (r.high - r.value) for _, r, _ in points]]
-        axes.errorbar(x, y, yerr=spread, color=colour, marker=mark, label=kind, capsize=3, linewidth=1)
-        if kind == "trained" or len(headline(findings)) == 1:
-            for place, height, name in zip(x, y, [point[2] for point in points], strict=True):
-                axes.annotate(name, (place, height), textcoords="offset points", xytext=(4, 6), fontsize=8)
+        axes.errorbar(x, y, yerr=spread, marker=mark, label=family, capsize=3, linewidth=1)
+        for place, height, name in zip(x, y, [point[2] for point in points], strict=True):
+            axes.annotate(name, (place, height), textcoords="offset points", xytext=(5, 5), fontsize=7)
     if findings:
         axes.axhline(100 * findings[0].chance, color="#555555", linestyle=":", label="chance")
         axes.axhline(100 * ALLOWED * findings[0].chance, color="#555555", linestyle="--", label="3 times chance")
     axes.set_xlabel("visible change of the face (1 - SSIM)")
-    axes.set_ylabel("found at rank 1, %")
+    axes.set_ylabel("found at rank 1 by the strongest adversary, %")
     axes.set_yscale("symlog", linthresh=1)
-    axes.set_ylim(0, 110)
+    axes.set_ylim(0, 160)
+    axes.margins(x=0.15)
     axes.legend(loc="best")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
