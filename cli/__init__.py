@@ -9,6 +9,7 @@ import click
 COMMANDS = {
     "run": "Conceal the faces in photos and strip their metadata.",
     "inspect": "Show the faces and every metadata carrier of files.",
+    "serve": "Serve clean photos over HTTP, for content systems and hooks.",
     "verify": "Check published files again: no carriers, no bare face.",
     "pipelines": "List pipelines, or show one with its effective values.",
     "models": "List detectors with their weights, licences and hashes.",

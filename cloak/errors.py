@@ -8,7 +8,9 @@
     ├── SetupError               the installation is broken: weights, libraries          exit 2, HTTP 503
     │   └── MissingExtra         an optional part is not installed
     ├── OutputError              the output folder, its ledger or its disk fails         exit 2, HTTP 507
+    ├── Unavailable              the service does not answer, is full or is stopping     exit 2, HTTP 503
     └── Withheld                 this photo is not published, the run goes on            exit 1, HTTP 422
+        ├── Held                 no face was found, and the pipeline wants a person to look
         ├── Unreadable           the bytes could not be read from where they live
         ├── NotAnImage           the bytes are no image                                  HTTP 415
         ├── Unsupported          an image that cloak cannot make safe                    HTTP 415
@@ -119,6 +121,22 @@ class OutputError(CloakError):
     next_step = "Check that the output folder exists, is writable and has space."
 
 
+class Unavailable(CloakError):
+    """The service does not answer, is full or is stopping: the photo is neither clean nor refused, so it waits.
+
+    Attributes:
+        retry_after: seconds after which it is worth another try, as the service estimates it.
+    """
+
+    http_status = 503
+    slug = "unavailable"
+    next_step = "Try again later; nothing was stored."
+
+    def __init__(self, message: str, *, retry_after: int = 5, next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.retry_after = retry_after
+
+
 class Withheld(CloakError):
     """This photo is not published; the run goes on."""
 
@@ -126,6 +144,16 @@ class Withheld(CloakError):
     http_status = 422
     slug = "withheld"
     next_step = "Look at the photo, then correct or leave it."
+
+
+class Held(Withheld):
+    """No face was found, and the pipeline wants a person to look before the photo is published."""
+
+    slug = "held"
+    next_step = 'Have a person look; publish it with the setting no_face = "publish" if nobody is in it.'
+
+    def __init__(self, message: str = "no face was found", *, next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
 
 
 class Unreadable(Withheld):

@@ -12,7 +12,7 @@ from cloak.detect.recipe import RECIPES
 from cloak.errors import UnknownName, Withheld
 from cloak.geometry import Size
 from cloak.metadata.base import Contents, Kind
-from cloak.photo import open_photo
+from cloak.photo import Limits, open_photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Inspection:
         }
 
 
-def inspect(data: bytes, recall: str = "balanced") -> Inspection:
+def inspect(data: bytes, recall: str = "balanced", limits: Limits = Limits()) -> Inspection:  # noqa: B008 - frozen
     """Read a file without changing it; what does not decode is still walked as far as it goes."""
     if recall not in RECIPES:
         raise UnknownName("recall", recall, tuple(RECIPES))
@@ -69,7 +69,7 @@ def inspect(data: bytes, recall: str = "balanced") -> Inspection:
     faces: list[Face] = []
     size, fault = None, contents.fault
     try:
-        photo = open_photo(data)
+        photo = open_photo(data, limits)
         size = photo.size
         for frame in range(photo.frames):
             search = find(partial(photo.preview, frame=frame), photo.size, RECIPES[recall])

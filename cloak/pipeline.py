@@ -142,19 +142,23 @@ def load(name: str, **overrides: Any) -> Pipeline:
 
     Raises `UnknownName` and `UsageError` with the place and the known names, `RiskRefused` below the floor.
     """
+    return parse(source(name), Path(name).stem, **overrides)
+
+
+def source(name: str) -> bytes:
+    """The TOML file of a pipeline; see `load`. Raises `UnknownName` and `UsageError`."""
     if name in SHIPPED:
-        text = resources.files("cloak.pipelines").joinpath(f"{name}.toml").read_bytes()
-    elif name.endswith(".toml"):
-        try:
-            with Path(name).open("rb") as file:
-                text = file.read(1_000_001)
-        except OSError as error:
-            raise UsageError(f"cannot read the pipeline {Path(name).name!r}: {error.strerror}") from None
-        if len(text) > 1_000_000:
-            raise UsageError(f"{Path(name).name!r} is too large for a pipeline")
-    else:
+        return resources.files("cloak.pipelines").joinpath(f"{name}.toml").read_bytes()
+    if not name.endswith(".toml"):
         raise UnknownName("pipeline", name, (*SHIPPED, "FILE.toml"))
-    return parse(text, Path(name).stem, **overrides)
+    try:
+        with Path(name).open("rb") as file:
+            text = file.read(1_000_001)
+    except OSError as error:
+        raise UsageError(f"cannot read the pipeline {Path(name).name!r}: {error.strerror}") from None
+    if len(text) > 1_000_000:
+        raise UsageError(f"{Path(name).name!r} is too large for a pipeline")
+    return text
 
 
 def parse(text: bytes, name: str, **overrides: Any) -> Pipeline:
