@@ -15,14 +15,15 @@ import httpx
 import numpy as np
 import piexif
 import pytest
+from PIL import Image, ImageOps
+
 from cloak import metadata
 from cloak.metadata.base import Kind
-from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parent.parent.parent
 INTEGRATIONS = ROOT / "integrations"
 SECRET = b"Kept-Secret-Place-7351"
-TOKEN = "a-token-for-tests"  # noqa: S105
+TOKEN = "a-token-for-tests"
 
 
 def need(*tools):
@@ -76,7 +77,17 @@ class Service:
 
     def start(self):
         if not self.alive:
-            command = [sys.executable, "-m", "cloak.cli", "serve", "--port", str(self.port)]
+            command = [
+                sys.executable,
+                "-m",
+                "cloak.cli",
+                "serve",
+                "--quiet",
+                "--workers",
+                "1",
+                "--port",
+                str(self.port),
+            ]
             environment = {**os.environ, "CLOAK_TOKEN": TOKEN}
             ready = lambda: httpx.get(f"{self.address}/readyz").status_code == 200  # noqa: E731
             self.stack.enter_context(running(command, ready, self.folder / "service.log", env=environment))

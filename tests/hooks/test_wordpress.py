@@ -77,7 +77,7 @@ def test_a_multicall_of_xmlrpc_stores_only_clean_files(site, photo, files):
     calls = xmlrpc.client.MultiCall(server)
     struct = {"name": "a.jpg", "type": "image/jpeg", "bits": xmlrpc.client.Binary(photo)}
     calls.metaWeblog.newMediaObject(1, USER, PASSWORD, struct)
-    assert list(calls())[0]["type"] == "image/jpeg"
+    assert next(iter(calls()))["type"] == "image/jpeg"
     assert_all_clean(site, files, photo)
 
 
@@ -171,6 +171,18 @@ def test_a_photo_of_30_megabytes_is_stored_clean(site, files):
     originals = [data for path, data in files(site.uploads).items() if path.name == "photo.jpg"]
     assert len(originals[0]) > 20_000_000
     assert SECRET not in originals[0]
+
+
+def test_a_photo_that_a_person_must_look_at_is_refused(site, landscape, files):
+    site.option(pipeline="newsroom")
+    assert "no face" in site.by_form(landscape)[1]
+    assert files(site.uploads) == {}
+
+
+def test_a_pipeline_that_the_service_does_not_know_is_said(site, photo, files):
+    site.option(pipeline="none-such")
+    assert "unknown pipeline" in site.by_form(photo)[1]
+    assert files(site.uploads) == {}
 
 
 def test_a_wrong_token_is_said(site, photo, files):

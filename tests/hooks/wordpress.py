@@ -11,11 +11,11 @@ from pathlib import Path
 
 import httpx
 
-from tests.hooks.running import INTEGRATIONS, TOKEN, free_port, running
+from tests.hooks.running import INTEGRATIONS, free_port, running
 
 SOURCE = Path("/usr/share/wordpress")
 NEEDS = ("php", "mariadbd", "mariadb-install-db", str(SOURCE))
-USER, PASSWORD = "editor-in-chief", "a-Password-of-the-Tests-9"  # noqa: S105
+USER, PASSWORD = "editor-in-chief", "a-Password-of-the-Tests-9"
 
 CONFIG = """<?php
 define( 'DB_NAME', 'wordpress' );
@@ -133,14 +133,22 @@ def wordpress(folder):
     folder.chmod(0o755)
     for above in folder.parents[:2]:  # pytest's folders are closed to the database's user
         above.chmod(above.stat().st_mode | 0o111)
-    install = ["mariadb-install-db", "--no-defaults", *user, f"--datadir={database}", "--auth-root-authentication-method=normal"]
+    install = [
+        "mariadb-install-db",
+        "--no-defaults",
+        *user,
+        f"--datadir={database}",
+        "--auth-root-authentication-method=normal",
+    ]
     subprocess.run(install, check=True, capture_output=True)
     socket = database / "s"
     serve = ["mariadbd", "--no-defaults", *user, f"--datadir={database}", f"--socket={socket}", "--skip-networking"]
     client = ["mariadb", "--no-defaults", f"--socket={socket}", "-uroot", "-e"]
     answers = lambda: subprocess.run([*client, "select 1"], capture_output=True).returncode == 0  # noqa: E731
 
-    shutil.copytree(SOURCE, folder / "site", ignore=lambda at, names: {".htaccess", "wp-config.php", "plugins"} & set(names))
+    shutil.copytree(
+        SOURCE, folder / "site", ignore=lambda at, names: {".htaccess", "wp-config.php", "plugins"} & set(names)
+    )
     shutil.copytree(INTEGRATIONS / "wordpress/cloak", folder / "site/wp-content/plugins/cloak")
     (folder / "site/wp-content/uploads").mkdir()
     (folder / "tmp").mkdir()
@@ -171,6 +179,3 @@ def _install(site):
     link = re.search(r'plugins\.php\?action=activate&amp;plugin=cloak[^"]+', site.page("wp-admin/plugins.php").text)
     assert link
     assert "Plugin activated" in site.page("wp-admin/" + link[0].replace("&amp;", "&")).text
-
-
-__all__ = ["NEEDS", "PASSWORD", "TOKEN", "USER", "WordPress", "wordpress"]

@@ -82,10 +82,10 @@ function cloak_reason( $code, $problem ) {
 		return __( "The service that makes photos safe to publish does not accept this site's token. Tell your administrator: Settings > Cloak.", 'cloak' );
 	}
 	if ( 503 === $code ) {
-		return __( 'The service that makes photos safe to publish is busy. Try again in a minute.', 'cloak' );
+		return __( 'The service that makes photos safe to publish is busy or just starting. Try again in a minute.', 'cloak' );
 	}
 	$words = array();
-	foreach ( array( 'detail', 'next_step' ) as $key ) {
+	foreach ( array( 'detail', 'next' ) as $key ) {
 		$text = is_array( $problem ) && is_string( $problem[ $key ] ?? null ) ? trim( wp_strip_all_tags( $problem[ $key ] ) ) : '';
 		if ( '' !== $text ) {
 			$words[] = rtrim( mb_substr( $text, 0, 300 ), '.' ) . '.';
