@@ -27,13 +27,20 @@ IDLE = 15.0
 REPORT_HEADER = "Cloak-Report"
 
 
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
 class Choice(BaseModel):
     """What every request may choose."""
 
     model_config = ConfigDict(extra="forbid")
 
-    pipeline: str | None = Field(None, max_length=64, description="A pipeline of this service; see /healthz.")
+    pipeline: str | None = Field(None, max_length=64, description="A pipeline that the service was started with.")
     recall: Literal[tuple(RECIPES)] | None = Field(None, description="How hard faces are searched.")  # type: ignore[valid-type]
+
+    def overrides(self) -> dict[str, Any]:
+        """As `cloak.pipeline.load` takes them. Raises `UnknownName`."""
+        return {"recall": self.recall}
 
 
 class AnonymizeChoice(Choice):
@@ -48,13 +55,11 @@ class AnonymizeChoice(Choice):
     quality: int | None = Field(None, ge=1, le=100, description="For lossy formats; default: the file's own.")
 
     def overrides(self) -> dict[str, Any]:
-        """As `cloak.pipeline.load` takes them. Raises `UnknownName`."""
         names = None if self.keep is None else [name.strip() for name in self.keep.split(",") if name.strip()]
         for name in names or ():
             if name not in KEEP_NAMES:
                 raise UnknownName("field to keep", name, KEEP_NAMES)
-        return {
-            "recall": self.recall,
+        return super().overrides() | {
             "effect": {"name": self.effect} if self.effect else None,
             "strength": self.strength,
             "no_face": self.no_face,
@@ -98,7 +103,7 @@ def clean(request: Request, answer: Answer) -> Response:
     """The clean photo: alone with a short report in a header, or with the whole report as a second part."""
     report = answer.report
     kind = MEDIA_TYPES[report["format"]]
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Vary": "Accept"}
+    headers = {**HEADERS, "Vary": "Accept"}
     if not _wants_parts(request.headers.getlist("accept")):
         headers[REPORT_HEADER] = compact(_short(report))
         return Response(answer.data, media_type=kind, headers=headers)

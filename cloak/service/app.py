@@ -1,7 +1,7 @@
 """The service's HTTP interface."""
 
 import asyncio
-import time
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -9,14 +9,15 @@ from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from cloak.clock import Stopwatch
 from cloak.errors import Unavailable, UnknownName
 from cloak.pipeline import Pipeline, parse, source
-from cloak.service import problems
-from cloak.service.answers import MEDIA_TYPES, REPORT_HEADER, AnonymizeChoice, Choice, clean, receive
+from cloak.service import manual, problems
+from cloak.service.answers import HEADERS, MEDIA_TYPES, REPORT_HEADER, AnonymizeChoice, Choice, clean, receive
 from cloak.service.crew import Crew
 from cloak.service.metrics import Metrics
 from cloak.service.settings import Settings
@@ -24,6 +25,8 @@ from cloak.service.work import Answer, Task
 
 OPEN_PATHS = ("/healthz", "/readyz", "/docs", "/openapi.json")
 """What needs no token: nothing of photos, nor of who sends them."""
+
+_log = logging.getLogger("cloak.service")
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _BODY = {
@@ -70,17 +73,28 @@ class Service:
         limits = {"bytes": self.settings.max_bytes, "pixels": self.settings.max_pixels}
         return parse(self._sources[chosen], chosen, limits=limits, **overrides)
 
-    async def answer(self, request: Request, kind: Literal["anonymize", "inspect"], pipeline: Pipeline) -> Answer:
-        """Receive a photo and have it worked on. Raises what the request is answered with."""
+    async def answer(self, request: Request, kind: Literal["anonymize", "inspect"], choice: Choice) -> Response:
+        """Receive a photo and have it worked on. Raises what the request is answered with instead."""
+        pipeline = self.pipeline(choice.pipeline, **choice.overrides())
         until = asyncio.get_running_loop().time() + self.settings.deadline
-        started = time.monotonic()
+        watch = Stopwatch()
         with self.crew.place():
-            data = await receive(request, self.settings.max_bytes, until)
-            received = time.monotonic()
+            with watch("receive"):
+                data = await receive(request, self.settings.max_bytes, until)
             task = Task(kind, data, pipeline, self.settings.key)
-            answer = await _unless_gone(request, self.crew.do(task, until))
-        self.metrics.worked({"receive": (received - started) * 1000, "wait+work": (time.monotonic() - received) * 1000})
-        return answer
+            answer = await _unless_gone(request, self.crew.do(task, until, watch))
+        self.metrics.worked(watch.milliseconds)
+        _log.info("%s: %s, %d faces, %s ms", kind, answer.status, answer.faces, watch.milliseconds)
+        if kind == "inspect":
+            response: Response = JSONResponse(answer.report, headers=dict(HEADERS))
+        else:
+            self.metrics.photos.labels(answer.status).inc()
+            self.metrics.faces.inc(answer.faces)
+            self.metrics.worked(answer.report["milliseconds"])
+            response = clean(request, answer)
+        steps = (f"{step};dur={spent}" for step, spent in watch.milliseconds.items())
+        response.headers["Server-Timing"] = ", ".join(steps)
+        return response
 
 
 async def _unless_gone(request: Request, work: Any) -> Answer:
@@ -127,18 +141,12 @@ def create_app(service: Service) -> FastAPI:
     @app.post("/v1/anonymize", response_class=Response, responses=_CLEAN | _REFUSALS, openapi_extra=_BODY)
     async def anonymize(request: Request, choice: Annotated[AnonymizeChoice, Query()]) -> Response:
         """Conceal every face in a photo and strip all metadata."""
-        answer = await service.answer(request, "anonymize", service.pipeline(choice.pipeline, **choice.overrides()))
-        report = answer.report
-        service.metrics.photos.labels(report["status"]).inc()
-        service.metrics.faces.inc(report["faces"])
-        service.metrics.worked(report["milliseconds"])
-        return clean(request, answer)
+        return await service.answer(request, "anonymize", choice)
 
-    @app.post("/v1/inspect", responses=_REFUSALS, openapi_extra=_BODY)
-    async def inspect(request: Request, choice: Annotated[Choice, Query()]) -> JSONResponse:
+    @app.post("/v1/inspect", response_class=JSONResponse, responses=_REFUSALS, openapi_extra=_BODY)
+    async def inspect(request: Request, choice: Annotated[Choice, Query()]) -> Response:
         """Name the faces and the carriers of metadata in a photo, without their values."""
-        answer = await service.answer(request, "inspect", service.pipeline(choice.pipeline, recall=choice.recall))
-        return JSONResponse(answer.report, headers={"Cache-Control": "no-store"})
+        return await service.answer(request, "inspect", choice)
 
     @app.get("/healthz", responses=_problems(421))
     async def healthz() -> dict[str, str]:
@@ -157,5 +165,9 @@ def create_app(service: Service) -> FastAPI:
     async def metrics() -> Response:
         """Counts and seconds, for Prometheus."""
         return Response(service.metrics.text(), media_type=service.metrics.content_type)
+
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(manual.page(app.openapi()), headers=dict(manual.HEADERS))
 
     return app

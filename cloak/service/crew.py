@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from cloak.clock import Stopwatch
 from cloak.errors import CloakError, ConcealmentFailed, SetupError, TimedOut, Unavailable
 from cloak.pipeline import Pipeline
 from cloak.pool import ATTEMPTS, Worker
@@ -96,20 +97,22 @@ class Crew:
         finally:
             self.places -= 1
 
-    async def do(self, task: Task, until: float) -> Answer:
-        """Work on a photo until a point of the loop's time.
+    async def do(self, task: Task, until: float, watch: Stopwatch) -> Answer:
+        """Work on a photo until a point of the loop's time; `watch` gets the steps "wait" and "work".
 
         Raises `TimedOut` past it, `ConcealmentFailed` when workers crash on it, and what the worker answers.
         """
         for _ in range(ATTEMPTS):
             try:
-                async with asyncio.timeout_at(until):
-                    worker = await self._idle.get()
+                with watch("wait"):
+                    async with asyncio.timeout_at(until):
+                        worker = await self._idle.get()
             except TimeoutError:
                 raise TimedOut("no worker was free before the deadline", next_step="Try again later.") from None
             # A task of its own: when the client leaves, the worker still ends its photo and is free only then.
             try:
-                answer: Answer | CloakError = await asyncio.shield(self._spawn(self._employ(worker, task, until)))
+                with watch("work"):
+                    answer: Answer | CloakError = await asyncio.shield(self._spawn(self._employ(worker, task, until)))
             except BrokenProcessPool:
                 continue
             if isinstance(answer, CloakError):

@@ -68,9 +68,10 @@ def of_status(status: int, detail: str = "", headers: dict[str, str] | None = No
 def install(app: FastAPI, seen: Callable[[str], None] = lambda _: None) -> None:
     """Let an app answer every error with a problem document; `seen` is told the reason of each."""
 
-    def library(_: Request, error: Exception) -> JSONResponse:
+    def library(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, CloakError)
         seen(error.slug)
+        _log.info("%s: refused, %s", request.scope["route"].path, error.slug)
         return of_error(error)
 
     def parameters(_: Request, error: Exception) -> JSONResponse:

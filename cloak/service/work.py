@@ -29,9 +29,18 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of it: a report (JSON types), and the clean photo if one was asked for."""
+    """What came of it.
 
-    report: dict[str, Any]
+    Attributes:
+        status: in a word.
+        faces: how many were found.
+        report: JSON types; without values of the photo's metadata.
+        data: the clean photo, if one was asked for.
+    """
+
+    status: str = ""
+    faces: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
     data: bytes = field(default=b"", repr=False)
 
 
@@ -72,8 +81,9 @@ def _anonymize(task: Task) -> Answer:
     result = anonymize(task.data, task.pipeline, key=task.key)
     if result.data is None:
         raise Held
-    report = msgspec.to_builtins(result.report)
-    return Answer(report | {"status": str(result.report.status), "faces": result.report.faces}, result.data)
+    status, faces = str(result.report.status), result.report.faces
+    report = msgspec.to_builtins(result.report) | {"status": status, "faces": faces}
+    return Answer(status, faces, report, result.data)
 
 
 def _inspect(task: Task) -> Answer:
@@ -85,7 +95,7 @@ def _inspect(task: Task) -> Answer:
     document = found.document()
     # Names of what the file holds, never what stands there.
     document["facts"] = [{"label": fact["label"], "rank": fact["rank"]} for fact in document["facts"]]
-    return Answer(document)
+    return Answer("inspected", len(document["faces"]), document)
 
 
 def _warm(task: Task) -> Answer:
@@ -97,7 +107,7 @@ def _warm(task: Task) -> Answer:
 
     _, data = cv2.imencode(".jpg", np.full((64, 64, 3), 128, np.uint8))
     anonymize(data.tobytes(), task.pipeline, key=b"warm")
-    return Answer({})
+    return Answer()
 
 
 _KINDS = {"anonymize": _anonymize, "inspect": _inspect, "warm": _warm}
