@@ -1,13 +1,11 @@
 """A real service under load, with workers that hang or die, while it stops, and what it leaves behind."""
 
-import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,16 +14,7 @@ import pytest
 from PIL import Image
 
 from tests import plant
-from tests.service.conftest import TOKEN, service
-
-
-@pytest.fixture(scope="module")
-def slow(samples):
-    """A photo that takes a worker some seconds."""
-    image = Image.open(samples / "crowd.jpg")
-    buffer = io.BytesIO()
-    image.resize((image.width * 2, image.height * 2)).save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()
+from tests.service.conftest import service
 
 
 def wait_for(condition, seconds=60):
@@ -39,64 +28,69 @@ def busy(running):
     return "cloak_workers_busy 1.0" in running.http.get("/metrics").text
 
 
-def test_workers_that_die_or_hang_are_replaced_and_the_request_gets_a_clean_answer(slow, jpeg):
-    with service("--workers", "1", "--deadline", "25") as running, ThreadPoolExecutor(1) as client:
+def harm(running, photo, how, times=1):
+    """Send a photo, harm each worker that takes it, and give the answer."""
+    with ThreadPoolExecutor(1) as client:
+        answer = client.submit(running.http.post, "/v1/anonymize", content=photo)
+        for _ in range(times):
+            wait_for(lambda: busy(running) and running.workers())
+            (pid,) = running.workers()
+            os.kill(pid, how)
+            wait_for(lambda pid=pid: pid not in running.workers())
+        return answer.result(120)
 
-        def harm(how, times=1):
-            """Send a photo and harm each worker that takes it."""
-            answer = client.submit(running.http.post, "/v1/anonymize", content=slow)
-            for _ in range(times):
-                wait_for(lambda: busy(running))
-                (pid,) = running.workers()
-                os.kill(pid, how)
-                wait_for(lambda pid=pid: pid not in running.workers())
-            return answer.result(60)
 
-        # Idle: nobody notices. At work, once: it is tried again.
+def test_workers_that_die_are_replaced_and_the_request_gets_a_clean_answer(samples, jpeg):
+    with service("--workers", "1") as running:
+        # Idle: nobody notices. At work: the photo is tried once more, then given up.
         os.kill(running.workers()[0], signal.SIGKILL)
         assert running.http.post("/v1/anonymize?recall=fast", content=jpeg()).status_code == 200
-        assert harm(signal.SIGKILL).status_code == 200
-        again = harm(signal.SIGKILL, times=2)
+        assert harm(running, (samples / "group.jpg").read_bytes(), signal.SIGKILL).status_code == 200
+        again = harm(running, (samples / "crowd.jpg").read_bytes(), signal.SIGKILL, times=2)
         assert (again.status_code, again.json()["reason"]) == (422, "concealment-failed")
-        wait_for(lambda: running.http.get("/readyz").status_code == 200)
-        stuck = harm(signal.SIGSTOP)
+        assert 'cloak_workers_replaced_total{why="crashed"} 4.0' in running.http.get("/metrics").text
+
+
+def test_a_worker_that_hangs_is_replaced_at_the_deadline(jpeg):
+    with service("--workers", "1", "--deadline", "3") as running:
+        (pid,) = running.workers()
+        os.kill(pid, signal.SIGSTOP)
+        stuck = running.http.post("/v1/anonymize?recall=fast", content=jpeg())
         assert (stuck.status_code, stuck.json()["reason"]) == (504, "timed-out")
         wait_for(lambda: running.http.get("/readyz").status_code == 200)
-        assert running.http.post("/v1/anonymize?recall=fast", content=jpeg()).status_code == 200
-        metrics = running.http.get("/metrics").text
-        assert 'cloak_workers_replaced_total{why="crashed"} 4.0' in metrics
-        assert 'cloak_workers_replaced_total{why="stuck"} 1.0' in metrics
+        assert pid not in running.workers()
+        assert 'cloak_workers_replaced_total{why="stuck"} 1.0' in running.http.get("/metrics").text
 
 
-def test_a_full_queue_is_told_at_once_and_a_stop_lets_requests_in_flight_end(slow):
+def test_a_full_queue_is_told_at_once_and_a_stop_lets_requests_in_flight_end(jpeg):
     with service("--workers", "1", "--queue", "1") as running, ThreadPoolExecutor(2) as clients:
-        flying = [clients.submit(running.http.post, "/v1/anonymize", content=slow) for _ in range(2)]
-        wait_for(lambda: "cloak_queue_depth 1.0" in running.http.get("/metrics").text)
-        started = time.monotonic()
-        full = running.http.post("/v1/anonymize", content=slow)
-        assert time.monotonic() - started < 2
+        (pid,) = running.workers()
+        os.kill(pid, signal.SIGSTOP)  # at work for as long as we want
+        flying = [clients.submit(running.http.post, "/v1/anonymize", content=jpeg()) for _ in range(2)]
+        wait_for(lambda: busy(running) and "cloak_queue_depth 1.0" in running.http.get("/metrics").text)
+        full = running.http.post("/v1/anonymize", content=jpeg())
         assert (full.status_code, full.json()["reason"]) == (503, "unavailable")
         assert 1 <= int(full.headers["retry-after"]) <= 60
         running.process.send_signal(signal.SIGTERM)
         wait_for(lambda: running.http.get("/readyz").status_code == 503)
-        late = running.http.post("/v1/anonymize", content=slow)
-        assert late.status_code == 503
-        assert "stopping" in late.json()["detail"]
+        late = running.http.post("/v1/anonymize", content=jpeg())
+        assert (late.status_code, "stopping" in late.json()["detail"]) == (503, True)
+        os.kill(pid, signal.SIGCONT)
         assert [answer.result(60).status_code for answer in flying] == [200, 200]
         assert running.process.wait(30) == 0
         assert running.workers() == []
 
 
-def test_a_client_that_leaves_frees_its_place(slow):
+def test_a_client_that_leaves_frees_its_place(jpeg):
     with service("--workers", "1", "--queue", "1") as running, ThreadPoolExecutor(1) as client:
-        first = client.submit(running.http.post, "/v1/anonymize", content=slow)
+        (pid,) = running.workers()
+        os.kill(pid, signal.SIGSTOP)
+        first = client.submit(running.http.post, "/v1/anonymize", content=jpeg())
         wait_for(lambda: busy(running))
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(
-                f"{running.url}/v1/anonymize", content=slow, timeout=0.5, trust_env=False,
-                headers={"Authorization": f"Bearer {TOKEN}"},
-            )  # fmt: skip
+            httpx.post(f"{running.url}/v1/anonymize", content=jpeg(), headers=running.http.headers, timeout=1)
         wait_for(lambda: "cloak_queue_depth 0.0" in running.http.get("/metrics").text, 5)
+        os.kill(pid, signal.SIGCONT)
         assert first.result(60).status_code == 200
 
 
@@ -104,7 +98,7 @@ def test_workers_end_with_a_service_that_is_killed():
     with service("--workers", "1") as running:
         (pid,) = running.workers()
         running.process.kill()
-        wait_for(lambda: not os.path.exists(f"/proc/{pid}") or "State:\tZ" in open(f"/proc/{pid}/status").read(), 20)
+        wait_for(lambda: pid not in running.workers())
 
 
 def test_off_loopback_a_token_is_demanded(tmp_path):
@@ -130,7 +124,7 @@ def test_without_a_token_only_names_of_this_machine_are_answered(jpeg):
 
 def test_no_response_log_or_metric_holds_a_marker_of_the_original(samples):
     data, markers = plant.PLANTED["jpeg"](Image.open(samples / "located.jpg").convert("RGB"))
-    words = [marker for marker in markers if marker in data]
+    words = [marker.encode() for marker in markers if marker.encode() in data]
     assert len(words) > 20
     with service("--workers", "1") as running:
         said = []
@@ -149,20 +143,18 @@ def test_no_response_log_or_metric_holds_a_marker_of_the_original(samples):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_the_original_never_touches_the_disk(tmp_path, slow):
+def test_the_original_never_touches_the_disk(tmp_path, samples):
     trace = tmp_path / "trace"
+    data = (samples / "located.jpg").read_bytes()
     with service("--workers", "1", environment={"TMPDIR": str(tmp_path)}) as running:
-        tracer = subprocess.Popen(
-            ["strace", "-f", "-e", "trace=open,openat,creat,memfd_create", "-o", trace, "-p", str(running.process.pid)]
-            + [word for pid in running.workers() for word in ("-p", str(pid))],
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        line = tracer.stderr.readline()
-        if "Operation not permitted" in line:
+        command = ["strace", "-f", "-e", "trace=open,openat,creat,memfd_create", "-o", trace]
+        for pid in (running.process.pid, *running.workers()):
+            command += ["-p", str(pid)]
+        tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        time.sleep(2)
+        if tracer.poll() is not None:
             pytest.skip("this machine does not let us trace")
-        threading.Thread(target=tracer.stderr.read, daemon=True).start()
-        time.sleep(1)
-        assert running.http.post("/v1/anonymize", content=slow + bytes(20_000_000)).status_code == 200
+        assert running.http.post("/v1/anonymize", content=data + bytes(20_000_000)).status_code == 200
         tracer.send_signal(signal.SIGINT)
         tracer.wait(30)
     lines = trace.read_text().splitlines()
