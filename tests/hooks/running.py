@@ -111,7 +111,7 @@ def make_photo(noise=0, size=(840, 560), quality=90):
     small = io.BytesIO()
     ImageOps.fit(picture, (160, 120)).save(small, "JPEG")
     gps = {1: b"N", 2: ((52, 1), (31, 1), (7, 1)), 3: b"E", 4: ((13, 1), (24, 1), (5, 1))}
-    exif = piexif.dump({"0th": {0x010E: SECRET}, "GPS": gps, "1st": {0x0103: 6}, "thumbnail": small.getvalue()})
+    exif = piexif.dump({"0th": {0x0110: SECRET}, "GPS": gps, "1st": {0x0103: 6}, "thumbnail": small.getvalue()})
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=quality, subsampling=0, exif=exif, comment=SECRET)
     return out.getvalue()
