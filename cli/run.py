@@ -12,12 +12,14 @@ from typing import Any
 
 import click
 
+from .inplace import run as in_place_run
 from .options import load_pipeline, pipeline_options
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder to publish into (- for standard output).")
+@click.option("--in-place", is_flag=True, help="Replace each file itself; a running service at CLOAK_SERVER does it.")
 @pipeline_options
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
@@ -32,6 +34,7 @@ from .options import load_pipeline, pipeline_options
 def command(
     photos: tuple[Path, ...],
     out: Path | None,
+    in_place: bool,
     jobs: int,
     deadline: float,
     report: str | None,
@@ -51,6 +54,10 @@ def command(
     """
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
+    if in_place:
+        if out or report or ledger or dry_run or Path("-") in photos:
+            raise click.UsageError("--in-place takes files, and no --out, --report, --ledger or --dry-run.")
+        return in_place_run(photos, pipeline, key, jobs, deadline, preserve_times, debug)
     if photos == (Path("-"),):
         return _pipe(out, pipeline, key, report, quiet)
     if Path("-") in photos:

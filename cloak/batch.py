@@ -3,18 +3,17 @@
 import hashlib
 import os
 import secrets
-import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 from cloak.anonymizer import Status, anonymize
-from cloak.errors import CloakError, NotWritten, TooLarge, Withheld
+from cloak.errors import NotWritten, Withheld
 from cloak.ledger import Entry, Ledger, beside
 from cloak.pipeline import Pipeline
 from cloak.pool import Pool
-from cloak.report import Outcome, internal, withheld
+from cloak.report import Outcome, attempt, withheld
 from cloak.store import Folder, Item, LeftOut, printable, read, refuse_overlap, same_file, walk
 
 
@@ -78,7 +77,7 @@ class Run:
             self._ledger = Ledger(place)
             folder.sweep()
         work = partial(_work, job=replace(job, ledger=place))
-        self._pool = Pool(work, max(1, min(job.jobs, len(self.items))), job.deadline, _setup)
+        self._pool = Pool(work, job.jobs, job.deadline, _setup)
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -89,8 +88,12 @@ class Run:
 
     def __iter__(self) -> Iterator[Outcome]:
         """Outcomes as they come. An interrupt leaves photos in work: `finish` yields those."""
+        return self.over(self.items)
+
+    def over(self, items: Iterable[Item]) -> Iterator[Outcome]:
+        """The same for other photos of these inputs, such as those that came later."""
         assert self._pool is not None
-        return map(_outcome, self._pool.map(self.items))
+        return map(_outcome, self._pool.map(items))
 
     def finish(self) -> Iterator[Outcome]:
         """After an interrupt: what was in work, and nothing more."""
@@ -113,18 +116,7 @@ def _setup() -> None:
 def _work(item: Item, *, job: Job) -> Outcome:
     """One photo, in a worker. Only an error of the set-up is raised; whatever is wrong with the photo is an outcome."""
     source = printable(item.source)
-    try:
-        return _photo(item, source, job)
-    except Withheld as error:
-        return withheld(source, error)
-    except CloakError:
-        raise
-    except MemoryError:
-        return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
-    except Exception as error:
-        if job.debug:
-            traceback.print_exc()
-        return internal(source, error)
+    return attempt(source, lambda: _photo(item, source, job), job.debug)
 
 
 @lru_cache(maxsize=1)

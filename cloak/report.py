@@ -1,6 +1,7 @@
 """What is said about a run: a row a photo, totals, the exit code. Rows hold no pixels, places, values or hashes."""
 
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +10,7 @@ import msgspec
 from cloak.anonymizer import Report, Status
 from cloak.detect import Face
 from cloak.detect.cover import cover
-from cloak.errors import Withheld
+from cloak.errors import CloakError, TooLarge, Withheld
 from cloak.geometry import Region
 from cloak.pipeline import Cover
 
@@ -53,6 +54,28 @@ class Outcome:
 def withheld(source: str, error: Withheld) -> Outcome:
     """The outcome of a photo that failed."""
     return Outcome(source, "", Status.WITHHELD, None, error.slug, str(error), error.next_step)
+
+
+def attempt(source: str, work: Callable[[], Outcome], debug: bool = False) -> Outcome:
+    """The outcome of work on one photo: whatever is wrong with the photo is one, too; errors of the set-up are raised.
+
+    Args:
+        source: the photo's name, safe to print.
+        work: what is done.
+        debug: print tracebacks of internal errors on standard error.
+    """
+    try:
+        return work()
+    except Withheld as error:
+        return withheld(source, error)
+    except CloakError:
+        raise
+    except MemoryError:
+        return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return internal(source, error)
 
 
 def internal(source: str, error: BaseException) -> Outcome:

@@ -1,18 +1,28 @@
 """Where photos come from and go to: files of this machine, read with bounds, published whole or not at all."""
 
 import os
-import secrets
-import stat
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from cloak.errors import NotWritten, OutputError, TooLarge, Unreadable, UsageError, Withheld
+from cloak.errors import NotWritten, OutputError, UsageError, Withheld
+from cloak.files import NEUTRAL_TIME, TEMPORARY, printable, read, write
 from cloak.metadata import sniff
 
-NEUTRAL_TIME = 946_684_800
-"""2000-01-01 UTC: the time that published files carry, so that it tells nothing of when the photo was taken."""
+__all__ = [
+    "NEUTRAL_TIME",
+    "PHOTOS",
+    "SIDECARS",
+    "TEMPORARY",
+    "Folder",
+    "Item",
+    "LeftOut",
+    "printable",
+    "read",
+    "refuse_overlap",
+    "same_file",
+    "walk",
+]
 
 SIDECARS = frozenset({".xmp", ".aae", ".thm", ".mov", ".pp3", ".dop", ".cos", ".cop", ".on1", ".lrv", ".json"})
 """Files that editors and phones lay beside photos. They hold metadata or moving pictures of the same scene."""
@@ -24,9 +34,6 @@ PHOTOS = frozenset(
 """Suffixes that promise a picture: such a file is published or withheld, never passed over."""
 
 LITTER = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
-
-TEMPORARY = ".cloak-"
-"""Prefix of names that hold a file while it is written; only verified bytes are ever in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +50,6 @@ class LeftOut:
 
     source: Path
     reason: str
-
-
-def printable(path: str | os.PathLike[str]) -> str:
-    """A file name that is safe to print: undecodable bytes, control and direction characters become escapes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(
-        c
-        if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-        else c.encode("unicode_escape").decode()
-        for c in text
-    )
 
 
 def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
@@ -135,27 +131,6 @@ def _unique(name: PurePath, taken: dict[str, int]) -> PurePath:
     return _unique(numbered, taken)
 
 
-def read(path: Path, limit: int, *, most: int | None = None) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes, or only the first `most` of them.
-
-    Raises `Unreadable` (also for pipes, devices and folders) and `TooLarge`.
-    """
-    try:
-        # Without O_NONBLOCK, opening a named pipe waits for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Unreadable("it is not a regular file")
-            data = file.read(limit + 1 if most is None else most)
-    except OSError as error:
-        raise Unreadable(f"it cannot be read: {error.strerror or 'input/output error'}") from None
-    if len(data) > limit:
-        raise TooLarge(
-            f"it has more than {limit:,} bytes", next_step="If you trust the file, raise limits.bytes in the pipeline."
-        )
-    return data
-
-
 class Folder:
     """An output folder. Nothing is ever written outside it, and no half-written file is ever at a published name.
 
@@ -191,26 +166,11 @@ class Folder:
         Raises `NotWritten`; nothing of the file is left then.
         """
         target = self.path(name)
-        temporary = target.with_name(TEMPORARY + secrets.token_hex(8) + ".tmp")
         try:
             self._make_parents(target)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-            descriptor = os.open(temporary, flags, 0o600)
-            try:
-                with open(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                stamp = NEUTRAL_TIME if times is None else times
-                os.utime(temporary, (stamp, stamp))
-                temporary.chmod(0o666 & ~_umask())
-                if target.is_dir():
-                    raise NotWritten("a folder of that name is in the output")
-                os.replace(temporary, target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            _sync_folder(target.parent)
+            if target.is_dir():
+                raise NotWritten("a folder of that name is in the output")
+            write(target, data, NEUTRAL_TIME if times is None else times)
         except OSError as error:
             raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
 
@@ -248,20 +208,3 @@ def same_file(a: Path, b: Path) -> bool:
         return a.samefile(b)
     except OSError:
         return False
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """The rename itself reaches the disk; Windows has no such call."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

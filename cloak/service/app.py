@@ -8,8 +8,9 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request, Security
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.security import HTTPBearer
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -44,6 +45,8 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 _REFUSALS = _problems(400, 401, 408, 413, 415, 421, 422, 500, 503, 504)
+# For the description only: the guard stands before the app, which a page of another app may share.
+_BEARER = [Security(HTTPBearer(auto_error=False, description="A token of the service."))]
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 _CLEAN: dict[int | str, dict[str, Any]] = {
     200: {
@@ -138,12 +141,24 @@ def create_app(service: Service) -> FastAPI:
     )
     problems.install(app, service.metrics.refused)
 
-    @app.post("/v1/anonymize", response_class=Response, responses=_CLEAN | _REFUSALS, openapi_extra=_BODY)
+    @app.post(
+        "/v1/anonymize",
+        response_class=Response,
+        responses=_CLEAN | _REFUSALS,
+        openapi_extra=_BODY,
+        dependencies=_BEARER,
+    )
     async def anonymize(request: Request, choice: Annotated[AnonymizeChoice, Query()]) -> Response:
         """Conceal every face in a photo and strip all metadata."""
         return await service.answer(request, "anonymize", choice)
 
-    @app.post("/v1/inspect", response_class=JSONResponse, responses=_REFUSALS, openapi_extra=_BODY)
+    @app.post(
+        "/v1/inspect",
+        response_class=JSONResponse,
+        responses=_REFUSALS,
+        openapi_extra=_BODY,
+        dependencies=_BEARER,
+    )
     async def inspect(request: Request, choice: Annotated[Choice, Query()]) -> Response:
         """Name the faces and the carriers of metadata in a photo, without their values."""
         return await service.answer(request, "inspect", choice)
@@ -161,7 +176,7 @@ def create_app(service: Service) -> FastAPI:
             raise Unavailable("the service is stopping" if stopping else "the models are not loaded yet", retry_after=1)
         return {"status": "ready"}
 
-    @app.get("/metrics", response_class=Response, responses=_TEXT | _problems(401, 421))
+    @app.get("/metrics", response_class=Response, responses=_TEXT | _problems(401, 421), dependencies=_BEARER)
     async def metrics() -> Response:
         """Counts and seconds, for Prometheus."""
         return Response(service.metrics.text(), media_type=service.metrics.content_type)
