@@ -27,4 +27,5 @@ python=.venv-test/bin/python
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
 # From here on a test that misses its system fails, instead of being skipped.
-CLOAK_HOOKS=1 "$python" -m pytest -m hooks tests/hooks "$@"
+if [ $# = 0 ]; then set -- tests/hooks; fi
+CLOAK_HOOKS=1 "$python" -m pytest -m hooks -n 2 --dist loadfile "$@"

@@ -41,11 +41,11 @@ def free_port():
 
 
 @contextlib.contextmanager
-def running(command, ready, log, **options):
+def running(command, ready, log, seconds=120, **options):
     """A program in the background, from when `ready()` is true until the block ends."""
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, **options) as process:
         try:
-            for _ in range(600):
+            for _ in range(10 * seconds):
                 if process.poll() is not None:
                     raise RuntimeError(f"{command[0]} ended: {log.read_text()[-2000:]}")
                 with contextlib.suppress(OSError, httpx.HTTPError):

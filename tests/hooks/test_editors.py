@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.hooks.running import INTEGRATIONS, SECRET, assert_clean, free_port, make_photo, need, running
+from tests.hooks.running import INTEGRATIONS, SECRET, TOKEN, assert_clean, free_port, make_photo, need, running
 
 pytestmark = pytest.mark.hooks
 
@@ -24,7 +24,7 @@ def program(tmp_path):
 
 
 @pytest.mark.slow
-def test_darktable_exports_what_is_clean_and_withholds_the_rest(tmp_path, program, landscape):
+def test_darktable_exports_what_is_clean_and_withholds_the_rest(tmp_path, program, service, landscape):
     need("darktable", "Xvfb")
     settings, out = tmp_path / "settings", tmp_path / "out"
     (settings / "lua").mkdir(parents=True)
@@ -43,15 +43,16 @@ def test_darktable_exports_what_is_clean_and_withholds_the_rest(tmp_path, progra
     screen = f":{free_port() % 10_000 + 100}"
     environment = {
         **os.environ, "DISPLAY": screen, "HOME": str(tmp_path), "TMPDIR": str(tmp_path),
+        "CLOAK_SERVER": service.address, "CLOAK_TOKEN": TOKEN,
         "CLOAK_TEST_PHOTOS": ":".join(str(path) for path in sorted(tmp_path.glob("*.jpg"))),
     }  # fmt: skip
-    command = ["darktable", "--configdir", settings, "--cachedir", tmp_path / "cache", "--disable-opencl"]
+    command = ["darktable", "--configdir", settings, "--cachedir", tmp_path / "cache", "--disable-opencl", "-d", "lua"]
     log = tmp_path / "darktable.log"
     ended = lambda: "withheld, could not be made safe: no face.jpg" in log.read_text()  # noqa: E731
     up = lambda: (time.sleep(1), True)[1]  # noqa: E731
     with (
         running(["Xvfb", screen, "-screen", "0", "1200x800x24"], up, tmp_path / "screen.log"),
-        running([*command, "--library", ":memory:"], ended, log, env=environment) as editor,
+        running([*command, "--library", ":memory:"], ended, log, 240, env=environment) as editor,
     ):
         editor.kill()  # it asks no questions and keeps nothing
     assert sorted(path.name for path in out.iterdir()) == ["a 'quoted' $(face).jpg", "a 'quoted' $(face)_01.jpg"]

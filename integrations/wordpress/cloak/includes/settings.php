@@ -19,7 +19,7 @@ const CLOAK_DEFAULTS = array(
  * @return array{address: string, token: string, pipeline: string}
  */
 function cloak_settings() {
-	$stored   = get_option( 'cloak', array() );
+	$stored   = (array) get_option( 'cloak', array() );
 	$settings = array();
 	foreach ( CLOAK_DEFAULTS as $name => $default ) {
 		$value             = cloak_is_fixed( $name ) ? constant( cloak_constant( $name ) ) : ( $stored[ $name ] ?? $default );

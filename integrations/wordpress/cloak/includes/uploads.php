@@ -99,7 +99,7 @@ function cloak_xmlrpc_new_media_object( $args ) {
 	$name = $args[3]['name'] ?? '';
 	$bits = $args[3]['bits'] ?? '';
 	// WordPress answers strangers by itself; they get no work out of the service.
-	$user = is_string( $bits ) && $wp_xmlrpc_server->login( wp_slash( $args[1] ?? '' ), wp_slash( $args[2] ?? '' ) );
+	$user = is_string( $bits ) && is_string( $name ) && $wp_xmlrpc_server->login( wp_slash( $args[1] ?? '' ), wp_slash( $args[2] ?? '' ) );
 	if ( $user && current_user_can( 'upload_files' ) && cloak_is_photo( $bits, $name ) ) {
 		try {
 			$args[3]['bits'] = cloak_clean_bits( $bits );
