@@ -20,6 +20,9 @@ TAKES_VALUE = {
 }
 """Options that the service knows as query parameters."""
 
+LARGEST = 1_000_000_000
+"""Bytes of a file that is read at all."""
+
 FLAGS = {"--in-place", "--quiet", "-q", "--preserve-times"}
 
 
@@ -37,30 +40,33 @@ def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
     choice, options, files = parsed
 
     from cloak.client import Client
-    from cloak.errors import CloakError, Unavailable, Withheld
+    from cloak.errors import CloakError, TooLarge, Unavailable, Withheld
     from cloak.files import printable
     from cloak.inplace import replace
 
-    code = 0
+    code, left = 0, []
     try:
         client = Client(server, os.environ.get("CLOAK_TOKEN", ""))
         for number, file in enumerate(files):
             try:
                 report = replace(
-                    Path(file), 1_000_000_000, lambda data: client.anonymize(data, **choice),
+                    Path(file), LARGEST, lambda data: client.anonymize(data, **choice),
                     preserve_times="--preserve-times" in options,
                 )  # fmt: skip
                 code = worst(code, 4 if report.get("doubtful") else 0)
-            except Unavailable as error:
-                print(f"cloak: {error}; working without it", file=sys.stderr)
-                return code, ["run", *options, "--", *files[number:]]
+            except TooLarge:  # for the service: this process has limits of its own
+                left.append(file)
             except Withheld as error:
                 print(f"withheld   {printable(file)}: {error}. {error.next_step}", file=sys.stderr)
                 code = worst(code, error.exit_code)
+            except Unavailable as error:
+                print(f"cloak: {error}; working without it", file=sys.stderr)
+                left += files[number:]
+                break
     except CloakError as error:
         print(f"cloak: {error}. {error.next_step}", file=sys.stderr)
         return error.exit_code, None
-    return code, None
+    return code, ["run", *options, "--", *left] if left else None
 
 
 def worst(*codes: int) -> int:

@@ -3,7 +3,6 @@
 import http.client
 import json
 import time
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -13,11 +12,10 @@ LARGEST_ANSWER = 1_000_000_000
 """Bytes: what answers is not trusted with more of this machine's memory."""
 
 
-@dataclass(frozen=True, slots=True)
 class Client:
-    """One service.
+    """One service. A plain class: dataclasses take a fifth of the time of this module's import.
 
-    Attributes:
+    Args:
         server: its address, e.g. "http://127.0.0.1:8571".
         token: bearer token, "" for none.
         timeout: seconds to wait for an answer.
@@ -26,12 +24,8 @@ class Client:
     Raises `UsageError` when the address is not one.
     """
 
-    server: str
-    token: str = field(default="", repr=False)
-    timeout: float = 120.0
-    patience: float = 30.0
-
-    def __post_init__(self) -> None:
+    def __init__(self, server: str, token: str = "", timeout: float = 120.0, patience: float = 30.0) -> None:
+        self._server, self._token, self._timeout, self._patience = server, token, timeout, patience
         self._connection()
 
     def anonymize(self, data: bytes, **choice: Any) -> tuple[bytes, dict[str, Any]]:
@@ -45,7 +39,7 @@ class Client:
         photo is refused, `UsageError` when the request is.
         """
         query = urlencode({key: value for key, value in choice.items() if value not in {None, ""}})
-        until = time.monotonic() + self.patience
+        until = time.monotonic() + self._patience
         while True:
             try:
                 return self._ask(data, query)
@@ -56,8 +50,8 @@ class Client:
 
     def _ask(self, data: bytes, query: str) -> tuple[bytes, dict[str, Any]]:
         headers = {"Content-Type": "application/octet-stream", "Accept": "image/*"}
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
         connection, prefix = self._connection()
         try:
             connection.request("POST", f"{prefix}/v1/anonymize?{query}", data, headers)
@@ -82,11 +76,11 @@ class Client:
 
     def _connection(self) -> tuple[http.client.HTTPConnection, str]:
         try:
-            address = urlsplit(self.server)
+            address = urlsplit(self._server)
             kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
             if not address.hostname or address.query or address.username:
                 raise ValueError
-            connection = kinds[address.scheme](address.hostname, address.port, timeout=self.timeout)
+            connection = kinds[address.scheme](address.hostname, address.port, timeout=self._timeout)
         except (ValueError, KeyError, http.client.InvalidURL):
             raise UsageError(
                 "the address of the service is not valid", next_step="Write it as http://127.0.0.1:8571."

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any, Literal
@@ -16,6 +17,7 @@ from starlette.responses import Response
 
 from cloak.clock import Stopwatch
 from cloak.errors import Unavailable, UnknownName
+from cloak.photo.base import Limits
 from cloak.pipeline import Pipeline, parse, source
 from cloak.service import manual, problems
 from cloak.service.answers import HEADERS, MEDIA_TYPES, REPORT_HEADER, AnonymizeChoice, Choice, clean, receive
@@ -73,8 +75,10 @@ class Service:
         chosen = name or self.settings.pipeline
         if chosen not in self._sources:
             raise UnknownName("pipeline", chosen, tuple(self._sources))
-        limits = {"bytes": self.settings.max_bytes, "pixels": self.settings.max_pixels}
-        return parse(self._sources[chosen], chosen, limits=limits, **overrides)
+        pipeline = parse(self._sources[chosen], chosen, **overrides)
+        limits, ours = pipeline.limits, self.settings
+        bounded = Limits(min(limits.bytes, ours.max_bytes), min(limits.pixels, ours.max_pixels), limits.frames)
+        return replace(pipeline, limits=bounded)
 
     async def answer(self, request: Request, kind: Literal["anonymize", "inspect"], choice: Choice) -> Response:
         """Receive a photo and have it worked on. Raises what the request is answered with instead."""

@@ -13,7 +13,7 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1b1b1b }
 h2 { margin-top: 2.5rem; border-top: 1px solid #ccc; padding-top: 1rem }
 code { background: #f2f2f2; padding: .1em .3em }
-table { border-collapse: collapse; width: 100% }
+table { border-collapse: collapse; width: 100%; margin-bottom: 1.5rem }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0 }
 th { font-weight: 600 } td { border-top: 1px solid #e5e5e5 } .method { color: #0a6640; text-transform: uppercase }
 @media (prefers-color-scheme: dark) { body { background: #161616; color: #e8e8e8 } code { background: #2a2a2a }

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from cloak.errors import CloakError, Unavailable, UsageError
@@ -61,8 +62,13 @@ def of_error(error: CloakError) -> JSONResponse:
 
 def of_status(status: int, detail: str = "", headers: dict[str, str] | None = None) -> JSONResponse:
     """The problem document of a fault of HTTP itself: no such path, no token, ..."""
-    phrase = HTTPStatus(status).phrase
-    return problem(status, phrase.lower().replace(" ", "-"), detail or phrase, _NEXT.get(status, "See /docs."), headers)
+    words = detail or HTTPStatus(status).phrase
+    return problem(status, slug(status), words, _NEXT.get(status, "See /docs."), headers)
+
+
+def slug(status: int) -> str:
+    """The reason that a fault of HTTP itself gives."""
+    return HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
 def install(app: FastAPI, seen: Callable[[str], None] = lambda _: None) -> None:
@@ -71,7 +77,7 @@ def install(app: FastAPI, seen: Callable[[str], None] = lambda _: None) -> None:
     def library(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, CloakError)
         seen(error.slug)
-        _log.info("%s: refused, %s", request.scope["route"].path, error.slug)
+        _log.info("%s: refused, %s", getattr(request.scope.get("route"), "path", "-"), error.slug)
         return of_error(error)
 
     def parameters(_: Request, error: Exception) -> JSONResponse:
@@ -81,7 +87,13 @@ def install(app: FastAPI, seen: Callable[[str], None] = lambda _: None) -> None:
 
     def protocol(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return of_status(error.status_code, headers=dict(error.headers or {}))
+        response = of_status(error.status_code, headers=dict(error.headers or {}))
+        seen(slug(error.status_code))
+        return response
+
+    def gone(_: Request, __: Exception) -> JSONResponse:
+        seen("client-gone")
+        return of_status(408)  # which nobody reads
 
     def internal(_: Request, error: Exception) -> JSONResponse:
         # The error's own words may hold values of a photo: its kind is told.
@@ -92,6 +104,7 @@ def install(app: FastAPI, seen: Callable[[str], None] = lambda _: None) -> None:
     app.add_exception_handler(CloakError, library)
     app.add_exception_handler(RequestValidationError, parameters)
     app.add_exception_handler(HTTPException, protocol)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, internal)
 
 

@@ -1,5 +1,6 @@
 """Starting and stopping a server: requests in flight end, new ones are told that it stops."""
 
+import logging
 import time
 from types import FrameType
 from typing import Protocol
@@ -55,6 +56,14 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
+class _Silent(logging.Filter):
+    """Uvicorn logs errors of an app with their traceback, whose words may hold values of a photo."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
+        return True
+
+
 def serve(app: ASGIApp, host: str, port: int, life: Life, grace: float) -> None:
     """Serve an app until a signal ends it.
 
@@ -70,6 +79,7 @@ def serve(app: ASGIApp, host: str, port: int, life: Life, grace: float) -> None:
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False,
         http="httptools", ws="none", lifespan="on", timeout_keep_alive=30, timeout_graceful_shutdown=5,
     )  # fmt: skip
+    logging.getLogger("uvicorn.error").addFilter(_Silent())
     server = Server(config, life, grace)
     try:
         server.run()

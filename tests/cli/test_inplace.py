@@ -85,6 +85,14 @@ def test_a_service_that_is_down_leaves_the_work_to_this_process(photos):
     check(photos, done, words="the service does not answer")
 
 
+def test_what_is_too_large_for_the_service_is_done_by_this_process(photos):
+    with service("--workers", "1", "--max-pixels", "100000") as small:
+        done = in_place(photos / "located.jpg", CLOAK_SERVER=small.url, CLOAK_TOKEN=TOKEN)
+        assert 'cloak_refusals_total{reason="too-large"} 1.0' in small.http.get("/metrics").text
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not bare_faces((photos / "located.jpg").read_bytes())
+
+
 def test_something_else_at_the_address_makes_no_photo_clean(photos):
     """A web server that says 200 to everything, even with an image."""
     page = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"

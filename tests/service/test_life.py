@@ -1,5 +1,7 @@
 """A real service under load, with workers that hang or die, while it stops, and what it leaves behind."""
 
+import hashlib
+import io
 import os
 import re
 import shutil
@@ -13,6 +15,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from cloak import anonymize
 from tests import plant
 from tests.service.conftest import service
 
@@ -101,6 +104,13 @@ def test_workers_end_with_a_service_that_is_killed():
         wait_for(lambda: pid not in running.workers())
 
 
+def larger(data):
+    image = Image.open(io.BytesIO(data))
+    buffer = io.BytesIO()
+    image.resize((image.width * 2, image.height * 2)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 def test_off_loopback_a_token_is_demanded(tmp_path):
     command = [sys.executable, "-m", "cloak.cli", "serve", "--port", "0", "--host"]
     environment = {key: value for key, value in os.environ.items() if key != "CLOAK_TOKEN"}
@@ -115,9 +125,17 @@ def test_off_loopback_a_token_is_demanded(tmp_path):
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr
 
 
-def test_without_a_token_only_names_of_this_machine_are_answered(jpeg):
-    with service("--workers", "1", token=None) as running:
-        assert running.http.post("/v1/anonymize?recall=fast", content=jpeg()).status_code == 200
+def test_without_a_token_only_names_of_this_machine_are_answered(tmp_path, jpeg):
+    own = tmp_path / "own.toml"
+    own.write_text('recall = "fast"\n[effect]\nname = "pixelate"\n[limits]\npixels = 70000\n')
+    options = ["--pipeline", "mine", "--add-pipeline", f"mine={own}", "--noise-key", "secret"]
+    with service("--workers", "1", *options, token=None) as running:
+        answer = running.http.post("/v1/anonymize", content=jpeg())
+        assert answer.status_code == 200
+        # The operator's own pipeline and key; the same as in process, and as after any restart.
+        assert answer.content == anonymize(jpeg(), str(own), key=hashlib.sha256(b"secret").digest()).data
+        assert running.http.post("/v1/anonymize?pipeline=cms&recall=fast", content=larger(jpeg())).status_code == 200
+        assert running.http.post("/v1/anonymize", content=larger(jpeg())).json()["reason"] == "too-large"
         rebound = running.http.post("/v1/anonymize", content=jpeg(), headers={"Host": "evil.example:8571"})
         assert (rebound.status_code, rebound.json()["reason"]) == (421, "misdirected-request")
 
