@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def free_port():
 @contextlib.contextmanager
 def running(command, ready, log, seconds=120, **options):
     """A program in the background, from when `ready()` is true until the block ends."""
+    options |= {"start_new_session": True}  # PHP's workers outlive the program that started them
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, **options) as process:
         try:
             for _ in range(10 * seconds):
@@ -59,7 +61,8 @@ def running(command, ready, log, seconds=120, **options):
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import xmlrpc.client
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,41 +127,38 @@ class WordPress:
 
 
 @contextlib.contextmanager
+def mariadb():
+    """A database server of its own, with an empty database; gives its socket."""
+    user = ["--user=mysql"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="cloak-") as place:  # pytest's folders are closed to the server's user
+        os.chmod(place, 0o755)
+        data = Path(place) / "data"
+        common = ["--no-defaults", *user, f"--datadir={data}"]
+        install = ["mariadb-install-db", *common, "--auth-root-authentication-method=normal"]
+        subprocess.run(install, check=True, capture_output=True)
+        socket = data / "socket"
+        client = ["mariadb", "--no-defaults", f"--socket={socket}", "-uroot", "-e"]
+        answers = lambda: subprocess.run([*client, "select 1"], capture_output=True).returncode == 0  # noqa: E731
+        with running(["mariadbd", *common, f"--socket={socket}", "--skip-networking"], answers, Path(place) / "log"):
+            subprocess.run([*client, "create database wordpress"], check=True)
+            yield socket
+
+
+@contextlib.contextmanager
 def wordpress(folder):
     """Installs WordPress through its own pages and activates the plugin on the page of plugins."""
-    database = folder / "database"
-    user = ["--user=mysql"] if os.geteuid() == 0 else []
-    folder.chmod(0o755)
-    for above in folder.parents[:2]:  # pytest's folders are closed to the database's user
-        above.chmod(above.stat().st_mode | 0o111)
-    install = [
-        "mariadb-install-db",
-        "--no-defaults",
-        *user,
-        f"--datadir={database}",
-        "--auth-root-authentication-method=normal",
-    ]
-    subprocess.run(install, check=True, capture_output=True)
-    socket = database / "s"
-    serve = ["mariadbd", "--no-defaults", *user, f"--datadir={database}", f"--socket={socket}", "--skip-networking"]
-    client = ["mariadb", "--no-defaults", f"--socket={socket}", "-uroot", "-e"]
-    answers = lambda: subprocess.run([*client, "select 1"], capture_output=True).returncode == 0  # noqa: E731
-
-    shutil.copytree(
-        SOURCE, folder / "site", ignore=lambda at, names: {".htaccess", "wp-config.php", "plugins"} & set(names)
-    )
+    shutil.copytree(SOURCE, folder / "site", ignore=shutil.ignore_patterns(".htaccess", "wp-config.php"))
     shutil.copytree(INTEGRATIONS / "wordpress/cloak", folder / "site/wp-content/plugins/cloak")
     (folder / "site/wp-content/uploads").mkdir()
     (folder / "tmp").mkdir()
     port = free_port()
     site = WordPress(folder, f"http://127.0.0.1:{port}", httpx.Client(timeout=180))
-    config = CONFIG.format(socket=socket, address=site.address, folder=folder)
-    (folder / "site/wp-config.php").write_text(config)
     php = ["php", *site.settings(), "-S", f"127.0.0.1:{port}", "-t", str(folder / "site")]
     environment = {**os.environ, "PHP_CLI_SERVER_WORKERS": "3"}
     up = lambda: httpx.get(f"{site.address}/readme.html").status_code == 200  # noqa: E731
-    with running(serve, answers, folder / "mariadb.log"):
-        subprocess.run([*client, "create database wordpress"], check=True)
+    with mariadb() as socket:
+        config = CONFIG.format(socket=socket, address=site.address, folder=folder)
+        (folder / "site/wp-config.php").write_text(config)
         with running(php, up, folder / "php.log", env=environment):
             _install(site)
             yield site
