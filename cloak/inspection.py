@@ -1,5 +1,6 @@
 """What a file holds besides its picture, and whose faces the picture shows: for a look before anything is published."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,9 +12,15 @@ from cloak.detect import Face, find
 from cloak.detect.recipe import RECIPES
 from cloak.errors import UnknownName, Withheld
 from cloak.geometry import Size
-from cloak.metadata.base import Contents, Fact, Kind
+from cloak.metadata.base import Contents, Fact, Kind, Part
+from cloak.metadata.listing import PLACE
 from cloak.photo import Limits, open_photo
 from cloak.thumbnails import differing
+
+REFUSABLE = ("faces", "places")
+"""What a file can be refused for."""
+
+_FACE_FACTS = {"face", "region"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,22 @@ class Inspection:
     bytes: int
     differing: tuple[Fact, ...] = ()
 
+    def tells(self, of: Collection[str]) -> list[str]:
+        """What a file tells, or may tell, of `REFUSABLE` things: a few words each, without values; none if it is safe.
+
+        What cannot be read may hold anything, and a thumbnail often shows who was cropped out of its picture.
+        """
+        found = [self.fault] if self.fault else []
+        if not self.contents.format:
+            return found
+        if "faces" in of and self.faces:
+            found.append(f"{len(self.faces)} face{'s' if len(self.faces) > 1 else ''}")
+        pictures = {part.name for part in self.contents.parts if part.kind is Kind.IMAGE}
+        for part in self.contents.parts:
+            if part.inside not in pictures:
+                found += _told(part, of)
+        return list(dict.fromkeys(found))
+
     def document(self, show_values: bool = False) -> dict[str, Any]:
         """For JSON and tables; places only with `show_values`."""
         facts = sorted(
@@ -44,7 +67,7 @@ class Inspection:
         )
         shown = []
         for fact in facts:
-            hidden = fact.rank == 0 and not show_values
+            hidden = fact.rank == PLACE and not show_values
             shown.append(
                 {"label": fact.label, "value": "(use --show-values)" if hidden else fact.value, "rank": fact.rank}
             )
@@ -92,3 +115,17 @@ def inspect(data: bytes, recall: str = "balanced", limits: Limits = Limits()) ->
     except Withheld as error:
         fault = fault or str(error)
     return Inspection(contents, size, tuple(faces), fault, len(data), others)
+
+
+def _told(part: Part, of: Collection[str]) -> list[str]:
+    if part.kind is Kind.UNKNOWN:
+        return [f"bytes of no known meaning ({part.name})"]
+    if part.name.endswith("MakerNote"):
+        return ["a maker note, which may name faces and places"]
+    told = []
+    if "faces" in of:
+        told += [f"another picture ({part.name})"] if part.kind is Kind.IMAGE else []
+        told += ["names or places of faces" for fact in part.facts if fact.label in _FACE_FACTS]
+    if "places" in of:
+        told += ["GPS"] if "GPS" in part.name else [fact.label for fact in part.facts if fact.rank == PLACE]
+    return told
