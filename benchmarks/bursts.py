@@ -3,7 +3,7 @@
     python -m benchmarks.bursts
 
 One scene: a photo cut twice, the second time moved by up to 6 % and with other light. Other scenes: pairs of photos,
-brought to one size, most of them by different cameras; and different photos of one person, the hardest case in the data.
+brought to one size, most by different cameras; and different photos of one person, the hardest case in the data.
 """
 
 from collections.abc import Sequence
