@@ -131,14 +131,14 @@ def recheck(preview: Preview, size: Size, recipe: Recipe, areas: Sequence[Box]) 
     )
 
 
-def confirmed(image: RGB, box: Box) -> bool:
+def confirmed(image: RGB, box: Box, calm: float = 0.0) -> bool:
     """Whether a closer look at nothing but a box and its surroundings shows a face there to a second model.
 
     For hits of a second look on pixels that the first one searched in vain: most owe their score to what was painted
     beside them. Of hits on annotated faces of crowds it refuses 8 %, of the others 62 % (benchmarks/closer.py).
-    Raises as `find` does.
+    `calm` is how much more than usual is asked of it. Raises as `find` does.
     """
-    return _scores(image, box)["centerface"] >= CONFIRMS
+    return _scores(image, box)["centerface"] >= CONFIRMS + calm
 
 
 def _seen(image: RGB, box: Box) -> bool | None:
