@@ -201,13 +201,15 @@ def prepare(*modules: str) -> None:
     from multiprocessing import forkserver
 
     multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
-    # A worker has one thread; and libraries that start theirs when imported could not be forked safely.
-    threads = {name: os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
-    os.environ.update(dict.fromkeys(threads, "1"))
+    # A worker has one thread; and libraries that start theirs when imported could not be forked safely. The folder in
+    # which the user stands is no place to import from: it may hold anything, and be named like a library.
+    extra = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in extra}
+    os.environ.update(extra)
     try:
         forkserver.ensure_running()
     finally:
-        for name, value in threads.items():
+        for name, value in before.items():
             if value is None:
                 del os.environ[name]
             else:

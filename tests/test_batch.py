@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -326,3 +327,15 @@ def test_a_run_that_starts_over_keeps_to_what_a_person_decided(tmp_path, jpeg):
     with Ledger(beside(out)) as ledger:
         decided(ledger, "a.jpg", verdict=None)  # looked at again, and not finished
     assert json.loads(run(*command, code=4).stdout)["status"] == "held"
+
+
+def test_nothing_is_imported_from_the_folder_in_which_the_user_stands(shoot, tmp_path):
+    here = tmp_path / "here"
+    here.mkdir()
+    (shoot / "broken.jpg").unlink()
+    for name in ("numpy", "onnxruntime", "cv2", "cloak"):
+        (here / f"{name}.py").write_text("open('imported', 'w')\n")
+    command = [Path(sys.executable).with_name("cloak"), "run", shoot, "--out", tmp_path / "public", "--recall", "fast"]
+    done = subprocess.run(list(map(str, command)), cwd=here, capture_output=True, text=True)
+    assert done.returncode in {0, 4}, done.stderr
+    assert not (here / "imported").exists()
