@@ -98,10 +98,8 @@ def test_facts_are_short_and_hold_no_control_characters(planted: tuple[str, byte
             assert fact.label.isprintable()
 
 
-@pytest.mark.parametrize("name", sorted(plant.PLANTED))
+@pytest.mark.parametrize("name", sorted(set(plant.PLANTED) - {"bmp"}))  # BMP has no carrier of places
 def test_the_most_identifying_fact_is_the_place(name: str) -> None:
-    if name == "bmp":
-        pytest.skip("BMP has no carrier of places")
     data, _ = plant.PLANTED[name]()
     facts = sorted((fact for part in read(data).parts for fact in part.facts), key=lambda fact: fact.rank)
     assert facts[0].rank == 0
