@@ -1,50 +1,64 @@
 """`cloak run`: the main job."""
 
-import contextlib
 import hashlib
 import json
-import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .options import load_pipeline, pipeline_options
+from .options import PLACE, load_pipeline, pipeline_options
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder to publish into (- for standard output).")
+@click.argument("photos", nargs=-1, required=True, type=PLACE)
+@click.option("--out", "-o", type=PLACE, help="Folder or store to publish into (- for standard output).")
 @pipeline_options
-@click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Worker processes [the cores of the engine].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
-@click.option("--report", metavar="FILE|-", help="Write a JSON report; - prints a line of JSON a photo as it goes.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="This machine's cores, or a Ray cluster.",
+)
+@click.option("--address", metavar="auto|ray://HOST:PORT", help="The Ray cluster [one on this machine].")
+@click.option(
+    "--report",
+    type=PLACE,
+    metavar="FILE|URL|-",
+    help="Write a report: .json, .ndjson, .parquet; - prints a line of JSON a photo as it goes.",
+)
 @click.option("--dry-run", is_flag=True, help="Find and check everything, write no photo.")
 @click.option("--force", is_flag=True, help="Do again what is done, and replace files that cloak did not write.")
 @click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
-@click.option("--ledger", type=click.Path(path_type=Path), help="Where to note what is done [OUT.cloak/].")
+@click.option("--ledger", type=PLACE, help="Where to note what is done [OUT.cloak/].")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar, no table.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of internal errors.")
 def command(
-    photos: tuple[Path, ...],
-    out: Path | None,
-    jobs: int,
+    photos: tuple[Any, ...],
+    out: Any,
+    jobs: int | None,
     deadline: float,
-    report: str | None,
+    engine: Any,
+    address: str | None,
+    report: Any,
     dry_run: bool,
     force: bool,
     noise_key: str | None,
     preserve_times: bool,
-    ledger: Path | None,
+    ledger: Any,
     quiet: bool,
     debug: bool,
     **shape: Any,
 ) -> int:
-    """Conceal the faces in PHOTOS (files, folders, or - for standard input) and publish them into --out.
+    """Conceal the faces in PHOTOS and publish them into --out.
+
+    PHOTOS are files, folders, URLs of objects or prefixes (s3://, gs://, az://, https://), or - for standard input.
 
     Originals are never touched. A photo of which anything is in doubt is withheld and named. Run the same command
     again after an interruption: it goes on where it stopped.
@@ -62,23 +76,29 @@ def command(
 
     from cloak.batch import Job, Run
     from cloak.errors import NothingMatched
-    from cloak.report import Totals, document
+    from cloak.report import Totals
+    from cloak.rows import open_report
     from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
     job = Job(
-        photos, out or Path("public"), pipeline, jobs=jobs, deadline=deadline, dry_run=dry_run, force=force,
-        preserve_times=preserve_times, ledger=ledger, debug=debug, **settings,
+        photos, out or Path("public"), pipeline, jobs=jobs or 0, deadline=deadline, dry_run=dry_run, force=force,
+        preserve_times=preserve_times, ledger=ledger, debug=debug, engine=engine, address=address, **settings,
     )  # fmt: skip
-    totals, rows, started, interrupted = Totals(), [], time.monotonic(), False
-    lines = report == "-"
-    with _report_file(report, job.out) as save, Run(job) as run:
-        for item in run.left_out:
-            _say(f"left out   {printable(item.source)}: {item.reason}", quiet)
-        totals.left_out = len(run.left_out)
-        if not run.items:
+    totals, started, interrupted = Totals(), time.monotonic(), False
+    lines = report == Path("-")
+    with open_report(None if lines else report, job.out) as rows, Run(job) as run:
+
+        def tell_left_out() -> None:
+            totals.left_out += len(run.left_out)
+            while run.left_out:
+                item = run.left_out.pop(0)
+                bar.write(f"left out   {printable(item.source)}: {item.reason}", file=sys.stderr) if not quiet else None
+
+        bar = _progress(run.total, quiet)
+        tell_left_out()
+        if run.items == []:
             raise NothingMatched("there is no photo among the inputs")
-        bar = _progress(len(run.items), quiet)
         try:
             outcomes = iter(run)
             while True:
@@ -96,17 +116,21 @@ def command(
                 row = outcome.row()
                 totals.add(row)
                 totals.seconds = round(time.monotonic() - started, 2)
+                rows.add(row)
                 if lines:
                     click.echo(json.dumps(row))
-                elif report:
-                    rows.append(row)
                 if outcome.reason:
                     bar.write(f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}", file=sys.stderr)
+                bar.total = max(run.total, totals.photos)
                 bar.update()
-                bar.set_postfix(faces=totals.faces, refresh=False)
+                bar.set_postfix(faces=totals.faces, withheld=totals.withheld, refresh=False)
+                tell_left_out()
         finally:
+            tell_left_out()
             bar.close()
-            save(document(rows, totals, pipeline.table(), pipeline.hash()))
+            rows.end(totals, pipeline.table(), pipeline.hash())
+        if not totals.photos and not interrupted:
+            raise NothingMatched("there is no photo among the inputs")
     if not quiet:
         for line in totals.lines():
             click.echo(line, err=lines)
@@ -115,14 +139,15 @@ def command(
     return 130 if interrupted else totals.exit_code
 
 
-def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None, quiet: bool) -> int:
+def _pipe(out: Any, pipeline: Any, key: bytes | None, report: Any, quiet: bool) -> int:
     """Standard input to standard output."""
     from cloak.anonymizer import anonymize
-    from cloak.report import Outcome, Totals, document
+    from cloak.report import Outcome, Totals
+    from cloak.rows import open_report
 
     if out not in {None, Path("-")}:
         raise click.UsageError("standard input goes to standard output: cloak run - --out -")
-    if report == "-":
+    if report == Path("-"):
         raise click.UsageError("standard output carries the photo: name a file for --report")
     limit = pipeline.limits.bytes
     data = sys.stdin.buffer.read(limit + 1)
@@ -130,48 +155,19 @@ def _pipe(out: Path | None, pipeline: Any, key: bytes | None, report: str | None
         from cloak.errors import TooLarge
 
         raise TooLarge(f"it has more than {limit:,} bytes")
-    with _report_file(report, None) as save:
+    with open_report(report, None) as rows:
         result = anonymize(data, pipeline, key=key)
         totals = Totals()
         row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
         totals.add(row)
-        save(document([row], totals, pipeline.table(), pipeline.hash()))
+        rows.add(row)
+        rows.end(totals, pipeline.table(), pipeline.hash())
     if result.data is None:
         _say("held back: no face was found, a person must look", quiet)
     else:
         sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()
     return totals.exit_code
-
-
-@contextlib.contextmanager
-def _report_file(report: str | None, out: Path | None) -> Iterator[Any]:
-    """A function that writes the report; its place is tried before any work is done."""
-    if not report or report == "-":
-        yield lambda _: None
-        return
-    from cloak.errors import UsageError
-
-    path = Path(report)
-    if out is not None and Path(os.path.realpath(out)) in Path(os.path.realpath(path)).parents:
-        raise UsageError(
-            "the report names original files and must not lie in the folder that is published",
-            next_step="Name a place outside --out.",
-        )
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.touch(mode=0o600)
-    except OSError as error:
-        raise UsageError(f"the report cannot be written: {error.strerror}") from None
-
-    def save(document: dict[str, Any]) -> None:
-        partial.write_text(json.dumps(document, indent=1) + "\n")
-        partial.replace(path)
-
-    try:
-        yield save
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _progress(total: int, quiet: bool) -> Any:

@@ -6,11 +6,13 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
@@ -173,7 +175,15 @@ def _method() -> Literal["forkserver", "spawn"]:
 def _begin(setup: Callable[[], None]) -> None:
     # Ctrl-C reaches the whole group: the parent decides, workers finish what they have.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     setup()
+
+
+def _end_with(parent: "BaseProcess | None") -> None:
+    """A worker whose parent was killed would wait for work for ever, its photo and models in memory."""
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _end(slot: "_Slot[Item, Answer]") -> None:

@@ -1,0 +1,150 @@
+"""The report of a run as a file: a JSON document, lines of JSON, or Parquet; on this machine or in a store."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from cloak.bucket import open_writer, reachable
+from cloak.errors import MissingExtra, UsageError
+from cloak.place import Place, Url
+from cloak.report import Totals, document
+
+LINES = (".ndjson", ".jsonl")
+TABLE = ".parquet"
+
+GROUP = 1000
+"""Rows that a Parquet file gets at once: what a report of any length holds in memory."""
+
+WORDS = ("source", "status", "target", "reason", "message", "next")
+
+
+class Rows(Protocol):
+    """A report in the making."""
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One more photo."""
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
+        """The run is over."""
+
+
+@contextlib.contextmanager
+def open_report(place: Place | None, out: Place | None) -> Iterator[Rows]:
+    """A report at a place, its form told by the suffix: .ndjson or .jsonl, .parquet, else one JSON document.
+
+    It stands at its name when the run is over, or was interrupted; lines and Parquet hold no more than `GROUP` rows in
+    memory. The place is tried before any work is done.
+
+    Raises `UsageError` if it cannot be written there, or would be published.
+    """
+    if place is None:
+        yield _Nothing()
+        return
+    if _inside(place, out):
+        raise UsageError(
+            "the report names original files and must not lie in the folder that is published",
+            next_step="Name a place outside --out.",
+        )
+    suffix = os.path.splitext(place.name)[1].lower()
+    with _sink(place) as sink:
+        rows = _Lines(sink) if suffix in LINES else _Table(sink) if suffix == TABLE else _Document(sink)
+        yield rows
+
+
+def _inside(place: Place, out: Place | None) -> bool:
+    if isinstance(place, Url):
+        return isinstance(out, Url) and out.holds(place)
+    return isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(place)).parents
+
+
+@contextlib.contextmanager
+def _sink(place: Place) -> Iterator[Any]:
+    """A binary file that stands at its name when it is closed."""
+    if isinstance(place, Url):
+        reachable(place)
+        with open_writer(place) as writer:
+            yield writer
+        return
+    partial = place.with_name(place.name + ".part")
+    try:
+        partial.touch(mode=0o600)
+        file = partial.open("wb")
+    except OSError as error:
+        raise UsageError(f"the report cannot be written: {error.strerror}") from None
+    try:
+        with file:
+            yield file
+        if file.closed and partial.stat().st_size:
+            partial.replace(place)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class _Nothing:
+    def add(self, row: Mapping[str, Any]) -> None: ...
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None: ...
+
+
+class _Document:
+    """One JSON document, totals first."""
+
+    def __init__(self, sink: Any) -> None:
+        self._sink, self._rows = sink, list[Mapping[str, Any]]()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self._rows.append(row)
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
+        whole = document(self._rows, totals, pipeline, digest)
+        self._sink.write(json.dumps(whole, indent=1).encode() + b"\n")
+
+
+class _Lines:
+    """A line of JSON a photo."""
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self._sink.write(json.dumps(row).encode() + b"\n")
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None: ...
+
+
+class _Table:
+    """Parquet: columns for what is asked most, and the whole row as JSON; totals and pipeline in its metadata."""
+
+    def __init__(self, sink: Any) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError:
+            raise MissingExtra("a report in Parquet", "stores") from None
+        self._arrow = pyarrow
+        fields = [(name, pyarrow.string()) for name in WORDS]
+        fields += [("faces", pyarrow.int64()), ("resumed", pyarrow.bool_()), ("row", pyarrow.string())]
+        self._schema = pyarrow.schema(fields)
+        self._writer = pyarrow.parquet.ParquetWriter(sink, self._schema, compression="zstd")
+        self._waiting: list[Mapping[str, Any]] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        told: dict[str, Any] = {name: row.get(name) for name in WORDS}
+        told |= {"faces": row.get("faces", 0), "resumed": bool(row.get("resumed")), "row": json.dumps(row)}
+        self._waiting.append(told)
+        if len(self._waiting) >= GROUP:
+            self._flush()
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
+        self._flush()
+        head = document((), totals, pipeline, digest)
+        self._writer.add_key_value_metadata({"cloak": json.dumps({k: v for k, v in head.items() if k != "photos"})})
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(self._arrow.Table.from_pylist(self._waiting, schema=self._schema))
+            self._waiting = []
