@@ -40,7 +40,8 @@ def connect(root: str) -> Any:
         "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=15), "base": 2},
     }
     scheme = root.partition("://")[0]
-    if scheme == "http":
+    # What is said here replaces what obstore would read of the environment.
+    if scheme == "http" or os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"true", "1"}:
         client["allow_http"] = True
     provider = _profile() if scheme == "s3" else None
     try:
@@ -265,17 +266,17 @@ def reachable(url: Url) -> None:
         raise OutputError(f"the store cannot be reached: {_words(error)}") from None
 
 
+def open_writer(url: Url) -> Any:
+    """A writer of an object of any length, in parts; the object is there once it is closed. Use it within `writing`."""
+    return _obstore().open_writer(connect(url.root), url.key)
+
+
 @contextlib.contextmanager
-def open_writer(url: Url) -> Iterator[Any]:
-    """A binary file for an object of any length, of which only a few megabytes are held. Raises `OutputError`."""
-    writer = _obstore().open_writer(connect(url.root), url.key)
+def writing() -> Iterator[None]:
+    """Failures of a writer become `OutputError`."""
     try:
-        yield writer
-        if not writer.closed():
-            writer.close()
+        yield
     except _errors() as error:
-        if isinstance(error, CloakError):
-            raise
         raise OutputError(f"the store does not take the report: {_words(error)}") from None
 
 
@@ -330,7 +331,7 @@ def _words(error: BaseException) -> str:
     }
     if words := known.get(type(error).__name__):
         return words
-    text = str(error)
+    text = str(error).partition("Debug source")[0]
     if status := re.search(r"non-2xx status code: (\d{3})", text):
         return f"the store answered {status[1]} again and again"
     if re.search(r"credential|metadata endpoint", text, re.IGNORECASE):

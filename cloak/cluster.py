@@ -4,6 +4,7 @@ The driver lists keys and gathers rows of the report; an actor reads, anonymizes
 handed to Ray, whose object store spills to disks: originals lie in the memory of the worker that conceals them only.
 """
 
+import logging
 import os
 import pickle
 import shutil
@@ -92,6 +93,8 @@ class Cluster:
         import pyarrow
         from ray import data
 
+        for name in ("ray", "ray.data"):  # their progress is not ours; failures come as errors
+            logging.getLogger(name).setLevel(logging.ERROR)
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
@@ -108,8 +111,6 @@ class Cluster:
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=1,
-            max_restarts=-1,
-            max_task_retries=-1,
         )
         try:
             for row in answers.iter_rows():
@@ -147,6 +148,7 @@ class _Actor:
 def _ray() -> Any:
     # Ray reports its use to its maker unless told otherwise before it starts; cloak talks to nobody.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray

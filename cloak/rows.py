@@ -1,13 +1,15 @@
 """The report of a run as a file: a JSON document, lines of JSON, or Parquet; on this machine or in a store."""
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cloak.bucket import open_writer, reachable
+from cloak.bucket import open_writer, reachable, writing
 from cloak.errors import MissingExtra, UsageError
 from cloak.place import Place, Url
 from cloak.report import Totals, document
@@ -49,9 +51,12 @@ def open_report(place: Place | None, out: Place | None) -> Iterator[Rows]:
             next_step="Name a place outside --out.",
         )
     suffix = os.path.splitext(place.name)[1].lower()
-    with _sink(place) as sink:
-        rows = _Lines(sink) if suffix in LINES else _Table(sink) if suffix == TABLE else _Document(sink)
+    sink = _Object(place) if isinstance(place, Url) else _File(place)
+    rows = _Ending(_Lines(sink) if suffix in LINES else _Table(sink) if suffix == TABLE else _Document(sink))
+    try:
         yield rows
+    finally:
+        sink.finish(whole=rows.ended)
 
 
 def _inside(place: Place, out: Place | None) -> bool:
@@ -60,27 +65,64 @@ def _inside(place: Place, out: Place | None) -> bool:
     return isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(place)).parents
 
 
-@contextlib.contextmanager
-def _sink(place: Place) -> Iterator[Any]:
-    """A binary file that stands at its name when it is closed."""
-    if isinstance(place, Url):
-        reachable(place)
-        with open_writer(place) as writer:
-            yield writer
-        return
-    partial = place.with_name(place.name + ".part")
-    try:
-        partial.touch(mode=0o600)
-        file = partial.open("wb")
-    except OSError as error:
-        raise UsageError(f"the report cannot be written: {error.strerror}") from None
-    try:
-        with file:
-            yield file
-        if file.closed and partial.stat().st_size:
-            partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
+class _File(io.RawIOBase):
+    """A file that stands at its name when it is finished whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._partial = path, path.with_name(path.name + ".part")
+        try:
+            self._partial.touch(mode=0o600)
+            self._file = self._partial.open("wb")
+        except OSError as error:
+            raise UsageError(f"the report cannot be written: {error.strerror}") from None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
+
+    def finish(self, *, whole: bool) -> None:
+        self._file.close()
+        if whole:
+            self._partial.replace(self._path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+
+class _Object(io.RawIOBase):
+    """An object of any length, of which only a few megabytes are held; it is there when it is finished whole."""
+
+    def __init__(self, url: Url) -> None:
+        reachable(url)
+        self._writer = open_writer(url)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        with writing():
+            return int(self._writer.write(bytes(data)))
+
+    def finish(self, *, whole: bool) -> None:
+        if whole:
+            with writing():
+                self._writer.close()
+
+
+@dataclass(slots=True)
+class _Ending:
+    """A report that knows whether it was ended."""
+
+    rows: Rows
+    ended: bool = False
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self.rows.add(row)
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
+        self.rows.end(totals, pipeline, digest)
+        self.ended = True
 
 
 class _Nothing:
