@@ -8,6 +8,7 @@ import click
 
 COMMANDS = {
     "run": "Conceal the faces in photos and strip their metadata.",
+    "plan": "Count the work of a run, and estimate its core-hours and cost.",
     "inspect": "Show the faces and every metadata carrier of files.",
     "verify": "Check published files again: no carriers, no bare face.",
     "pipelines": "List pipelines, or show one with its effective values.",

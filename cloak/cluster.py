@@ -51,7 +51,7 @@ class Cluster:
     def __init__(self, make: Callable[[], Engine], actors: int, address: str | None) -> None:
         self._ray = _ray()
         self._make, self._actors = make, actors
-        self._folder = None if address else tempfile.mkdtemp(prefix="cloak-ray-")
+        self._folder = None if address else _folder()
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         ours = {
             "num_cpus": actors or None,
@@ -143,6 +143,12 @@ class _Actor:
         except CloakError as error:
             answers.append(error)
         return {"answer": [pickle.dumps(answer) for answer in answers]}
+
+
+def _folder() -> str:
+    """For the logs and sockets of a cluster of our own. A socket's name may have 107 bytes, 64 of them Ray's."""
+    short = len(os.fsencode(tempfile.gettempdir())) < 24 or os.name != "posix"
+    return tempfile.mkdtemp(prefix="cloak-ray-", dir=None if short else "/tmp")  # noqa: S108
 
 
 def _ray() -> Any:

@@ -43,19 +43,20 @@ class Parts:
     Args:
         place: the prefix of the ledger. Keep it private: it holds names of originals.
         lock: make what is missing, and index the parts of earlier runs. Workers of the run that did pass False.
+        fresh: look at the parts of earlier runs, without writing an index; for those who only read.
 
     Raises `OutputError` if the store fails or the ledger is damaged.
     """
 
     first = False
 
-    def __init__(self, place: Url, *, lock: bool = True) -> None:
+    def __init__(self, place: Url, *, lock: bool = True, fresh: bool = False) -> None:
         self._parquet = _parquet()
         self.place = place
         meta = read_object(place / "meta.json")
         if meta is None and lock:
-            fresh = json.dumps({"version": VERSION, "secret": secrets.token_hex(32)}).encode()
-            meta = fresh if try_put(place / "meta.json", fresh, new=True) else read_object(place / "meta.json")
+            made = json.dumps({"version": VERSION, "secret": secrets.token_hex(32)}).encode()
+            meta = made if try_put(place / "meta.json", made, new=True) else read_object(place / "meta.json")
         try:
             known = json.loads(meta or b"")
             version, self._secret = known["version"], bytes.fromhex(known["secret"])
@@ -69,7 +70,7 @@ class Parts:
                 "the ledger was written by another version of cloak",
                 next_step="Move the ledger away; work is then done again.",
             )
-        self._ranges = self._index() if lock else self._load_index()
+        self._ranges = self._index(store=lock) if lock or fresh else self._load_index()
         self._loaded: OrderedDict[str, dict[str, Entry]] = OrderedDict()
         self._waiting: dict[str, Entry] = {}
         self._since = time.monotonic()
@@ -129,8 +130,8 @@ class Parts:
             self._loaded.popitem(last=False)
         return entries
 
-    def _index(self) -> dict[str, tuple[str, str]]:
-        """Index the parts that are not in the index yet, and store it."""
+    def _index(self, *, store: bool) -> dict[str, tuple[str, str]]:
+        """Index the parts that are not in the index yet."""
         ranges = self._load_index()
         new = [part for part in under(self.place / "parts") if part.endswith(".parquet") and part not in ranges]
         if not new:
@@ -142,10 +143,11 @@ class Parts:
 
         with ThreadPoolExecutor(16) as threads:
             ranges |= dict(zip(new, threads.map(measure, new), strict=True))
-        ranges = dict(sorted(ranges.items(), reverse=True))
-        least, most = zip(*ranges.values(), strict=True)
-        table = {"part": list(ranges), "least": list(least), "most": list(most)}
-        try_put(self.place / "index.parquet", self._encode(table))
+        ranges = dict(sorted(ranges.items(), reverse=True))  # the latest first: it wins
+        if store:
+            least, most = zip(*ranges.values(), strict=True)
+            table = {"part": list(ranges), "least": list(least), "most": list(most)}
+            try_put(self.place / "index.parquet", self._encode(table))
         return ranges
 
     def _load_index(self) -> dict[str, tuple[str, str]]:
