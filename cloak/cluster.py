@@ -19,7 +19,7 @@ from cloak.errors import CloakError, MissingExtra, SetupError
 SLICE = 16_384
 """Photos that Ray Data is given at a time, or `SHARE` for each actor if that is more: what it remembers is bounded."""
 
-SHARE = 256
+SHARE = 1024
 
 BLOCK = 64
 """Photos of one task at most. A task that is lost is done again; the report hears of it when it ends."""
