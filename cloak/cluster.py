@@ -7,6 +7,7 @@ handed to Ray, whose object store spills to disks: originals lie in the memory o
 import logging
 import os
 import pickle
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -49,7 +50,7 @@ class Cluster:
     """
 
     def __init__(self, make: Callable[[], Engine], actors: int, address: str | None) -> None:
-        self._ray = _ray()
+        self._ray = _ray(ours=address is None)
         self._make, self._actors = make, actors
         self._folder = None if address else _folder()
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -151,9 +152,12 @@ def _folder() -> str:
     return tempfile.mkdtemp(prefix="cloak-ray-", dir=None if short else "/tmp")  # noqa: S108
 
 
-def _ray() -> Any:
+def _ray(*, ours: bool) -> Any:
     # Ray reports its use to its maker unless told otherwise before it starts; cloak talks to nobody.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if ours:
+        # Nobody else on this machine may give it work. Left alone, Ray would keep one token for ever in the home.
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
