@@ -58,7 +58,6 @@ class Cluster:
             "num_cpus": actors or None,
             "include_dashboard": False,
             "object_store_memory": 100_000_000,  # it holds keys and rows, no photos
-            "_node_ip_address": "127.0.0.1",
             "_temp_dir": self._folder,
         }
         try:
@@ -75,7 +74,15 @@ class Cluster:
             taken = list(islice(source, max(SLICE, SHARE * actors)))
             if not taken:
                 return
-            yield from self._slice(taken, max(1, min(actors, len(taken))))
+            work = _far if self._ray.util.client.ray.is_connected() else _slice
+            try:
+                for answer in work(self._make, taken, max(1, min(actors, len(taken)))):
+                    if isinstance(answer, CloakError):
+                        raise answer
+                    yield answer
+            except self._ray.exceptions.RayError as error:
+                words = f"the cluster failed: {type(error).__name__}"
+                raise SetupError(words, next_step=_NEXT_STEP) from None
 
     def drain(self) -> Iterator[Any]:
         """Nothing: what is in work is put whole or not at all, and done again by the next run if it was not noted."""
@@ -90,38 +97,53 @@ class Cluster:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _slice(self, items: list[Any], actors: int) -> Iterator[Any]:
-        import pyarrow
-        from ray import data
 
-        for name in ("ray", "ray.data"):  # their progress is not ours; failures come as errors
-            logging.getLogger(name).setLevel(logging.ERROR)
-        context = data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        # Many small tasks, so that all actors end together.
-        size = max(1, min(BLOCK, len(items) // (8 * actors)))
-        blocks = [
-            pyarrow.table({"item": pyarrow.array(map(pickle.dumps, items[i : i + size]), pyarrow.binary())})
-            for i in range(0, len(items), size)
-        ]
-        answers = data.from_arrow(blocks).map_batches(
-            _Actor,
-            fn_constructor_args=(self._make, version("cloak-images")),
-            compute=data.ActorPoolStrategy(size=actors),
-            batch_size=None,
-            batch_format="pyarrow",
-            num_cpus=1,
-        )
-        try:
-            for row in answers.iter_rows():
-                # Pickled by our own actors, whom the cluster already trusts with code.
-                answer = pickle.loads(row["answer"])  # noqa: S301
-                if isinstance(answer, CloakError):
-                    raise answer
-                yield answer
-        except self._ray.exceptions.RayError as error:
-            raise SetupError(f"the cluster failed: {type(error).__name__}", next_step=_NEXT_STEP) from None
+def _slice(make: Callable[[], Engine], items: list[Any], actors: int) -> Iterator[Any]:
+    """Outcomes of one dataset of Ray Data; a `CloakError` among them ends the run."""
+    import pyarrow
+    from ray import data
+
+    for name in ("ray", "ray.data"):  # their progress is not ours; failures come as errors
+        logging.getLogger(name).setLevel(logging.ERROR)
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # Many small tasks, so that all actors end together.
+    size = max(1, min(BLOCK, len(items) // (8 * actors)))
+    blocks = [
+        pyarrow.table({"item": pyarrow.array(map(pickle.dumps, items[i : i + size]), pyarrow.binary())})
+        for i in range(0, len(items), size)
+    ]
+    answers = data.from_arrow(blocks).map_batches(
+        _Actor,
+        fn_constructor_args=(make, version("cloak-images")),
+        compute=data.ActorPoolStrategy(size=actors),
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=1,
+    )
+    for row in answers.iter_rows():
+        yield pickle.loads(row["answer"])  # noqa: S301 - of our own actors, whom the cluster trusts with code
+
+
+def _far(make: Callable[[], Engine], items: list[Any], actors: int) -> Iterator[Any]:
+    """The same for a driver outside of the cluster (ray://), where Ray Data does not run: an actor there drives it."""
+    import ray
+
+    foreman = ray.remote(num_cpus=0)(_Foreman).remote(make, items, actors)
+    while answers := ray.get(foreman.take.remote(BLOCK)):
+        yield from answers
+
+
+class _Foreman:
+    """Drives one slice from within the cluster; it ends when its driver has gone."""
+
+    def __init__(self, make: Callable[[], Engine], items: list[Any], actors: int) -> None:
+        self._answers = _slice(make, items, actors)
+
+    def take(self, count: int) -> list[Any]:
+        """The next outcomes, at most so many; none at the end."""
+        return list(islice(self._answers, count))
 
 
 class _Actor:
