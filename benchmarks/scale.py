@@ -1,6 +1,6 @@
 """Runs over a bucket: photos a second of Ray beside the local pool, and peak memory whatever the number of photos.
 
-    python -m benchmarks.scale [--photos 60] [--counts 100 1000 10000] [--rounds 3]
+    python -m benchmarks.scale [--photos 60] [--workers 1 2] [--counts 100 1000 10000] [--rounds 3]
 
 A bucket of moto's S3 server, on this machine, holds the photos; it takes a part of the cores, from both engines alike.
 Rates are taken after start-up: from the first outcome told to the last. They are medians of rounds in which the engines
@@ -113,13 +113,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=int, default=60, help="of the rates, of 1,000 pixels a side")
     parser.add_argument("--counts", type=int, nargs="*", default=[100, 1000, 10_000], help="small photos, for memory")
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 2], help="for which rates are taken")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     server = Server()
     try:
         found: dict[str, object] = {"rates": {}, "memory": {}}
         fill(server, "rates", arguments.photos, 1000)
-        engines = [(engine, jobs) for jobs in (1, 2) for engine in ("local", "ray")]
+        engines = [(engine, jobs) for jobs in arguments.workers for engine in ("local", "ray")]
         rates: dict[str, list[Measured]] = {f"{engine}, {jobs}": [] for engine, jobs in engines}
         for turn in range(arguments.rounds):
             for engine, jobs in engines:
@@ -130,14 +131,12 @@ def main() -> None:
         for name, runs in rates.items():
             rate, start = (statistics.median(getattr(run, what) for run in runs) for what in ("rate", "start"))
             print(f"{name:<20}{rate:>10.2f}{start:>14.1f} s")
-        ratio = statistics.median(r.rate for r in rates["ray, 2"]) / statistics.median(
-            r.rate for r in rates["local, 2"]
-        )
-        print(f"Ray beside the local pool, 2 workers: {ratio:.2f}x\n")
+        for jobs in arguments.workers:
+            ray, local = (statistics.median(run.rate for run in rates[f"{name}, {jobs}"]) for name in ("ray", "local"))
+            print(f"Ray beside the local pool, {jobs} workers: {ray / local:.2f}x")
         found["rates"] = {name: [asdict(run) for run in runs] for name, runs in rates.items()}
-        found["ratio"] = ratio
 
-        print("small photos   photos/s   driver MB   actor MB   worker MB   raylet MB")
+        print("\nsmall photos   photos/s   driver MB   actor MB   worker MB   raylet MB")
         memory = {}
         for count in arguments.counts:
             fill(server, f"small-{count}", count, 96)
