@@ -248,7 +248,9 @@ def test_nobody_is_told_and_nothing_is_left_on_the_disk(s3, buckets, folder, tmp
     lines = [line for line in trace.read_text().splitlines() if "sin_addr" in line]
     assert lines
     far = [line for line in lines if not any(f'inet_addr("{address}")' in line for address in ours)]
-    assert [line for line in far if "connect(" not in line or "8.8.8.8" not in line] == []
+    # Ray asks the link-local address of clouds whether it is in one: that is answered by the machine's own host.
+    known = ("8.8.8.8", "169.254.169.254")
+    assert [line for line in far if "connect(" not in line or not any(address in line for address in known)] == []
 
 
 def test_without_ray_the_error_names_the_extra(tmp_path, samples):
