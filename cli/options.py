@@ -36,6 +36,11 @@ _OPTIONS = (
     click.option("--keep", metavar="NAMES", help="Fields to write anew, e.g. icc,copyright,credit,caption,datetime."),
     click.option("--no-face", metavar="WHAT", help="A photo without a face: hold it back, or publish it stripped."),
     click.option("--quality", type=int, metavar="1-100", help="For lossy formats; default: the file's own."),
+    click.option("--optimize", is_flag=True, help="Make JPEGs a few percent smaller, without loss; takes longer."),
+    click.option(
+        "--bake-orientation", is_flag=True,
+        help="Re-encode JPEGs that cannot be turned upright without loss, rather than keep their Orientation tag.",
+    ),
     click.option("--max-pixels", type=int, metavar="N", help="Largest photo to open, in pixels of all its frames."),
     click.option("--accept-risk", is_flag=True, help="Allow settings below the floor; every report says so."),
 )  # fmt: skip
@@ -61,6 +66,8 @@ def load_pipeline(
     keep: str | None,
     no_face: str | None,
     quality: int | None,
+    optimize: bool,
+    bake_orientation: bool,
     max_pixels: int | None,
     accept_risk: bool,
 ) -> Any:
@@ -79,6 +86,8 @@ def load_pipeline(
         keep=_names(keep),
         no_face=no_face,
         quality=quality,
+        optimize=True if optimize else None,
+        bake_orientation=True if bake_orientation else None,
         limits={"pixels": max_pixels} if max_pixels is not None else None,
         accept_risk=True if accept_risk else None,
     )

@@ -1,10 +1,15 @@
 """`cloak run`: the main job."""
 
+import contextlib
 import hashlib
 import json
+import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -63,6 +68,10 @@ def command(
     Originals are never touched. A photo of which anything is in doubt is withheld and named. Run the same command
     again after an interruption: it goes on where it stopped.
     """
+    from cloak import pool
+
+    if photos != (Path("-"),) and engine == "local":
+        pool.prepare("cloak.batch", "cloak.detect.yunet", "onnxruntime")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     if photos == (Path("-"),):
@@ -76,7 +85,7 @@ def command(
 
     from cloak.batch import Job, Run
     from cloak.errors import NothingMatched
-    from cloak.report import Totals
+    from cloak.report import Totals, flagged
     from cloak.rows import open_report
     from cloak.store import printable
 
@@ -85,7 +94,7 @@ def command(
         photos, out or Path("public"), pipeline, jobs=jobs or 0, deadline=deadline, dry_run=dry_run, force=force,
         preserve_times=preserve_times, ledger=ledger, debug=debug, engine=engine, address=address, **settings,
     )  # fmt: skip
-    totals, started, interrupted = Totals(), time.monotonic(), False
+    totals, started = Totals(), time.monotonic()
     lines = report == Path("-")
     with open_report(None if lines else report, job.out) as rows, Run(job) as run:
 
@@ -100,34 +109,35 @@ def command(
         if run.items == []:
             raise NothingMatched("there is no photo among the inputs")
         try:
-            outcomes = iter(run)
-            while True:
-                try:
-                    outcome = next(outcomes, None)
-                except KeyboardInterrupt:
+            with _interrupts() as interrupted:
+                outcomes = iter(run)
+                # Between two photos only: an interrupt in the middle of this would lose what became of one.
+                while (outcome := next(outcomes, None)) is not None:
+                    row = outcome.row()
+                    totals.add(row)
+                    totals.seconds = round(time.monotonic() - started, 2)
+                    rows.add(row)
+                    if lines:
+                        click.echo(json.dumps(row))
+                    if outcome.reason:
+                        words = f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}"
+                        bar.write(words, file=sys.stderr)
+                    bar.total = max(run.total, totals.photos)
+                    bar.update()
+                    bar.set_postfix(faces=totals.faces, withheld=totals.withheld, refresh=False)
+                    tell_left_out()
                     if interrupted:
-                        raise
-                    interrupted = True
-                    bar.write("stopping: photos in work are finished (Ctrl-C again: stop at once)", file=sys.stderr)
-                    outcomes = run.finish()
-                    continue
-                if outcome is None:
-                    break
-                row = outcome.row()
-                totals.add(row)
-                totals.seconds = round(time.monotonic() - started, 2)
-                rows.add(row)
-                if lines:
-                    click.echo(json.dumps(row))
-                if outcome.reason:
-                    bar.write(f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}", file=sys.stderr)
-                bar.total = max(run.total, totals.photos)
-                bar.update()
-                bar.set_postfix(faces=totals.faces, withheld=totals.withheld, refresh=False)
-                tell_left_out()
+                        outcomes = run.finish()
         finally:
             tell_left_out()
             bar.close()
+            for source, places in run.bare():
+                totals.bare += 1
+                near = ", ".join(sorted({place.neighbour for place in places}))
+                _say(f"to review  {source}: a face that is concealed in {near} may be bare here", quiet)
+                if lines:
+                    click.echo(json.dumps(flagged({"source": source}, places)))
+                rows.flag(source, places)
             rows.end(totals, pipeline.table(), pipeline.hash())
         if not totals.photos and not interrupted:
             raise NothingMatched("there is no photo among the inputs")
@@ -168,6 +178,25 @@ def _pipe(out: Any, pipeline: Any, key: bytes | None, report: Any, quiet: bool) 
         sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()
     return totals.exit_code
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """A list that Ctrl-C fills; a second one interrupts as usual."""
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+        # Not through click or tqdm: a handler may run in the middle of their own writing.
+        os.write(2, b"\nstopping: photos in work are finished (Ctrl-C again: stop at once)\n")
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _progress(total: int, quiet: bool) -> Any:

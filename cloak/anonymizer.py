@@ -3,12 +3,13 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
 from cloak import effects, metadata
+from cloak.bursts import Glance, glance
 from cloak.clock import Stopwatch
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
@@ -101,11 +102,14 @@ class Result:
         data: the bytes to publish; None if the photo is held.
         regions: what was concealed, one tuple a frame, in pixels of the upright photo.
         report: what was done.
+        glance: what the published photo (its first picture) looks like from afar, to compare it with its neighbours in
+            a burst; for this run's memory only.
     """
 
     data: bytes | None
     regions: tuple[tuple[Region, ...], ...]
     report: Report
+    glance: Glance | None = None
 
 
 def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: bytes | None = None) -> Result:
@@ -143,17 +147,25 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     noise = Noise(hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256"))
     if "disclosure" in settings.keep and any(frame.faces for frame in frames):
         fields = replace(fields, disclosure=settings.disclosure)
-    output = Output(fields=fields, icc="icc" in settings.keep, profile=settings.profile, quality=settings.quality)
+    output = Output(
+        fields=fields,
+        icc="icc" in settings.keep,
+        profile=settings.profile,
+        quality=settings.quality,
+        optimize=settings.optimize,
+        bake_orientation=settings.bake_orientation,
+    )
     for _ in range(ROUNDS):
         with watch("conceal"):
-            masks = [draw(frame.regions(settings), photo.size, feather=settings.cover.feather) for frame in frames]
+            masks = [frame.masks(settings, photo.size) for frame in frames]
             encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
             check_container(encoded.data, published, photo, before, data, fields)
+            first = Look(published, 0)
             missed = [
-                check_faces(Look(published, i), frame.faces, frame.sketches, masks[i], photo.size, settings.recipe)
-                for i, frame in enumerate(frames)
+                check_faces(look, frame.faces, frame.sketches, drawn, photo.size, settings.recipe)
+                for look, frame, drawn in zip(_looks(published, first), frames, masks, strict=True)
             ]
         if not any(missed):
             break
@@ -166,7 +178,8 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
     status = Status.CONCEALED if any(frame.faces for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
     report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
-    return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report)
+    seen = glance(first.image, masks[0], [face.box for face in frames[0].faces], photo.size)
+    return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +194,10 @@ class _Frame:
         shape, scale = settings.cover.shape, settings.cover.scale
         return tuple(cover(face, shape=shape, scale=scale) for face in self.faces)
 
+    def masks(self, settings: Pipeline, size: Size) -> list[Mask]:
+        """What is to be painted; windows show no more of the surroundings than the effect looks at."""
+        return draw(self.regions(settings), size, feather=settings.cover.feather, margin=settings.effect.margin)
+
     def with_faces(self, new: Sequence[Face], look: Look) -> "_Frame":
         """With faces that the second look found."""
         if not new:
@@ -188,6 +205,12 @@ class _Frame:
         return replace(
             self, faces=(*self.faces, *new), sketches=(*self.sketches, *(look.sketch(face.box) for face in new))
         )
+
+
+def _looks(photo: Photo, first: Look) -> Iterator[Look]:
+    """At each picture; one preview is held at a time, and the first."""
+    yield first
+    yield from (Look(photo, number) for number in range(1, photo.frames))
 
 
 def _search(photo: Photo, number: int, settings: Pipeline) -> _Frame:

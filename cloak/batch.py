@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from cloak.anonymizer import Status, anonymize
+from cloak.bursts import Bare, Bursts
 from cloak.errors import CloakError, NotWritten, TooLarge, UsageError, Withheld
 from cloak.ledger import Entry, Ledger, Records, beside
 from cloak.pipeline import Pipeline
 from cloak.place import Place, Url
 from cloak.pool import Pool
-from cloak.report import Outcome, internal, withheld
+from cloak.report import Outcome, flagged, internal, withheld
 from cloak.store import Folder, Item, LeftOut, Store, printable, read, refuse_overlap, unique, walk
 
 
@@ -134,6 +135,11 @@ class Run:
         if not any(isinstance(given, Url) for given in job.inputs):
             self.items = list(self.items)
             self.total = len(self.items)
+        # Frames of a burst are found among the photos of folders; those of stores are too many to remember.
+        known = self.items if isinstance(self.items, list) else []
+        self._numbers = {printable(item.source): number for number, item in enumerate(known)}
+        self._bursts = Bursts([str(Path(str(item.source)).parent) for item in known])
+        self._bare: dict[int, list[Bare]] = {}
         self._ledger: Records | None = None
         self._engine: Engine | None = None
 
@@ -163,12 +169,31 @@ class Run:
     def __iter__(self) -> Iterator[Outcome]:
         """Outcomes as they come. An interrupt leaves photos in work: `finish` yields those."""
         assert self._engine is not None
-        return self._engine.map(self.items)
+        return map(self._compared, self._engine.map(self.items))
 
     def finish(self) -> Iterator[Outcome]:
         """After an interrupt: what was in work, and nothing more."""
         assert self._engine is not None
-        return self._engine.drain()
+        return map(self._compared, self._engine.drain())
+
+    def bare(self) -> Iterator[tuple[str, list[Bare]]]:
+        """Once all outcomes are in: the photos in which a face is bare that a neighbouring frame has concealed.
+
+        Only photos of this run are compared, not those that an earlier one has done. The ledger takes note.
+        """
+        for number, places in sorted(self._bare.items()):
+            item = self.items[number]  # type: ignore[index]
+            if self._ledger is not None and (entry := self._ledger.find(printable(item.name))) is not None:
+                self._ledger.record(printable(item.name), replace(entry, row=flagged(entry.row, places)))
+            yield printable(item.source), places
+
+    def _compared(self, outcome: Outcome) -> Outcome:
+        number = self._numbers.get(outcome.source)
+        if number is not None:
+            name = printable(Path(outcome.source).name)
+            for other, bare in self._bursts.add(number, name, outcome.glance):
+                self._bare.setdefault(other, []).append(bare)
+        return outcome
 
     def _photos(self) -> Iterator[Item]:
         for found in find(self.job):
@@ -308,8 +333,8 @@ def _fetch(item: Item, limit: int) -> bytes:
 def _photo(item: Item, source: str, job: Job) -> _Done:
     limit = job.pipeline.limits.bytes
     if job.dry_run:
-        report = anonymize(_fetch(item, limit), job.pipeline, key=job.key).report
-        return _Done(Outcome(source, "", report.status, report))
+        result = anonymize(_fetch(item, limit), job.pipeline, key=job.key)
+        return _Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
     store, ledger = _edges(job.out, job.records)
     target, digest = printable(item.name), job.pipeline.hash()
@@ -327,7 +352,7 @@ def _photo(item: Item, source: str, job: Job) -> _Done:
     _refuse_foreign(item, store, known, job)
 
     result = anonymize(data, job.pipeline, key=job.key)
-    outcome = Outcome(source, target if result.data else "", result.report.status, result.report)
+    outcome = Outcome(source, target if result.data else "", result.report.status, result.report, glance=result.glance)
     published = sha256(result.data).hexdigest() if result.data else None
     entry = Entry(content, digest, published, outcome.row())
     if ledger.first:

@@ -140,11 +140,14 @@ class Ellipse:
         t = math.radians(self.angle)
         dx, dy = x - np.float32(self.cx), y - np.float32(self.cy)
         rx, ry = max(self.rx, 1e-6), max(self.ry, 1e-6)
-        u = dx * np.float32(math.cos(t) / rx) + dy * np.float32(math.sin(t) / rx)
-        v = dy * np.float32(math.cos(t) / ry) - dx * np.float32(math.sin(t) / ry)
+        u, v = dx * np.float32(math.cos(t) / rx), dy * np.float32(math.cos(t) / ry)
+        if self.angle:  # otherwise a row and a column, until they are added
+            u = u + dy * np.float32(math.sin(t) / rx)
+            v = v - dx * np.float32(math.sin(t) / ry)
         np.multiply(u, u, out=u)
         np.multiply(v, v, out=v)
-        return np.asarray(np.sqrt(np.add(u, v, out=u), out=u), np.float32)
+        total = u + v
+        return np.asarray(np.sqrt(total, out=total), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,16 @@ class Mask:
         """Rows and columns of the image that the mask lies over."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
+    def bounds(self) -> Box:
+        """The pixels of the image around all that is painted: the window without the surroundings that it shows."""
+        rows, columns = (np.flatnonzero(self.weight.any(axis=axis)) for axis in (1, 0))
+        y, x = int(rows[0]), int(columns[0])
+        return Box(self.left + x, self.top + y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
+
+
+_SMALL = 4096
+"""Pixels up to which every one is measured: what is surely inside is not worth looking for."""
+
 
 def draw(regions: Sequence[Region], size: Size, *, feather: float = 0.0, margin: float = 0.25) -> list[Mask]:
     """One mask for each group of regions that touch; together they hold every region.
@@ -229,16 +242,43 @@ def _paint(region: Region, feather: float, core: npt.NDArray[np.bool_], weight: 
     x1, y1 = min(math.ceil(bounds.right) + 2, core.shape[1]), min(math.ceil(bounds.bottom) + 2, core.shape[0])
     if x0 >= x1 or y0 >= y1:
         return
-    half = np.float32(0.5)
-    # A row and a column: what depends on one of them alone is computed once for all.
-    x = np.arange(x0, x1, dtype=np.float32)[None, :] + half
-    y = np.arange(y0, y1, dtype=np.float32)[:, None] + half
-    distance = region.shape.distance(x, y)
     # A pixel of which any corner lies inside is of the core: the outline is moved out by half a pixel's diagonal.
-    inside = region.shape.padded(0.75).distance(x, y) <= 1.0
-    core[y0:y1, x0:x1] |= inside
-    falloff = np.clip((1 + feather - distance) / feather, 0, 1) if feather > 0 else np.zeros_like(distance)
-    np.maximum(weight[y0:y1, x0:x1], np.where(inside, np.float32(1), falloff), out=weight[y0:y1, x0:x1])
+    outline = region.shape.padded(0.75)
+    top = bottom = left = right = y1
+    if (y1 - y0) * (x1 - x0) > _SMALL:
+        sure = _within(outline)
+        top, bottom = (min(max(v, y0), y1) for v in (math.ceil(sure.y), math.floor(sure.bottom)))
+        left, right = (min(max(v, x0), x1) for v in (math.ceil(sure.x), math.floor(sure.right)))
+        if top >= bottom or left >= right:
+            top = bottom = y1
+    if top < bottom:
+        core[top:bottom, left:right] = True
+        weight[top:bottom, left:right] = 1
+    # A row and a column: what depends on one of them alone is computed once for all.
+    y, x = np.ogrid[y0:y1, x0:x1]
+    y, x = y.astype(np.float32) + np.float32(0.5), x.astype(np.float32) + np.float32(0.5)
+    # Around what is surely inside lies a frame; only its pixels are worth measuring.
+    frame = (y0, top, x0, x1), (top, bottom, x0, left), (top, bottom, right, x1), (bottom, y1, x0, x1)
+    for up, down, near, far in frame:
+        if up < down and near < far:
+            part, here = (slice(up, down), slice(near, far)), (x[:, near - x0 : far - x0], y[up - y0 : down - y0])
+            inside = outline.distance(*here) <= 1.0
+            core[part] |= inside
+            if np.float32(1 + feather) > 1:
+                falloff = np.float32(1 + feather) - region.shape.distance(*here)
+                falloff /= np.float32(feather)
+                np.minimum(falloff, 1, out=falloff)
+                # Weights are not negative, so that this is the clip at 0, too.
+                np.maximum(weight[part], falloff, out=weight[part])
+            np.copyto(weight[part], 1, where=inside)
+
+
+def _within(shape: Ellipse | Box) -> Box:
+    """An upright box that lies inside the shape."""
+    bounds = shape.bounds()
+    x, y = np.array([bounds.x, bounds.right], np.float32), np.array([[bounds.y], [bounds.bottom]], np.float32)
+    # Distances grow in proportion from the centre, and the farthest points of a box are its corners.
+    return bounds.grown(0.99 / max(float(shape.distance(x, y).max()), 1.0))
 
 
 def _groups(regions: Sequence[Region], feather: float) -> list[list[Region]]:

@@ -52,6 +52,8 @@ class Pipeline:
         disclosure: the sentence that ends the caption of a photo with concealed faces, if `keep` names "disclosure".
         profile: an unknown colour profile: "convert" its pixels, or "withhold" the photo.
         quality: 1-100 for lossy formats, None to follow the file.
+        optimize: JPEGs get Huffman tables of their own; a few percent smaller, for a second pass.
+        bake_orientation: JPEGs that cannot be turned without loss are re-encoded, rather than keep an Orientation tag.
         limits: what one photo may cost.
         accept_risk: settings weaker than the floor are allowed; every report says so.
     """
@@ -67,6 +69,8 @@ class Pipeline:
     disclosure: str = DISCLOSURE
     profile: Literal["convert", "withhold"] = "convert"
     quality: int | None = None
+    optimize: bool = False
+    bake_orientation: bool = False
     limits: Limits = field(default_factory=Limits)
     accept_risk: bool = False
 

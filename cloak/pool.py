@@ -161,6 +161,29 @@ class Pool(Generic[Item, Answer]):
         slot.executor, slot.pid, slot.future = fresh.executor, fresh.pid, None
 
 
+def prepare(*modules: str) -> None:
+    """Start the process from which workers are forked, and let it import `modules` while the caller goes on.
+
+    Each worker then has them without importing anything. Without effect where workers are not forked.
+    """
+    if _method() != "forkserver":
+        return
+    from multiprocessing import forkserver
+
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+    # A worker has one thread; and libraries that start theirs when imported could not be forked safely.
+    threads = {name: os.environ.get(name) for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(threads, "1"))
+    try:
+        forkserver.ensure_running()
+    finally:
+        for name, value in threads.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def _method() -> Literal["forkserver", "spawn"]:
     """How workers are started: forked from a clean server process, so that no lock or thread of the parent is copied.
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from cloak.anonymizer import Report, Status
+from cloak.bursts import Bare, Glance
 from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.errors import Withheld
@@ -25,6 +26,7 @@ class Outcome:
         report: what was done; None if it failed before there was anything to say.
         reason, message, next_step: why it was withheld.
         earlier: the row of an earlier run that did it, if it is unchanged since.
+        glance: to compare it with its neighbours in a burst; never in a row.
     """
 
     source: str
@@ -35,6 +37,7 @@ class Outcome:
     message: str = ""
     next_step: str = ""
     earlier: dict[str, Any] | None = None
+    glance: Glance | None = field(default=None, repr=False)
 
     def row(self) -> dict[str, Any]:
         """For JSON."""
@@ -48,6 +51,11 @@ class Outcome:
         if self.report is not None:
             row |= msgspec.to_builtins(self.report) | {"status": str(self.status), "faces": self.report.faces}
         return row
+
+
+def flagged(row: Mapping[str, Any], bare: Iterable[Bare]) -> dict[str, Any]:
+    """The row with the places that are bare here, and a concealed face in a neighbouring frame of the same scene."""
+    return {**row, "bare_in_burst": [*row.get("bare_in_burst", ()), *msgspec.to_builtins(list(bare))]}
 
 
 def withheld(source: str, error: Withheld) -> Outcome:
@@ -73,6 +81,7 @@ class Totals:
     doubtful: int = 0
     resumed: int = 0
     left_out: int = 0
+    bare: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -87,6 +96,7 @@ class Totals:
         self.faces += int(outcome.get("faces", 0))
         self.resumed += bool(outcome.get("resumed"))
         self.doubtful += any(outcome.get("doubtful", ()))
+        self.bare += bool(outcome.get("bare_in_burst"))
         if reason := outcome.get("reason"):
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
@@ -97,7 +107,7 @@ class Totals:
             return 3
         if self.withheld:
             return Withheld.exit_code
-        return 4 if self.held or self.doubtful else 0
+        return 4 if self.held or self.doubtful or self.bare else 0
 
     def lines(self) -> list[str]:
         """The table that ends a run."""
@@ -111,6 +121,8 @@ class Totals:
             rows.append(("withheld", self.withheld, reasons))
         if self.doubtful:
             rows.append(("to review", self.doubtful, "weak hits were left bare: see the report"))
+        if self.bare:
+            rows.append(("to review", self.bare, "a face concealed in a neighbouring frame is bare: see the report"))
         if self.left_out:
             rows.append(("left out", self.left_out, "sidecars, hidden files, links: never copied"))
         if self.resumed:

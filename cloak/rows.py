@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cloak.bucket import open_writer, reachable, writing
+from cloak.bursts import Bare
 from cloak.errors import MissingExtra, UsageError
 from cloak.place import Place, Url
-from cloak.report import Totals, document
+from cloak.report import Totals, document, flagged
 
 LINES = (".ndjson", ".jsonl")
 TABLE = ".parquet"
@@ -28,6 +29,9 @@ class Rows(Protocol):
 
     def add(self, row: Mapping[str, Any]) -> None:
         """One more photo."""
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        """Say of a photo told before that a face is bare in it which its neighbour has concealed."""
 
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
         """The run is over."""
@@ -125,6 +129,9 @@ class _Ending:
     def add(self, row: Mapping[str, Any]) -> None:
         self.rows.add(row)
 
+    def flag(self, source: str, places: list[Bare]) -> None:
+        self.rows.flag(source, places)
+
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
         self.rows.end(totals, pipeline, digest)
         self.ended = True
@@ -133,6 +140,8 @@ class _Ending:
 class _Nothing:
     def add(self, row: Mapping[str, Any]) -> None: ...
 
+    def flag(self, source: str, places: list[Bare]) -> None: ...
+
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None: ...
 
 
@@ -140,13 +149,17 @@ class _Document:
     """One JSON document, totals first."""
 
     def __init__(self, sink: Any) -> None:
-        self._sink, self._rows = sink, list[Mapping[str, Any]]()
+        self._sink, self._rows = sink, dict[str, Mapping[str, Any]]()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        self._rows.append(row)
+        self._rows[row["source"]] = row
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        if source in self._rows:
+            self._rows[source] = flagged(self._rows[source], places)
 
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
-        whole = document(self._rows, totals, pipeline, digest)
+        whole = document(self._rows.values(), totals, pipeline, digest)
         self._sink.write(json.dumps(whole, indent=1).encode() + b"\n")
 
 
@@ -158,6 +171,9 @@ class _Lines:
 
     def add(self, row: Mapping[str, Any]) -> None:
         self._sink.write(json.dumps(row).encode() + b"\n")
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        self.add(flagged({"source": source}, places))
 
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None: ...
 
@@ -184,6 +200,9 @@ class _Table:
         self._waiting.append(told)
         if len(self._waiting) >= GROUP:
             self._flush()
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        self.add(flagged({"source": source}, places))
 
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
         self._flush()

@@ -109,7 +109,8 @@ def examine(data: bytes, rng: random.Random) -> str:
     ]
     masks = draw(regions, photo.size, feather=0.2)
     try:
-        made = photo.conceal([masks], fill, Output())
+        output = Output(optimize=rng.random() < 0.2, bake_orientation=rng.random() < 0.2)
+        made = photo.conceal([masks], fill, output)
     except CloakError as error:
         return f"conceal {type(error).__name__}"
     if shown is None:

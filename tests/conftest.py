@@ -6,9 +6,14 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
+
+# A busy machine is no reason for a test to fail.
+hypothesis.settings.register_profile("cloak", deadline=None)
+hypothesis.settings.load_profile("cloak")
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"

@@ -118,3 +118,32 @@ def test_bounds_of_a_turned_ellipse_are_tight(ellipse):
     bounds = ellipse.bounds()
     assert bounds.x == pytest.approx(x.min(), abs=0.05)
     assert bounds.bottom == pytest.approx(y.max(), abs=0.05)
+
+
+@pytest.mark.parametrize("feather", [5e-324, 1e-275, 1e-40, 1e-8])
+def test_a_feather_too_narrow_to_be_seen_is_none(feather):
+    around = [Region(Ellipse(50, 40, 20, 25, 10)), Region(Box(5, 5, 9, 9))]
+    for mask, bare in zip(draw(around, Size(100, 80), feather=feather), draw(around, Size(100, 80)), strict=True):
+        assert np.array_equal(mask.weight, bare.weight)
+
+
+@given(
+    regions | st.just(Region(Ellipse(250, 300, 190, 240, 12))),
+    sizes | st.just(Size(500, 700)),
+    st.sampled_from([0.0, 0.06, 0.5]),
+)
+def test_weights_follow_the_distance_at_every_pixel(region, size, feather):
+    for mask in draw([region], size, feather=feather):
+        y, x = (axis.astype(np.float32) + np.float32(0.5) for axis in np.ogrid[: mask.height, : mask.width])
+        shape = mask.regions[0].shape
+        core = shape.padded(0.75).distance(x, y) <= 1
+        falloff = np.clip((1 + feather - shape.distance(x, y)) / (feather or 1), 0, feather > 0)
+        assert np.array_equal(mask.core, core)
+        assert np.allclose(mask.weight, np.where(core, 1, falloff), atol=1e-6)
+
+
+def test_bounds_leave_out_the_surroundings_that_a_window_shows():
+    region = Region(Ellipse(50, 40, 20, 25))
+    (tight,), (wide,) = (draw([region], Size(200, 200), feather=0.1, margin=margin) for margin in (0.0, 0.25))
+    assert wide.width > tight.width
+    assert wide.bounds() == tight.bounds() == Box(28, 13, 44, 54)

@@ -142,3 +142,12 @@ def test_models_of_a_pipeline_replace_those_of_the_recall():
     assert made.recipe.models == ("yunet", "centerface")
     assert made.hash() != load("photographer").hash()
     assert load("photographer", recall="thorough", min_face=40).recipe.min_face == 40
+
+
+def test_how_jpegs_are_written_is_part_of_the_pipeline():
+    mine = parse(b"optimize = true\nbake_orientation = true", "mine")
+    assert mine.optimize
+    assert mine.bake_orientation
+    assert parse(b"", "mine", optimize=True).hash() != parse(b"", "mine").hash()
+    with pytest.raises(UsageError):
+        parse(b"optimize = 'yes'", "mine")

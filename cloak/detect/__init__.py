@@ -2,7 +2,7 @@
 
 from cloak.detect.base import Detection, Detector, Face, Landmarks
 from cloak.detect.recipe import RECIPES, Plan, Recipe, plan
-from cloak.detect.search import Search, find, recheck
+from cloak.detect.search import Search, confirmed, find, recheck
 from cloak.detect.weights import ModelCard
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Plan",
     "Recipe",
     "Search",
+    "confirmed",
     "find",
     "plan",
     "recheck",

@@ -44,6 +44,7 @@ class Recipe:
         turns: degrees clockwise by which they turn every look, of 90, 180 and 270.
         whole_turns: the same for the coarsest whole-picture pass only, and only while few upright faces are sure.
         tilts: whether they look again at weak hits, turned in steps of 30 degrees.
+        closer: how many of the unsure faces a megapixel of the photo, largest first, get a closer look by two models.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Recipe:
     turns: tuple[int, ...] = ()
     whole_turns: tuple[int, ...] = ()
     tilts: bool = False
+    closer: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 < self.floor <= self.threshold <= 1 and max(self.tiny, self.large) <= 1 and 0 < self.review <= 1):
@@ -74,6 +76,8 @@ class Recipe:
             raise UsageError("a recipe's min_face, network_face and budget must be above 0, and upscale at most 4")
         if not 256 <= self.tile <= 2048 or self.tile % STRIDE:
             raise UsageError("a recipe's tile must be a multiple of 32 from 256 to 2048")
+        if not 0 <= self.closer <= 1000:
+            raise UsageError("a recipe's closer must be from 0 to 1000")
         if not {*self.turns, *self.whole_turns} <= {90, 180, 270}:
             raise UsageError("a recipe's turns must be of 90, 180 and 270")
 
@@ -86,7 +90,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "fast": Recipe("fast", upscale=1.0, budget=4.0, halves=False),
-    "balanced": Recipe("balanced", whole_turns=(90, 180, 270)),
+    "balanced": Recipe("balanced", whole_turns=(90, 180, 270), closer=8.0),
     "thorough": Recipe(
         "thorough",
         models=("yunet", "centerface"),

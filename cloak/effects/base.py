@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,10 @@ class Effect(Protocol):
     `pixels` is a window of the upright photo ((h, w, C) as `cloak.geometry.Pixels` says) and `mask` lies over just
     that window. The answer has the same shape and dtype; what it holds where `mask.weight` is 0 does not matter.
     Inside the core it may depend on the original only through a few cells a face.
+
+    `margin` is how much of the surroundings it has to see, as `cloak.geometry.draw` takes it: photos decode no more.
     """
+
+    margin: ClassVar[float]
 
     def __call__(self, pixels: Pixels, mask: Mask, noise: Noise) -> Pixels: ...

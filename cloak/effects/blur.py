@@ -1,6 +1,7 @@
 """Blur that cannot be undone: a face is reduced to a few jittered cells, and these are drawn smooth."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class Blur:
     A plain blur is a linear filter: what it hides can be searched for, and in part be computed back. Here nothing of
     the original but the cells' jittered means enters.
     """
+
+    margin: ClassVar[float] = 0.0
 
     cells: int = 6
     jitter: float = 0.12

@@ -87,10 +87,8 @@ def patches(mask: Mask) -> list[Patch]:
         span = _reach(mask.regions[i], painted.shape)
         y, x = np.ogrid[span]
         distance = mask.regions[i].shape.distance(x.astype(np.float32) + 0.5, y.astype(np.float32) + 0.5)
-        nearer = distance < nearest[span]
-        owner[span][nearer] = i
-        nearest[span][nearer] = distance[nearer]
-    owner[~painted] = -1
+        np.copyto(owner[span], i, where=distance < nearest[span])
+        np.minimum(nearest[span], distance, out=nearest[span])
     strays = painted & (owner < 0)
     strayed = bool(strays.any())
     if strayed:
@@ -98,8 +96,8 @@ def patches(mask: Mask) -> list[Patch]:
     found = []
     for i in kept:
         # Only strays can lie outside a region's reach, and only then is it worth searching the whole window.
-        span = _span(owner == i) if strayed else _reach(mask.regions[i], painted.shape)
-        own = owner[span] == i
+        span = _span(painted & (owner == i)) if strayed else _reach(mask.regions[i], painted.shape)
+        own = painted[span] & (owner[span] == i)
         if own.any():
             inside = (own & mask.core[span]).view(np.uint8)
             found.append(Patch(i, mask.regions[i], span[0], span[1], own.view(np.uint8), inside))
@@ -202,7 +200,7 @@ def put(target: Pixels, patch: Patch, painted: Pixels) -> None:
     if patch.owned is None:
         window[:] = painted
     else:
-        np.copyto(window, painted, where=patch.owned[..., None].view(np.bool_))
+        cv2.copyTo(painted, patch.owned, window)
 
 
 def full_scale(pixels: Pixels) -> int:

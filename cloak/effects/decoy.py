@@ -4,7 +4,7 @@ import importlib.resources
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -46,6 +46,8 @@ class Decoy:
     one of 8 levels, after those pixels around the head that are published as they are; where they have no colour,
     the decoy has none.
     """
+
+    margin: ClassVar[float] = 0.25  # what is around a head tells the light
 
     style: Literal["cells", "soft"] = "cells"
     cells: int = 7

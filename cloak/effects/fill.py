@@ -1,6 +1,7 @@
 """Fill: one colour, which says nothing but that somebody was here."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ class Fill:
     Attributes:
         colour: red, green and blue, 0 to 255; in grey and CMYK photos the tone that comes nearest.
     """
+
+    margin: ClassVar[float] = 0.0
 
     colour: tuple[int, int, int] = (128, 128, 128)
 

@@ -1,6 +1,7 @@
 """Pixelation: a few flat cells a face, each its mean with the lightness jittered."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ class Pixelate:
 
     It defeats face search; it does not defeat an adversary who trains on concealed photos of the same people.
     """
+
+    margin: ClassVar[float] = 0.0
 
     cells: int = 6
     jitter: float = 0.12

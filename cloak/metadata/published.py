@@ -1,6 +1,7 @@
 """What a published file may hold: the verifier's allow-list, over the parts that the readers name."""
 
 import re
+from collections.abc import Mapping
 
 from cloak.metadata import carriers, icc
 from cloak.metadata.base import Contents, Kind, Part
@@ -22,6 +23,18 @@ PROFILES = frozenset(
 
 ORIENTATION = 0x0112
 
+_CONSTANT = {
+    0x011A: (b"\0\0\0\x48\0\0\0\1",),  # XResolution: 72, which stands for unknown
+    0x011B: (b"\0\0\0\x48\0\0\0\1",),  # YResolution
+    0x0128: (b"\0\2",),  # ResolutionUnit: inches
+    0x0213: (b"\0\1",),  # YCbCrPositioning: centred, as JFIF has it
+    0x9000: (b"0232",),  # ExifVersion
+    0x9101: (b"\1\2\3\0",),  # ComponentsConfiguration: Y, Cb, Cr
+    0xA000: (b"0100",),  # FlashpixVersion
+    0xA001: (b"\0\1", b"\xff\xff"),  # ColorSpace: sRGB, or what the profile says
+}
+"""What the standard requires of a JPEG with EXIF (CIPA DC-008, 4.6.8), in words that say nothing."""
+
 
 def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
     """The name of the first part that has no business in a published file, or "" if there is none.
@@ -35,8 +48,9 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
         return f"bytes that cannot be read ({contents.fault})"
     allowed = _allowed(fields)
     holding = {part.inside for part in contents.parts}
+    required = _required(data, contents)
     for part in contents.parts:
-        if not _may_stay(part, allowed, holding):
+        if not _may_stay(part, allowed, holding) and not _says_nothing(data, part, required):
             return part.name
     if not all(_is_known(profile.raw()) for kind, profile in carriers(data) if kind == "icc"):
         return "a colour profile that is none of the known ones"
@@ -62,6 +76,22 @@ def _as_intended(name: str, value: str, fields: Fields) -> bool:
 def _is_known(profile: bytes) -> bool:
     """Byte for byte one of ours, or built anew from curves and colorants: building it again changes nothing."""
     return any(profile == known.data for known in icc.KNOWN.values()) or icc.canonical(profile) == profile
+
+
+def _required(data: bytes, contents: Contents) -> Mapping[int, tuple[bytes, ...]]:
+    """The values that a JPEG may have in the fields that the standard requires of one with EXIF, by tag."""
+    frame = next((part.offset for part in contents.parts if part.name.startswith("SOF")), None)
+    if contents.format != "jpeg" or frame is None:
+        return {}
+    height, width = (b"\0\0" + data[frame + i : frame + i + 2] for i in (5, 7))
+    return {**_CONSTANT, 0xA002: (width,), 0xA003: (height,)}
+
+
+def _says_nothing(data: bytes, part: Part, required: Mapping[int, tuple[bytes, ...]]) -> bool:
+    field = _FIELD.fullmatch(part.name)
+    if part.kind is Kind.UNKNOWN or field is None or not field[1]:
+        return False
+    return data[part.offset : part.offset + part.length] in required.get(int(field[1], 16), ())
 
 
 def _allowed(fields: Fields) -> frozenset[str]:

@@ -7,6 +7,7 @@ from xml.sax.saxutils import escape
 
 import piexif
 
+from cloak.geometry import Size
 from cloak.metadata.fields import Fields, cleaned
 
 
@@ -52,12 +53,16 @@ def caption_text(fields: Fields) -> str | None:
     return f"{caption}{'' if caption[-1] in '.!?…。' else '.'} {disclosure}"
 
 
-def exif_payload(fields: Fields, orientation: int | None = None) -> bytes:
+def exif_payload(
+    fields: Fields, orientation: int | None = None, size: Size | None = None, *, srgb: bool = True
+) -> bytes:
     """A bare TIFF structure (no "Exif" header) with Copyright, Artist, ImageDescription and DateTimeOriginal.
 
     Args:
         fields: what to write; texts as UTF-8, which agencies read (Exif 3.0 has a type of its own for it, few do).
         orientation: 1 to 8 to write the Orientation tag.
+        size: of a JPEG's stored picture, to write as well what the standard requires of one (CIPA DC-008, 4.6.8): the
+            same in every file but for the size and, if not `srgb`, a colour space that the profile tells.
 
     Returns b"" if there is nothing to write. A day without its time has blanks for the time (Exif 3.0, 4.6.5.3).
     """
@@ -76,13 +81,19 @@ def exif_payload(fields: Fields, orientation: int | None = None) -> bytes:
         inner[0x9003] = f"{day.replace('-', ':')} {time or '  :  :  '}".encode()
     if not main and not inner:
         return b""
+    if size is not None:
+        main |= {0x011A: (72, 1), 0x011B: (72, 1), 0x0128: 2, 0x0213: 1}
+    if size is not None and inner:
+        inner |= {0x9000: b"0232", 0x9101: b"\1\2\3\0", 0xA000: b"0100", 0xA001: 1 if srgb else 0xFFFF}
+        inner |= {0xA002: size.width, 0xA003: size.height}
     payload = bytes(piexif.dump({"0th": main, "Exif": inner})).removeprefix(b"Exif\0\0")
     if not inner:
         return payload
     # piexif lets the values of ExifIFD begin where the offset of the next directory belongs (1.1.3): make room for it.
-    value = payload[-_DATE_LENGTH:]
-    entry = payload[: -_DATE_LENGTH - 4]
-    return entry + struct.pack(">I", len(entry) + 8) + bytes(4) + value
+    # The only value out of line is the date, and its entry the second, or the first where it is alone.
+    entries, value = payload[:-_DATE_LENGTH], payload[-_DATE_LENGTH:]
+    at = len(entries) - 12 * len(inner) + 12 * sorted(inner).index(0x9003) + 8
+    return entries[:at] + struct.pack(">I", len(entries) + 4) + entries[at + 4 :] + bytes(4) + value
 
 
 _DATE_LENGTH = 20

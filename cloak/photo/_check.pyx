@@ -6,6 +6,9 @@ This shares no code with the modules that write JPEGs: a fault there must not bl
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+cdef enum:
+    WINDOW = 12  # bits that several symbols are looked up by; a table of 16 kB stays in the first-level cache
+
 
 def codebook(const uint8_t[::1] table, uint16_t[::1] out):
     """Fill (65536,) with length << 8 | symbol for each 16 bits, from DHT's 16 counts and its symbols."""
@@ -22,10 +25,35 @@ def codebook(const uint8_t[::1] table, uint16_t[::1] out):
         code <<= 1
 
 
+def strides(const uint16_t[::1] book, uint32_t[::1] out):
+    """Fill (4096,) with how far the AC symbols that a window of 12 bits begins with reach, with their values.
+
+    Each is bits | coefficients << 8 | whether the block ends << 16, and 0 where not even one symbol fits.
+    """
+    cdef uint32_t window, used, skipped, entry, length
+    if book.shape[0] != 65536 or out.shape[0] != 1 << WINDOW:
+        raise ValueError("a table has a wrong size")
+    for window in range(1u << WINDOW):
+        used = skipped = 0
+        out[window] = 0
+        while True:
+            entry = book[(window << (used + 16 - WINDOW)) & 0xFFFF]
+            length = (entry >> 8) + (entry & 0x0F)
+            if entry == 0 or used + length > WINDOW:
+                break
+            used += length
+            if entry & 0x0F == 0 and entry & 0xF0 != 0xF0:
+                out[window] = used | skipped << 8 | 1 << 16
+                break
+            skipped += (entry >> 4 & 15) + 1
+            out[window] = used | skipped << 8
+
+
 def scan_end(
     const uint8_t[::1] data,
     Py_ssize_t at,
     const uint16_t[:, ::1] books,
+    const uint32_t[:, ::1] steps,
     const int32_t[::1] dc,
     const int32_t[::1] ac,
     Py_ssize_t units,
@@ -34,20 +62,22 @@ def scan_end(
     """The offset behind the last byte of a scan that begins at `at`, -1 if the scan breaks a rule.
 
     Args:
-        books: (n, 65536), see `codebook`.
+        books: (n, 65536), see `codebook`. steps: (n, 4096), see `strides`.
         dc, ac: for each block of an MCU, the row of its table.
         units: MCUs of the scan. interval: MCUs between restart markers, 0 for none.
 
     Each interval must end with fewer than eight bits, all ones, and its restart marker must follow at once.
     """
     cdef Py_ssize_t end, i
+    if steps.shape[0] != books.shape[0] or steps.shape[1] != 1 << WINDOW:
+        raise ValueError("arrays do not fit each other")
     if books.shape[1] != 65536 or ac.shape[0] != dc.shape[0] or at < 0 or units < 1 or interval < 0:
         raise ValueError("arrays do not fit each other")
     for i in range(dc.shape[0]):
         if not (0 <= dc[i] < books.shape[0] and 0 <= ac[i] < books.shape[0]):
             raise ValueError("a table out of range")
     with nogil:
-        end = _scan(data, at, books, dc, ac, units, interval)
+        end = _scan(data, at, books, steps, dc, ac, units, interval)
     return end
 
 
@@ -55,68 +85,95 @@ cdef Py_ssize_t _scan(
     const uint8_t[::1] data,
     Py_ssize_t at,
     const uint16_t[:, ::1] books,
+    const uint32_t[:, ::1] steps,
     const int32_t[::1] dc,
     const int32_t[::1] ac,
     Py_ssize_t units,
     Py_ssize_t interval,
 ) except -2 nogil:
-    cdef Py_ssize_t unit, b
-    cdef uint64_t held = 0
-    cdef int bits = 0, k, step, ones
-    cdef uint32_t entry
-    cdef bint is_dc
+    cdef Py_ssize_t unit, b, left = interval, restarts = 0
+    cdef uint64_t held = 0  # the next bits, from the highest down; zeros behind them
+    cdef int bits = 0, k, size
+    cdef uint32_t entry, step
     for unit in range(units):
-        if interval and unit and unit % interval == 0:
-            if held & ((1u << bits) - 1) != (1u << bits) - 1:
-                return -1
-            if at + 2 > data.shape[0] or data[at] != 0xFF or data[at + 1] != 0xD0 + ((unit // interval - 1) & 7):
+        if interval and left == 0:
+            at = _whole(data, at, held, bits)
+            if at < 0 or at + 2 > data.shape[0] or data[at] != 0xFF or data[at + 1] != 0xD0 + (restarts & 7):
                 return -1
             at += 2
-            held, bits = 0, 0
+            restarts += 1
+            held, bits, left = 0, 0, interval
+        left -= 1
         for b in range(dc.shape[0]):
-            k = 0
+            # At most 16 bits of code and 15 of value; a marker or the end of the file stops the supply.
+            if bits < 32:
+                _refill(data, &at, &held, &bits)
+            entry = books[dc[b], held >> 48]
+            size = entry & 0xFF
+            step = (entry >> 8) + size
+            if entry == 0 or size > 15 or <int> step > bits:
+                return -1
+            held <<= step
+            bits -= step
+            k = 1
             while k < 64:
-                # At most 16 bits of code and 15 of value; a marker or the end of the file stops the supply.
-                while bits < 32 and at < data.shape[0]:
-                    if data[at] == 0xFF:
-                        if at + 1 >= data.shape[0] or data[at + 1] != 0:
-                            break
-                        held = held << 8 | 0xFF
-                        at += 2
-                    else:
-                        held = held << 8 | data[at]
-                        at += 1
-                    bits += 8
-                if bits >= 16:
-                    entry = books[ac[b] if k else dc[b], (held >> (bits - 16)) & 0xFFFF]
-                else:
-                    entry = books[ac[b] if k else dc[b], (held << (16 - bits)) & 0xFFFF]
-                if entry == 0:
-                    return -1
-                if k == 0:
+                if bits < 32:
+                    _refill(data, &at, &held, &bits)
+                entry = steps[ac[b], held >> (64 - WINDOW)]
+                if entry and k + <int> (entry >> 8 & 0xFF) < 64:
                     step = entry & 0xFF
-                    if step > 15:
-                        return -1
-                    k = 1
+                    k = 64 if entry >> 16 else k + <int> (entry >> 8 & 0xFF)
                 else:
-                    step = entry & 0x0F
-                    if step == 0 and entry & 0xF0 != 0xF0:
+                    # A long code, or the last symbols of a block: one at a time.
+                    entry = books[ac[b], held >> 48]
+                    step = (entry >> 8) + (entry & 0x0F)
+                    if entry == 0:
+                        return -1
+                    if entry & 0x0F == 0 and entry & 0xF0 != 0xF0:
                         k = 64
                     else:
                         k += (entry >> 4 & 15) + 1
                         if k > 64:
                             return -1
-                step += entry >> 8
-                if step > bits:
+                if <int> step > bits:
                     return -1
+                held <<= step
                 bits -= step
-        if unit + 1 == units or (interval and (unit + 1) % interval == 0):
-            # Give back whole bytes, so that `at` is the byte behind the last that was used.
-            while bits >= 8:
-                at -= 2 if data[at - 1] == 0 and data[at - 2] == 0xFF else 1
-                bits -= 8
-                held >>= 8
-    ones = (1 << bits) - 1
-    if (held & ones) != <uint64_t> ones:
+    return _whole(data, at, held, bits)
+
+
+cdef inline int _refill(const uint8_t[::1] data, Py_ssize_t* at, uint64_t* held, int* bits) except -1 nogil:
+    """Take bytes, without stuffed zeros, until at least 32 bits are there or nothing is left before a marker."""
+    cdef Py_ssize_t i = at[0], n = data.shape[0]
+    cdef uint32_t word
+    if i + 4 <= n:
+        word = <uint32_t> data[i] << 24 | <uint32_t> data[i + 1] << 16 | <uint32_t> data[i + 2] << 8 | data[i + 3]
+        # A byte 0xFF has its highest bit set, and loses it when one is added to all four.
+        if not (word & 0x80808080u) & ~(word + 0x01010101u):
+            held[0] |= <uint64_t> word << (32 - bits[0])
+            bits[0] += 32
+            at[0] = i + 4
+            return 0
+    while bits[0] <= 56 and i < n:
+        if data[i] == 0xFF:
+            if i + 1 >= n or data[i + 1] != 0:
+                break
+            held[0] |= <uint64_t> 0xFF << (56 - bits[0])
+            i += 2
+        else:
+            held[0] |= <uint64_t> data[i] << (56 - bits[0])
+            i += 1
+        bits[0] += 8
+    at[0] = i
+    return 0
+
+
+cdef Py_ssize_t _whole(const uint8_t[::1] data, Py_ssize_t at, uint64_t held, int bits) except -2 nogil:
+    """The offset behind the last byte that was used; -1 if bits are left in it that are no ones."""
+    cdef int partial = bits & 7
+    if partial and held >> (64 - partial) != (1u << partial) - 1:
         return -1
+    while bits >= 8:
+        at -= 2 if data[at - 1] == 0 and data[at - 2] == 0xFF else 1
+        bits -= 8
     return at

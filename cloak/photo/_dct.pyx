@@ -5,7 +5,8 @@ Single precision, each sum in one fixed order, and compiled without contraction 
 leaves no choice to compilers and processors. The loops are laid out so that compilers use vector instructions.
 """
 
-from libc.stdint cimport int16_t, int32_t, uint8_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy, memset
 
 # COSn = cos(n pi / 16) / 2; COS4 = 1 / sqrt(8).
 cdef float COS1 = 0.49039264
@@ -67,84 +68,147 @@ cdef inline void transpose(const float* a, float* out) noexcept nogil:
             out[8 * x + y] = a[8 * y + x]
 
 
+cdef inline bint spread(const int16_t* block, const float* steps, const Py_ssize_t* places, float* out) noexcept nogil:
+    """Dequantised coefficients in rows and columns; returns whether any but the first is not 0."""
+    cdef Py_ssize_t k, i
+    cdef uint64_t four
+    cdef bint more = False
+    memset(out, 0, 64 * sizeof(float))
+    out[places[0]] = block[0] * steps[0]
+    for k in range(0, 64, 4):
+        memcpy(&four, &block[k], 8)
+        if four:
+            for i in range(k, k + 4):
+                out[places[i]] = block[i] * steps[i]
+                more |= i > 0 and block[i] != 0
+    return more
+
+
 def samples(
-    const int16_t[:, ::1] coefficients, const int32_t[::1] quant, const int32_t[::1] natural, uint8_t[:, ::1] out
+    const int16_t[:, :, ::1] coefficients,
+    Py_ssize_t first,
+    const int32_t[::1] quant,
+    const int32_t[::1] natural,
+    uint8_t[:, ::1] plane,
+    Py_ssize_t h,
+    Py_ssize_t v,
 ):
-    """Inverse transform.
+    """Inverse transform of one component's blocks.
 
     Args:
-        coefficients: (n, 64) in zigzag order. quant: (64,) their steps, in zigzag order.
-        natural: (64,) for each zigzag position the index 8 * row + column.
-        out: (n, 64) receives samples row by row, clipped to 0-255.
+        coefficients: (MCUs, blocks, 64) in zigzag order; the component has `h` x `v` blocks an MCU, from `first` on.
+        quant: (64,) their steps, in zigzag order. natural: (64,) for each zigzag position the index 8 * row + column.
+        plane: receives the samples, clipped to 0-255: as many rows and columns of MCUs as there are.
     """
-    cdef Py_ssize_t i, k
+    cdef Py_ssize_t mcu, b, k, i, y, x, columns
     cdef float value
-    cdef float[64] a, b
+    cdef float[64] p, q
     cdef float[64] steps
     cdef Py_ssize_t[64] places
     cdef const int16_t* block
-    cdef uint8_t* filled
-    _fit(coefficients.shape[0], coefficients.shape[1], quant, natural, out.shape[0], out.shape[1])
+    cdef uint8_t* row
+    columns = _fit(plane.shape[0], plane.shape[1], h, v, quant, natural)
+    if (
+        coefficients.shape[0] != columns * (plane.shape[0] // (8 * v)) or coefficients.shape[2] != 64
+        or not 0 <= first <= coefficients.shape[1] - h * v
+    ):
+        raise ValueError("arrays do not fit each other")
     for k in range(64):
         steps[k] = <float> quant[k]
         places[k] = natural[k] & 63
     with nogil:
-        for i in range(coefficients.shape[0]):
-            # One checked access each; 64 values follow, as `_fit` has made sure.
-            block, filled = &coefficients[i, 0], &out[i, 0]
-            for k in range(64):
-                a[places[k]] = block[k] * steps[k]
-            inverse(&a[0], &b[0])
-            transpose(&b[0], &a[0])
-            inverse(&a[0], &b[0])
-            for k in range(64):
-                value = b[k] + <float> 128.5
-                value = 0 if value < 0 else value
-                b[k] = 255 if value > 255 else value
-            transpose(&b[0], &a[0])
-            for k in range(64):
-                filled[k] = <uint8_t> <int32_t> a[k]
+        for mcu in range(coefficients.shape[0]):
+            for b in range(h * v):
+                # One checked access each; 64 coefficients, and 8 samples of a row follow, as was made sure above.
+                block = &coefficients[mcu, first + b, 0]
+                y, x = 8 * (mcu // columns * v + b // h), 8 * (mcu % columns * h + b % h)
+                if spread(block, &steps[0], &places[0], &p[0]):
+                    inverse(&p[0], &q[0])
+                    transpose(&q[0], &p[0])
+                    inverse(&p[0], &q[0])
+                    for k in range(64):
+                        value = q[k] + <float> 128.5
+                        value = 0 if value < 0 else value
+                        q[k] = 255 if value > 255 else value
+                    transpose(&q[0], &p[0])
+                    for k in range(8):
+                        row = &plane[y + k, x]
+                        for i in range(8):
+                            row[i] = <uint8_t> <int32_t> p[8 * k + i]
+                else:
+                    # What the two transforms make of it, step by step.
+                    value = COS4 * (COS4 * p[0]) + <float> 128.5
+                    value = 0 if value < 0 else value
+                    value = 255 if value > 255 else value
+                    for k in range(8):
+                        memset(&plane[y + k, x], <uint8_t> <int32_t> value, 8)
 
 
 def coefficients(
-    const uint8_t[:, ::1] samples, const int32_t[::1] quant, const int32_t[::1] natural, int16_t[:, ::1] out
+    const uint8_t[:, ::1] plane,
+    const int64_t[::1] chosen,
+    Py_ssize_t first,
+    const int32_t[::1] quant,
+    const int32_t[::1] natural,
+    int16_t[:, :, ::1] out,
+    Py_ssize_t h,
+    Py_ssize_t v,
 ):
-    """Forward transform and quantisation, rounded to the nearest; the inverse of `samples`."""
-    cdef Py_ssize_t i, k
+    """Forward transform and quantisation, rounded to the nearest, of the chosen MCUs; the inverse of `samples`.
+
+    Args:
+        chosen: MCUs by their place in the plane, row by row. out: (MCUs, blocks, 64).
+    """
+    cdef Py_ssize_t n, b, k, i, y, x, columns, mcus
     cdef float value
-    cdef float[64] a, b
+    cdef float[64] p, q
     cdef float[64] steps
     cdef Py_ssize_t[64] places
-    cdef const uint8_t* block
     cdef int16_t* filled
-    _fit(samples.shape[0], samples.shape[1], quant, natural, out.shape[0], out.shape[1])
+    cdef const uint8_t* row
+    columns = _fit(plane.shape[0], plane.shape[1], h, v, quant, natural)
+    mcus = columns * (plane.shape[0] // (8 * v))
+    if out.shape[0] != chosen.shape[0] or out.shape[2] != 64 or not 0 <= first <= out.shape[1] - h * v:
+        raise ValueError("arrays do not fit each other")
+    for n in range(chosen.shape[0]):
+        if not 0 <= chosen[n] < mcus:
+            raise ValueError("an MCU outside the plane")
     for k in range(64):
         places[k] = natural[k] & 63
         steps[places[k]] = <float> quant[k]
     with nogil:
-        for i in range(samples.shape[0]):
-            block, filled = &samples[i, 0], &out[i, 0]
-            for k in range(64):
-                a[k] = <float> block[k] - 128
-            forward(&a[0], &b[0])
-            transpose(&b[0], &a[0])
-            forward(&a[0], &b[0])
-            transpose(&b[0], &a[0])
-            for k in range(64):
-                value = a[k] / steps[k]
-                # T.81 tables F.1 and F.2: what a baseline file can code. The offset makes rounding a truncation.
-                value = -1023 if value < -1023 else value
-                value = 1023 if value > 1023 else value
-                a[k] = value + <float> 2048.5
-            for k in range(64):
-                filled[k] = <int16_t> (<int32_t> a[places[k]] - 2048)
+        for n in range(chosen.shape[0]):
+            for b in range(h * v):
+                filled = &out[n, first + b, 0]
+                y, x = 8 * (chosen[n] // columns * v + b // h), 8 * (chosen[n] % columns * h + b % h)
+                for k in range(8):
+                    row = &plane[y + k, x]
+                    for i in range(8):
+                        p[8 * k + i] = <float> row[i] - 128
+                forward(&p[0], &q[0])
+                transpose(&q[0], &p[0])
+                forward(&p[0], &q[0])
+                transpose(&q[0], &p[0])
+                for k in range(64):
+                    value = p[k] / steps[k]
+                    # T.81 tables F.1 and F.2: what a baseline file can code. The offset makes rounding a truncation.
+                    value = -1023 if value < -1023 else value
+                    value = 1023 if value > 1023 else value
+                    p[k] = value + <float> 2048.5
+                for k in range(64):
+                    filled[k] = <int16_t> (<int32_t> p[places[k]] - 2048)
 
 
-cdef _fit(
-    Py_ssize_t n, Py_ssize_t width, const int32_t[::1] quant, const int32_t[::1] natural, Py_ssize_t m, Py_ssize_t w
-):
-    if n != m or width != 64 or w != 64 or quant.shape[0] != 64 or natural.shape[0] != 64:
+cdef Py_ssize_t _fit(
+    Py_ssize_t height, Py_ssize_t width, Py_ssize_t h, Py_ssize_t v, const int32_t[::1] quant,
+    const int32_t[::1] natural
+) except -1:
+    """MCUs in a row of the plane."""
+    if not (1 <= h <= 4 and 1 <= v <= 4) or height % (8 * v) or width % (8 * h):
+        raise ValueError("arrays do not fit each other")
+    if quant.shape[0] != 64 or natural.shape[0] != 64:
         raise ValueError("arrays do not fit each other")
     for k in range(64):
         if not 1 <= quant[k] <= 65535:
             raise ValueError("a quantisation step out of range")
+    return width // (8 * h)

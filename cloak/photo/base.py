@@ -30,12 +30,16 @@ class Output:
         profile: what becomes of a colour profile that is none of the known ones: "convert" its pixels to the nearest
             known space, or "withhold" the photo.
         quality: for lossy formats: 1-100, or None to keep the file's own quantisation (JPEG) or a high default.
+        optimize: give a JPEG the Huffman tables that suit it best; a few percent smaller, for a second pass.
+        bake_orientation: re-encode a JPEG whose size allows no lossless turn, rather than keep its Orientation tag.
     """
 
     fields: Fields = field(default_factory=Fields)
     icc: bool = True
     profile: str = "convert"
     quality: int | None = None
+    optimize: bool = False
+    bake_orientation: bool = False
 
 
 @dataclass(frozen=True, slots=True)

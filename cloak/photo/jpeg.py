@@ -81,6 +81,9 @@ class JpegPhoto:
             return self._reencoded(masks[0], paint, output, plan, ())
         if output.quality is not None:
             return self._reencoded(masks[0], paint, output, plan, (f"Re-encoded at quality {output.quality}.",))
+        if output.bake_orientation and not can_turn(layout(self.header), self.header.orientation):
+            note = "Re-encoded: the size allows no lossless turn, and the orientation was to be baked in."
+            return self._reencoded(masks[0], paint, output, plan, (note,))
         if not NATIVE:
             return self._reencoded(masks[0], paint, output, plan, ("Re-encoded: the native part is not installed.",))
         try:
@@ -97,9 +100,10 @@ class JpegPhoto:
         if not turns:
             notes.append("The stored orientation is kept: the size allows no lossless turn.")
         changes = jpeg_window.edit(source, self.header.colour, stored, masks, paint)
-        written = source.write(changes, stored if turns else 1)
+        written = source.write(changes, stored if turns else 1, optimize=output.optimize)
         del source, changes  # a copy of the data and all masks' coefficients
-        data = written.behind(_head(self.header.colour, output, plan.profile, None if turns else stored))
+        size = self.size if turns else self.header.size
+        data = written.behind(_head(self.header.colour, size, output, plan.profile, None if turns else stored))
         if written.copied:
             return Encoded(data, "spliced", tuple(notes))
         notes.append("Every coefficient outside the masks is kept; the Huffman codes are new.")
@@ -127,7 +131,7 @@ class JpegPhoto:
             pixels = np.asarray(icc.convert(pixels, *plan.convert), np.uint8)
             if pixels.shape[2] == 3 and len(components) == 4:
                 colour, components = "ycc", components[:3]
-        head = _head(colour, output, plan.profile, None)
+        head = _head(colour, self.size, output, plan.profile, None)
         return Encoded(jpeg_pixels.encode(pixels, colour, components, head), "re-encoded", (*plan.notes, *notes))
 
     def _decoded(self, reduction: int = 1) -> jpeg_pixels.U8:
@@ -156,7 +160,8 @@ class JpegPhoto:
         return self._index
 
 
-def _head(colour: str, output: Output, profile: bytes | None, orientation: int | None) -> bytes:
-    exif, xmp = exif_payload(output.fields, orientation), xmp_packet(output.fields)
+def _head(colour: str, size: Size, output: Output, profile: bytes | None, orientation: int | None) -> bytes:
+    exif = exif_payload(output.fields, orientation, size, srgb=profile is None)
+    xmp = xmp_packet(output.fields)
     photoshop = photoshop_payload(iptc_payload(output.fields))
     return jpeg_write.start(colour, exif=exif, xmp=xmp, icc=profile, photoshop=photoshop)

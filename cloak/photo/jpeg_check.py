@@ -137,11 +137,13 @@ def _scan(data: bytes, at: int, frame: bytes, sos: bytes, books: dict[int, bytes
     if not set(used) <= set(books):
         raise VerificationFailed("a JPEG scan without its Huffman table")
     tables: npt.NDArray[np.uint16] = np.zeros((len(used), 65536), np.uint16)
-    for row, number in zip(tables, used, strict=True):
-        _check.codebook(books[number], row)
+    steps: npt.NDArray[np.uint32] = np.zeros((len(used), 4096), np.uint32)
+    for i, number in enumerate(used):
+        _check.codebook(books[number], tables[i])
+        _check.strides(tables[i], steps[i])
     dc = [used.index(selector >> 4) for n, (_, selector) in zip(blocks, members, strict=True) for _ in range(n)]
     ac = [used.index(16 | selector & 15) for n, (_, selector) in zip(blocks, members, strict=True) for _ in range(n)]
-    end = _check.scan_end(data, at, tables, np.array(dc, np.int32), np.array(ac, np.int32), units, interval)
+    end = _check.scan_end(data, at, tables, steps, np.array(dc, np.int32), np.array(ac, np.int32), units, interval)
     if end < 0:
         raise VerificationFailed("the JPEG's data does not end where its picture ends")
     return end

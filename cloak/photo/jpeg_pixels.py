@@ -142,6 +142,21 @@ def reduce(plane: U8, across: int, down: int) -> U8:
     return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def merge(full: U8, stored: U8, touched: npt.NDArray[np.bool_], across: int, down: int) -> U8:
+    """`stored` samples where nothing is touched, means of `full` and of them where something is.
+
+    Args:
+        full, touched: a sample and whether it counts for every pixel. stored: for each `down` x `across` of them.
+    """
+    height, width = full.shape
+    if (across, down) != (1, 1):
+        size = (stored.shape[1] * across, stored.shape[0] * down)
+        stored = np.asarray(cv2.resize(stored, size, interpolation=cv2.INTER_NEAREST), np.uint8)[:height, :width]
+    mixed = stored.copy()
+    cv2.copyTo(full, touched.view(np.uint8), mixed)
+    return reduce(mixed, across, down)
+
+
 def at_quality(components: tuple[Component, ...], quality: int) -> tuple[Component, ...]:
     """The components with the tables of T.81 annex K, scaled as libjpeg does for a quality of 1 to 100."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality

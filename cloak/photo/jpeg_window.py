@@ -33,11 +33,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Patch:
-    """What a mask painted, in the stored picture."""
+    """What a mask painted, in the stored picture; `touched` is not 0 where it did."""
 
     place: Rect
     pixels: U8
-    touched: Touched
+    touched: U8
 
 
 def edit(source: Source, colour: str, orientation: int, masks: Sequence[Mask], paint: Paint) -> Changes:
@@ -84,15 +84,15 @@ def _paint(mask: Mask, size: Size, orientation: int, place: Rect, canvas: U8, pa
     window = _stored(mask, size, orientation)
     rows = slice(window.top - place.top, window.bottom - place.top)
     columns = slice(window.left - place.left, window.right - place.left)
-    shown = np.ascontiguousarray(jpeg_pixels.upright(canvas[rows, columns], orientation))
-    painted: Pixels = paint(shown.copy(), mask, 0)
+    shown = np.array(jpeg_pixels.upright(canvas[rows, columns], orientation), order="C")  # a copy in any case
+    painted: Pixels = paint(shown, mask, 0)
     if painted.shape != shown.shape or painted.dtype != np.uint8:
         raise ConcealmentFailed("an effect returned pixels of another shape or depth")
     touched = mask.core | (mask.weight > 0)
     return _Patch(
         window,
-        jpeg_pixels.stored(painted.astype(np.uint8, copy=False), orientation),
-        jpeg_pixels.stored(touched[..., None].view(np.uint8), orientation)[..., 0] > 0,
+        np.ascontiguousarray(jpeg_pixels.stored(painted.astype(np.uint8, copy=False), orientation)),
+        np.ascontiguousarray(jpeg_pixels.stored(touched.view(np.uint8), orientation)),
     )
 
 
@@ -106,8 +106,8 @@ def _lay(patch: _Patch, place: Rect, canvas: U8, touched: Touched) -> None:
     here = slice(top - place.top, bottom - place.top), slice(left - place.left, right - place.left)
     there = slice(top - p.top, bottom - p.top), slice(left - p.left, right - p.left)
     mark = patch.touched[there]
-    cv2.copyTo(np.ascontiguousarray(patch.pixels[there]), mark.astype(np.uint8), canvas[here])
-    touched[here] |= mark
+    cv2.copyTo(patch.pixels[there], mark, canvas[here])
+    touched[here] |= mark.view(np.bool_)
 
 
 def _decoded(source: Source, colour: str, mcus: Rect) -> tuple[list[U8], U8]:
@@ -126,26 +126,23 @@ def _decoded(source: Source, colour: str, mcus: Rect) -> tuple[list[U8], U8]:
     coefficients = source.read(numbers.ravel())
     samples, full = [], []
     first = 0
+    rows, columns = numbers.shape
     for c in grid.components:
-        blocks = np.ascontiguousarray(coefficients[:, first : first + c.h * c.v]).reshape(-1, 64)
+        plane = np.empty((rows * c.v * 8, columns * c.h * 8), np.uint8)
+        _dct.samples(coefficients, first, np.array(c.quant, np.int32), _NATURAL, plane, c.h, c.v)
         first += c.h * c.v
-        out = np.empty(blocks.shape, np.uint8)
-        _dct.samples(blocks, np.array(c.quant, np.int32), _NATURAL, out)
-        rows, columns = numbers.shape
-        plane = out.reshape(rows, columns, c.v, c.h, 8, 8).transpose(0, 2, 4, 1, 3, 5)
-        plane = plane.reshape(rows * c.v * 8, columns * c.h * 8)
         across, down = grid.hmax // c.h, grid.vmax // c.v
         # Samples outside the picture are hidden content, which must neither be seen nor be kept.
         plane = plane[: -(-(around.bottom - around.top) // down), : -(-(around.right - around.left) // across)]
         top, left = (place.top - around.top) // down, (place.left - around.left) // across
         bottom, right = -(-(place.bottom - around.top) // down), -(-(place.right - around.left) // across)
-        samples.append(np.ascontiguousarray(plane[top:bottom, left:right]))
+        samples.append(plane[top:bottom, left:right])
         if (across, down) != (1, 1):
             size = (plane.shape[1] * across, plane.shape[0] * down)
             # For a factor of two these are the weights 3/4 and 1/4 of libjpeg's "fancy upsampling".
             plane = np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.uint8)
         cut = slice(place.top - around.top, place.bottom - around.top)
-        full.append(np.ascontiguousarray(plane[cut, place.left - around.left : place.right - around.left]))
+        full.append(plane[cut, place.left - around.left : place.right - around.left])
     return samples, np.ascontiguousarray(jpeg_pixels.from_planes(full, colour))
 
 
@@ -155,33 +152,29 @@ def _coded(
     """Numbers and coefficients of the touched MCUs of a rectangle."""
     w, h = 8 * grid.hmax, 8 * grid.vmax
     # The window shows surroundings that no mask touches: leave them out early.
-    down, across = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
-    if not len(down):
+    x, y, across, down = cv2.boundingRect(touched.view(np.uint8))
+    if not across:
         return np.empty(0, np.int64), np.empty((0, grid.blocks, 64), np.int16)
-    top, left, bottom, right = down[0] // h, across[0] // w, down[-1] // h + 1, across[-1] // w + 1
+    top, left, bottom, right = y // h, x // w, -(-(y + down) // h), -(-(x + across) // w)
     inner = slice(top * h, bottom * h), slice(left * w, right * w)
     canvas, touched = canvas[inner], touched[inner]
-    rows, columns = int(bottom - top), int(right - left)
+    rows, columns = bottom - top, right - left
     chosen = _any(touched, rows, h, columns, w)
-    out = np.empty((int(chosen.sum()), grid.blocks, 64), np.int16)
+    numbers = np.flatnonzero(chosen)
+    out = np.empty((len(numbers), grid.blocks, 64), np.int16)
     first = 0
     for full, old, c in zip(jpeg_pixels.full_planes(canvas, colour), samples, grid.components, strict=True):
-        x, y = grid.hmax // c.h, grid.vmax // c.v
-        old = old[top * 8 * c.v : bottom * 8 * c.v, left * 8 * c.h : right * 8 * c.h]
         # Outside the masks the stored samples count, not the pixels: those took on colour from across the outline
         # when chroma was interpolated, and have been to RGB and back.
-        if x > 1 or y > 1:
-            old = old.repeat(y, axis=0).repeat(x, axis=1)[: touched.shape[0], : touched.shape[1]]
-        merged = jpeg_pixels.reduce(np.where(touched, full, old), x, y)
-        padding = ((0, rows * 8 * c.v - merged.shape[0]), (0, columns * 8 * c.h - merged.shape[1]))
-        merged = np.pad(merged, padding, mode="edge") if padding != ((0, 0), (0, 0)) else merged
-        blocks = merged.reshape(rows, c.v, 8, columns, c.h, 8).transpose(0, 3, 1, 4, 2, 5)[chosen]
-        blocks = np.ascontiguousarray(blocks).reshape(-1, 64)
-        quantised = np.empty(blocks.shape, np.int16)
-        _dct.coefficients(blocks, np.array(c.quant, np.int32), _NATURAL, quantised)
-        out[:, first : first + c.h * c.v] = quantised.reshape(len(out), c.h * c.v, 64)
+        kept = old[top * 8 * c.v : bottom * 8 * c.v, left * 8 * c.h : right * 8 * c.h]
+        merged = jpeg_pixels.merge(full, kept, touched, grid.hmax // c.h, grid.vmax // c.v)
+        below, beside = rows * 8 * c.v - merged.shape[0], columns * 8 * c.h - merged.shape[1]
+        if below or beside:
+            merged = np.asarray(cv2.copyMakeBorder(merged, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8)
+        quant = np.array(c.quant, np.int32)
+        _dct.coefficients(np.ascontiguousarray(merged), numbers, first, quant, _NATURAL, out, c.h, c.v)
         first += c.h * c.v
-    here = Rect(int(mcus.top + top), int(mcus.left + left), int(mcus.top + bottom), int(mcus.left + right))
+    here = Rect(mcus.top + top, mcus.left + left, mcus.top + bottom, mcus.left + right)
     return grid.numbers(here)[chosen], out
 
 

@@ -194,3 +194,28 @@ def test_a_file_on_which_verify_itself_fails_is_named_and_the_others_are_checked
     assert code == 1
     assert out.count("internal error: TypeError") == 2
     assert "secret" not in out + err
+
+
+def test_a_face_concealed_in_one_frame_and_bare_in_the_next_is_flagged(capfd, tmp_path, samples):
+    from PIL import Image, ImageFilter
+
+    shoot, report = tmp_path / "shoot", tmp_path / "report.json"
+    shoot.mkdir()
+    frame = Image.open(samples / "group.jpg").convert("RGB")
+    frame.save(shoot / "1.jpg", quality=92)
+    x, y, w, h = json.loads((samples / "expected.json").read_text())["group.jpg"]["faces"][0]
+    # Moved so fast that no detector sees it: the face is as bare as the others were.
+    place = tuple(int(v) for v in (x - w / 2, y - h / 2, x + 1.5 * w, y + 1.5 * h))
+    frame.paste(frame.crop(place).filter(ImageFilter.GaussianBlur(w / 3)), place[:2])
+    frame.save(shoot / "2.jpg", quality=92)
+    frame.save(shoot / "other.jpg", quality=92)
+    code, _, err = cli(capfd, "run", shoot, "--out", tmp_path / "p", "--jobs", 1, "--report", report)
+    assert code == 4
+    assert "2.jpg: a face that is concealed in 1.jpg may be bare here" in err
+    rows = {row["target"]: row for row in json.loads(report.read_text())["photos"]}
+    assert "bare_in_burst" not in rows["1.jpg"]
+    (bare, *_) = rows["2.jpg"]["bare_in_burst"]
+    assert abs(bare["box"]["x"] - x) < w
+    assert json.loads(report.read_text())["totals"]["bare"] == 2
+    code, _, _ = cli(capfd, "run", shoot, "--out", tmp_path / "p", "--jobs", 1)
+    assert code == 4

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from cloak.detect import RECIPES, find, recheck, registry
+from cloak.detect import RECIPES, confirmed, find, recheck, registry
+from cloak.detect import search as search_module
 from cloak.detect.base import Detection
 from cloak.detect.cover import cover
 from cloak.errors import DetectionFailed, MissingExtra, UnknownName
@@ -321,3 +322,98 @@ def test_opencv_that_does_not_load_names_the_system_library(monkeypatch):
     with pytest.raises(SetupError, match=r"libGL\.so\.1") as caught:
         scaling.opencv()
     assert "libgl1" in caught.value.next_step
+
+
+def test_recheck_looks_at_a_large_area_in_the_coarse_looks_only(photo, monkeypatch):
+    canvas = noise(2400, 3600)
+    size = size_of(canvas)
+    real, seen = registry.load("yunet"), []
+
+    class Counting:
+        name = "yunet"
+
+        def __call__(self, image):
+            seen.append(image.shape[0] * image.shape[1])
+            return real(image)
+
+    monkeypatch.setattr(registry, "load", lambda name: Counting())
+    recheck(preview_of(canvas), size, BALANCED, [Box(1000, 1000, 600, 600)])
+    large, count = sum(seen), len(seen)
+    seen.clear()
+    recheck(preview_of(canvas), size, BALANCED, [Box(1000, 1000, 60, 60)])
+    assert len(seen) > count
+    assert large < 1.5e6
+
+
+@pytest.mark.parametrize("side", [60, 200, 450])
+def test_recheck_sees_bare_faces_of_every_size_in_a_large_photo(photo, side):
+    canvas = noise(3000, 4500)
+    head = photo("astronaut")[20:240, 120:330]  # 114 of its 220 rows are the face
+    face = cv2.resize(head, (side, side * 220 // 210), interpolation=cv2.INTER_AREA)
+    canvas[1000 : 1000 + face.shape[0], 2000 : 2000 + side] = face
+    size = size_of(canvas)
+    scale = side / 210
+    box = Box(2000 + 58 * scale, 1000 + 43 * scale, 91 * scale, 114 * scale)
+    again = recheck(preview_of(canvas), size, BALANCED, [box.grown(1.5)])
+    assert share_covered(again, size, box) > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(FACES))
+@pytest.mark.parametrize("scale", [1.0, 0.15])
+def test_a_closer_look_confirms_a_face(photo, name, scale):
+    image = photo(name)
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    assert confirmed(image, FACES[name].scaled(scale))
+
+
+def test_a_closer_look_refuses_what_is_no_face(photo):
+    assert not confirmed(photo("astronaut"), Box(300, 350, 90, 110))  # a part of the space suit
+    assert not confirmed(noise(300, 300), Box(100, 100, 80, 100))
+    assert not confirmed(photo("astronaut"), Box(-500, -500, 90, 110))
+
+
+def unsure(monkeypatch, score, centerface, closer_yunet=0.0):
+    """A plain picture in which YuNet sees one face of that score, and what a closer look says to it."""
+
+    class Fake:
+        def __init__(self, name):
+            self.name = name
+
+        def __call__(self, image):
+            if image.shape[:2] != (96, 96):
+                scale = image.shape[1] / 900
+                return [Detection(Box(300 * scale, 200 * scale, 60 * scale, 75 * scale), score, self.name)]
+            answer = centerface if self.name == "centerface" else closer_yunet
+            return [Detection(Box(32, 28, 32, 40), answer, self.name)]
+
+    monkeypatch.setattr(registry, "load", Fake)
+    recipe = dataclasses.replace(BALANCED, whole=(640,), halves=False, upscale=0.6, whole_turns=(), tile=2048)
+    return find(preview_of(noise(600, 900)), Size(900, 600), dataclasses.replace(recipe, large=0.48))
+
+
+def test_a_weak_hit_that_another_model_confirms_is_concealed(monkeypatch):
+    found = unsure(monkeypatch, 0.3, centerface=0.25)
+    assert [face.models for face in found.faces] == [("centerface", "yunet")]
+    assert unsure(monkeypatch, 0.3, centerface=0.15).faces == ()
+    assert unsure(monkeypatch, 0.2, centerface=0.9).faces == ()  # too weak to be asked about
+
+
+def test_an_unsure_hit_that_two_models_deny_goes_to_review(monkeypatch):
+    assert unsure(monkeypatch, 0.5, centerface=0.15).faces
+    assert unsure(monkeypatch, 0.5, centerface=0.0, closer_yunet=0.3).faces
+    denied = unsure(monkeypatch, 0.5, centerface=0.0)
+    assert denied.faces == ()
+    assert len(denied.doubtful) == 1
+    assert unsure(monkeypatch, 0.7, centerface=0.0).faces  # sure enough: nobody is asked
+
+
+def test_closer_looks_are_few_and_at_the_largest(monkeypatch):
+    asked = []
+    monkeypatch.setattr(search_module, "_seen", lambda image, box: asked.append(box.height) or None)
+    hits = [Detection(Box(20 + 90 * (i % 10), 20 + 90 * (i // 10), 40 + i, 40 + i), 0.5, "own") for i in range(60)]
+    detector = type("Own", (), {"name": "own", "__call__": lambda self, image: list(hits)})()
+    monkeypatch.setattr(registry, "load", lambda name: detector)
+    recipe = dataclasses.replace(BALANCED, models=("own",), whole=(960,), halves=False, upscale=1.0, whole_turns=())
+    find(preview_of(noise(640, 960)), Size(960, 640), recipe)
+    assert 0 < len(asked) <= math.ceil(8 * 960 * 640 / 1e6)
+    assert sorted(asked, reverse=True) == asked

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from PIL import Image
 
 from cloak.errors import CloakError
 from cloak.geometry import Box, Ellipse, Mask, Region, Size, draw
+from cloak.metadata import read
+from cloak.metadata.fields import Fields
+from cloak.metadata.published import foreign
 from cloak.photo import jpeg, jpeg_pixels, jpeg_write
 from cloak.photo.base import Encoded, Limits, Output
 from cloak.photo.jpeg_header import Component, parse
@@ -163,6 +167,33 @@ def test_orientation_stays_as_a_tag_where_the_size_forbids_a_turn(orientation: i
     assert any("orientation is kept" in note for note in after.notes)
 
 
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_orientation_is_baked_in_by_re_encoding_only_where_no_turn_is_possible(orientation: int) -> None:
+    output = Output(bake_orientation=True)
+    for size, path in (((128, 96), "recoded-coefficients"), ((123, 91), "re-encoded")):
+        photo = jpeg.open_jpeg(with_orientation(made(*size, "420"), orientation), Limits())
+        after = photo.conceal([draw(FACE, photo.size)], fill, output)
+        assert after.path == path
+        assert any("baked in" in note for note in after.notes) == (path == "re-encoded")
+        new = jpeg.open_jpeg(after.data, Limits())
+        assert new.header.orientation == 1
+        assert new.size == photo.size
+        assert np.abs(new.preview().astype(int) - photo.preview()).mean() < 20  # 50 if turned another way
+
+
+@pytest.mark.parametrize("interval", [0, 5])
+@pytest.mark.parametrize("sampling", ["grey", "420", "411"])
+def test_optimised_files_are_smaller_and_keep_their_coefficients(sampling: str, interval: int, tmp_path: Path) -> None:
+    before = made(131, 96, sampling, cv2.IMWRITE_JPEG_RST_INTERVAL, interval)
+    photo = jpeg.open_jpeg(before, Limits())
+    masks = draw(FACE, photo.size)
+    plain, small = (photo.conceal([masks], fill, Output(optimize=optimize)) for optimize in (False, True))
+    assert (plain.path, small.path) == ("spliced", "recoded-coefficients")
+    assert len(small.data) < len(plain.data)
+    assert_same_outside(before, small, masks, tmp_path)
+    assert_opens_everywhere(small.data)
+
+
 @pytest.mark.parametrize("sampling", ["grey", *SAMPLINGS])
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("interval", [0, 5])
@@ -281,12 +312,46 @@ def test_camera_files_keep_their_coefficients(path: Path, tmp_path: Path) -> Non
     assert_opens_everywhere(after.data)
 
 
-@pytest.mark.skipif(not Path("/usr/bin/exiftool").exists(), reason="exiftool is not installed")
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+@pytest.mark.parametrize("size", [(128, 96), (123, 91)])
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_exiftool_has_nothing_to_warn_about(orientation: int, tmp_path: Path) -> None:
-    after, _ = concealed(with_orientation(made(128, 96, "420"), orientation), FACE)
+@pytest.mark.parametrize(
+    "fields", [Fields(), Fields(copyright="(c) Müller", creator="Ann"), Fields(date="2024-05-31T12:00:00", caption="A")]
+)
+def test_exiftool_has_nothing_to_warn_about(
+    fields: Fields, orientation: int, size: tuple[int, int], tmp_path: Path
+) -> None:
+    photo = jpeg.open_jpeg(with_orientation(made(*size, "420"), orientation), Limits())
+    after = photo.conceal([draw(FACE, photo.size)], fill, Output(fields=fields))
     path = tmp_path / "out.jpg"
     path.write_bytes(after.data)
     said = subprocess.run(["exiftool", "-validate", "-warning", "-a", path], capture_output=True, text=True, check=True)
     assert "Warning" not in said.stdout
     assert said.stdout.split(":")[1].strip() == "OK"
+    assert not foreign(after.data, read(after.data), fields)
+
+
+@pytest.mark.skipif(shutil.which("djpeg") is None, reason="libjpeg-turbo's tools are not installed")
+@pytest.mark.parametrize("sampling", ["grey", *SAMPLINGS])
+@pytest.mark.parametrize("size", [(128, 96), (123, 91), (5, 3)])
+def test_djpeg_has_nothing_to_warn_about(sampling: str, size: tuple[int, int], tmp_path: Path) -> None:
+    for i, options in enumerate(((), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 3))):
+        after, _ = concealed(made(*size, sampling, *options), FACE)
+        path = tmp_path / f"{i}.jpg"
+        path.write_bytes(after.data)
+        said = subprocess.run(["djpeg", "-strict", "-outfile", os.devnull, path], capture_output=True, check=False)
+        assert (said.returncode, said.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("word", [b"\0\0\0\x48\0\0\0\1", b"0232", b"\1\2\3\0", b"0100", b"\0\0\0\x7b", b"\0\0\0\x5b"])
+def test_fields_that_the_standard_requires_may_say_nothing_else(word: bytes) -> None:
+    fields = Fields(date="2024-05-31")
+    photo = jpeg.open_jpeg(made(123, 91, "420"), Limits())
+    data = photo.conceal([draw(FACE, photo.size)], fill, Output(fields=fields)).data
+    assert not foreign(data, read(data), fields)
+    exif = data.index(b"Exif")
+    at = data.index(word, exif)
+    assert at < data.index(b"2024:05:31")
+    changed = data[:at] + bytes((word[0] ^ 1,)) + data[at + 1 :]
+    assert foreign(changed, read(changed), fields)
+    assert foreign(data, read(data), Fields())

@@ -96,10 +96,21 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
             _stream.Stream(*good, *tables[:i], bad, *tables[i + 1 :], 1, *places)
     with pytest.raises(_stream.Damaged):
         _stream.unstuff(b"abc", np.zeros(10, np.uint8), np.zeros(1, np.uint64), np.zeros(1, np.uint64))
+    one, steps, plane = np.zeros((1, 1, 64), np.int16), np.ones(64, np.int32), np.zeros((8, 8), np.uint8)
+    fits = [one, 0, steps, NATURAL, plane, 1, 1]
+    _dct.samples(*fits)
+    for i, bad in ((0, one[..., 1:].copy()), (1, 1), (1, -1), (2, steps[1:]), (4, plane[1:]), (5, 2), (6, 0)):
+        with pytest.raises(ValueError, match="fit"):
+            _dct.samples(*fits[:i], bad, *fits[i + 1 :])
+    fits = [plane, np.zeros(1, np.int64), 0, steps, NATURAL, one, 1, 1]
+    _dct.coefficients(*fits)
+    for i, bad in ((0, plane[1:]), (1, np.ones(1, np.int64)), (1, np.zeros(2, np.int64)), (2, 1), (4, NATURAL[1:])):
+        with pytest.raises(ValueError, match=r"fit|outside"):
+            _dct.coefficients(*fits[:i], bad, *fits[i + 1 :])
     with pytest.raises(ValueError, match="fit"):
-        _dct.samples(np.zeros((1, 63), np.int16), np.ones(64, np.int32), NATURAL, np.zeros((1, 64), np.uint8))
-    with pytest.raises(ValueError, match="fit"):
-        _check.scan_end(b"", 0, np.zeros((1, 9), np.uint16), np.zeros(1, np.int32), np.zeros(1, np.int32), 1, 0)
+        _check.scan_end(
+            b"", 0, np.zeros((1, 9), np.uint16), no_tables()[-1], np.zeros(1, np.int32), np.zeros(1, np.int32), 1, 0
+        )
 
 
 def test_a_stream_that_was_never_scanned_reads_no_foreign_memory() -> None:
@@ -115,12 +126,49 @@ def test_a_stream_that_was_never_scanned_reads_no_foreign_memory() -> None:
         stream.read(np.array([5]), np.zeros((1, 1, 64), np.int16))
 
 
+def transformed(zigzag: np.ndarray, quant: np.ndarray) -> np.ndarray:
+    """(n, 64) samples of (n, 64) coefficients."""
+    plane = np.empty((8 * len(zigzag), 8), np.uint8)
+    _dct.samples(zigzag[:, None], 0, quant, NATURAL, plane, 1, 1)
+    return plane.reshape(-1, 64)
+
+
+def transformed_back(samples: np.ndarray, quant: np.ndarray) -> np.ndarray:
+    """(n, 64) coefficients of (n, 64) samples."""
+    out = np.empty((len(samples), 1, 64), np.int16)
+    _dct.coefficients(samples.reshape(-1, 8), np.arange(len(samples)), 0, quant, NATURAL, out, 1, 1)
+    return out[:, 0]
+
+
+def test_blocks_lie_in_the_plane_as_their_component_is_sampled() -> None:
+    # Two rows of three MCUs of 2 x 2 blocks each, every block flat in its own value, behind one of another component.
+    values = np.arange(24).reshape(6, 4) * 8
+    coefficients = np.zeros((6, 5, 64), np.int16)
+    coefficients[:, 0], coefficients[:, 1:, 0] = 99, values - 128 * 8
+    plane, steps = np.empty((32, 48), np.uint8), np.ones(64, np.int32)
+    _dct.samples(coefficients, 1, steps, NATURAL, plane, 2, 2)
+    expected = values.reshape(2, 3, 2, 2).transpose(0, 2, 1, 3).reshape(4, 6) // 8
+    assert np.array_equal(plane, expected.repeat(8, axis=0).repeat(8, axis=1))
+    out = np.full((2, 5, 64), 7, np.int16)
+    _dct.coefficients(plane, np.array([5, 1]), 1, steps, NATURAL, out, 2, 2)
+    assert np.array_equal(out[:, 1:], coefficients[[5, 1], 1:])
+    assert (out[:, 0] == 7).all()
+
+
+def test_a_block_without_frequencies_is_transformed_as_any_other() -> None:
+    for value in (-2000, -1, 0, 5, 2000):
+        flat, other = np.zeros((1, 64), np.int16), np.zeros((1, 64), np.int16)
+        flat[0, 0] = other[0, 0] = value
+        other[0, 63] = 1
+        steps = np.ones(64, np.int32)
+        assert np.abs(transformed(flat, steps).astype(int) - transformed(other, steps)).max() <= 1
+
+
 def test_inverse_transform_agrees_with_the_definition() -> None:
     rng = np.random.default_rng(2)
     quant = rng.integers(1, 40, 64).astype(np.int32)
     zigzag = (rng.normal(0, 60, (200, 64)) / quant).astype(np.int16)
-    out = np.empty((200, 64), np.uint8)
-    _dct.samples(zigzag, quant, NATURAL, out)
+    out = transformed(zigzag, quant)
     block = np.zeros((200, 64))
     block[:, NATURAL] = zigzag.astype(float) * quant
     u, x = np.mgrid[:8, :8]
@@ -132,22 +180,20 @@ def test_inverse_transform_agrees_with_the_definition() -> None:
 def test_transforms_are_inverse_to_each_other() -> None:
     rng = np.random.default_rng(4)
     samples = rng.integers(0, 256, (300, 64)).astype(np.uint8)
-    quant, zigzag, out = np.ones(64, np.int32), np.empty((300, 64), np.int16), np.empty((300, 64), np.uint8)
-    _dct.coefficients(samples, quant, NATURAL, zigzag)
-    _dct.samples(zigzag, quant, NATURAL, out)
+    quant = np.ones(64, np.int32)
+    out = transformed(transformed_back(samples, quant), quant)
     assert np.abs(out.astype(int) - samples).max() <= 2
     flat = np.full((1, 64), 77, np.uint8)
-    _dct.coefficients(flat, quant, NATURAL, zigzag[:1])
-    assert not zigzag[0, 1:].any()
+    assert not transformed_back(flat, quant)[0, 1:].any()
 
 
 def test_extreme_coefficients_do_not_overflow() -> None:
     for value in (32767, -32768):
-        out = np.empty((1, 64), np.uint8)
-        _dct.samples(np.full((1, 64), value, np.int16), np.full(64, 65535, np.int32), NATURAL, out)
+        steps = np.full(64, 65535, np.int32)
+        transformed(np.full((1, 64), value, np.int16), steps)
         flat = np.zeros((1, 64), np.int16)
         flat[0, 0] = value
-        _dct.samples(flat, np.full(64, 65535, np.int32), NATURAL, out)
+        out = transformed(flat, steps)
         assert (out == (255 if value > 0 else 0)).all()
 
 

@@ -1,0 +1,156 @@
+"""Bursts: frames that show nearly the same, in which a face that one conceals must not be bare in the next."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from cloak.geometry import RGB, Box, Mask, Size
+
+GLANCE = (64, 48)
+"""Columns and rows of a glance."""
+
+REACH = 6
+"""How far, in columns and rows, a frame may have moved against its neighbour."""
+
+ALIKE = 0.93
+"""Correlation from which two glances are of the same scene (benchmarks/bursts.py)."""
+
+LEAST = 0.3
+"""Share of a glance that must be bare in both frames for a comparison to mean anything."""
+
+NEIGHBOURS = 2
+"""How many frames on either side a photo is compared with."""
+
+MEETS = 0.1
+"""Intersection over union from which a region in the neighbour is of the same face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A published photo seen from afar: enough to know the scene again, taken from concealed pixels only.
+
+    Attributes:
+        size: of the photo.
+        light: (48, 64) float32 luminance.
+        bare: (48, 64) bool, where nothing is concealed.
+        faces: boxes of the faces concealed, in pixels of the photo.
+    """
+
+    size: Size
+    light: npt.NDArray[np.float32]
+    bare: npt.NDArray[np.bool_]
+    faces: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A place in a photo where a neighbouring frame has a face concealed, and this one has nothing."""
+
+    box: Box
+    neighbour: str
+
+
+def glance(preview: RGB, masks: Sequence[Mask], faces: Sequence[Box], size: Size) -> Glance:
+    """A glance at a published photo.
+
+    Args:
+        preview: (H, W, 3) uint8 RGB of the published photo, at any reduction.
+        masks: what is concealed, in pixels of the photo, of `size`.
+        faces: their boxes.
+    """
+    grey = cv2.cvtColor(cv2.resize(preview, GLANCE, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    bare = np.ones(grey.shape, np.bool_)
+    fx, fy = GLANCE[0] / size.width, GLANCE[1] / size.height
+    for mask in masks:
+        rows = slice(max(int(mask.top * fy), 0), int(np.ceil((mask.top + mask.height) * fy)))
+        columns = slice(max(int(mask.left * fx), 0), int(np.ceil((mask.left + mask.width) * fx)))
+        bare[rows, columns] = False
+    return Glance(size, grey.astype(np.float32), bare, tuple(faces))
+
+
+def moved(one: Glance, other: Glance) -> tuple[float, float] | None:
+    """By how much `other` shows the scene of `one` shifted, in pixels of the photo; None if it shows another scene."""
+    if one.size != other.size:
+        return None
+    best, shift = 0.0, (0, 0)
+    for dy in range(-REACH, REACH + 1):
+        for dx in range(-REACH, REACH + 1):
+            a, b = _overlap(dx, dy), _overlap(-dx, -dy)
+            both = one.bare[a] & other.bare[b]
+            if both.sum() >= LEAST * both.size:
+                alike = _correlation(one.light[a][both], other.light[b][both])
+                if alike > best:
+                    best, shift = alike, (dx, dy)
+    if best < ALIKE:
+        return None
+    # What lies at x in one lies at x - dx in the other.
+    return -shift[0] * one.size.width / GLANCE[0], -shift[1] * one.size.height / GLANCE[1]
+
+
+def bare_in(other: Glance, one: Glance) -> tuple[Box, ...]:
+    """Where `other` shows bare what `one`, a frame of the same scene, conceals; in pixels of `other`."""
+    shift = moved(one, other)
+    if shift is None:
+        return ()
+    places = (box.shifted(*shift) for box in one.faces)
+    return tuple(place for place in places if _inside(place, other.size) and not _known(place, other.faces))
+
+
+def _overlap(dx: int, dy: int) -> tuple[slice, slice]:
+    columns, rows = GLANCE
+    return slice(max(dy, 0), rows + min(dy, 0)), slice(max(dx, 0), columns + min(dx, 0))
+
+
+def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / norm if norm > 0 else 0.0
+
+
+def _inside(box: Box, size: Size) -> bool:
+    cx, cy = box.center
+    return 0 <= cx < size.width and 0 <= cy < size.height
+
+
+def _known(place: Box, faces: Sequence[Box]) -> bool:
+    # The shift is known to a pixel of the glance, and people move: twice the face around both is near enough.
+    return any(place.grown(2).iou(face.grown(2)) >= MEETS for face in faces)
+
+
+@dataclass(slots=True)
+class Bursts:
+    """The frames of a run, compared as they come; a frame is forgotten once all its neighbours are in.
+
+    Args:
+        folders: of each photo of the run, in its order: only frames of one folder are neighbours.
+    """
+
+    folders: Sequence[str]
+    _came: set[int] = field(default_factory=set)
+    _kept: dict[int, tuple[str, Glance]] = field(default_factory=dict)
+
+    def add(self, number: int, name: str, seen: Glance | None) -> list[tuple[int, Bare]]:
+        """Take photo `number`; answers what it, or a neighbour that came before, shows bare.
+
+        `seen` is None for a photo of which nothing was published.
+        """
+        found: list[tuple[int, Bare]] = []
+        self._came.add(number)
+        if seen is not None:
+            for near in self._near(number):
+                if near in self._kept:
+                    other_name, other = self._kept[near]
+                    found += [(number, Bare(box, other_name)) for box in bare_in(seen, other)]
+                    found += [(near, Bare(box, name)) for box in bare_in(other, seen)]
+            self._kept[number] = (name, seen)
+        for done in (number, *self._near(number)):
+            if self._came.issuperset(self._near(done)):
+                self._kept.pop(done, None)
+        return found
+
+    def _near(self, number: int) -> list[int]:
+        around = range(max(number - NEIGHBOURS, 0), min(number + NEIGHBOURS + 1, len(self.folders)))
+        return [n for n in around if n != number and self.folders[n] == self.folders[number]]
