@@ -12,12 +12,21 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.option("--show-values", is_flag=True, help="Show places too, as coordinates and a map link.")
 @click.option("--recall", default="balanced", show_default=True, help="fast, balanced or thorough.")
-def command(files: tuple[Path, ...], as_json: bool, show_values: bool, recall: str) -> int:
-    """Show the faces in FILES and every carrier of metadata, the most identifying first. Changes nothing."""
-    from cloak.errors import Withheld
-    from cloak.inspection import inspect
+@click.option(
+    "--refuse", multiple=True, metavar="faces|places", help="Say only which files tell of these, and exit with 1."
+)
+def command(files: tuple[Path, ...], as_json: bool, show_values: bool, recall: str, refuse: tuple[str, ...]) -> int:
+    """Show the faces in FILES and every carrier of metadata, the most identifying first. Changes nothing.
+
+    With --refuse it is a gate, as the pre-commit hook uses it: silent about files that are safe.
+    """
+    from cloak.errors import UnknownName, Withheld
+    from cloak.inspection import REFUSABLE, inspect
     from cloak.store import printable, read
 
+    for word in refuse:
+        if word not in REFUSABLE:
+            raise UnknownName("reason to refuse", word, REFUSABLE)
     documents, code = [], 0
     for path in files:
         name = printable(path)
@@ -30,11 +39,19 @@ def command(files: tuple[Path, ...], as_json: bool, show_values: bool, recall: s
                 click.echo(f"{name}: {error}. {error.next_step}", err=True)
             continue
         document = {"file": name, **found.document(show_values)}
+        told = found.tells(refuse) if refuse else []
+        if refuse:
+            document["refused"] = told
+            code = 1 if told else code
         documents.append(document)
-        if not as_json:
+        if told and not as_json:
+            click.echo(f"{name}: {', '.join(told)}")
+        elif not refuse and not as_json:
             _print(document)
     if as_json:
         click.echo(json.dumps(documents, indent=1))
+    elif refuse and code:
+        click.echo("Make them safe first: cloak run --in-place FILE", err=True)
     return code
 
 

@@ -26,7 +26,8 @@ _OPTIONS = (
         "--pipeline", "-p", default="photographer", show_default=True, metavar="NAME|FILE.toml",
         help="photographer, newsroom, cms, or a TOML file of your own.",
     ),
-    click.option("--effect", metavar="NAME", help="pixelate, blur, fill or decoy."),
+    click.option("--effect", metavar="NAME", help="pixelate, blur, fill, decoy or perturb."),
+    click.option("--combine", metavar="WHAT", help="With perturb: also pixelate lightly, or cover the eyes."),
     click.option("--strength", metavar="NAME", help="How strong the effect is: light, standard or strong."),
     click.option("--cover", metavar="SHAPE", help="head (default) or face (needs --accept-risk)."),
     click.option("--cover-scale", type=float, metavar="X", help="Size of the cover in multiples of the face."),
@@ -35,12 +36,16 @@ _OPTIONS = (
     click.option("--min-face", type=float, metavar="PX", help="Height of the smallest face to find, in pixels."),
     click.option("--keep", metavar="NAMES", help="Fields to write anew, e.g. icc,copyright,credit,caption,datetime."),
     click.option("--no-face", metavar="WHAT", help="A photo without a face: hold it back, or publish it stripped."),
+    click.option("--review", is_flag=True, help="Publish nothing before a person has accepted it on the review page."),
     click.option("--quality", type=int, metavar="1-100", help="For lossy formats; default: the file's own."),
     click.option("--optimize", is_flag=True, help="Make JPEGs a few percent smaller, without loss; takes longer."),
     click.option(
         "--bake-orientation", is_flag=True,
         help="Re-encode JPEGs that cannot be turned upright without loss, rather than keep their Orientation tag.",
     ),
+    click.option("--resize", type=int, metavar="PX", help="Most pixels of the longer side; smaller photos stay."),
+    click.option("--resample", is_flag=True, help="Move the pixels off the sensor's grid; weakens links to a camera."),
+    click.option("--names", metavar="HOW", help="Published file names: keep, sequence (0001.jpg) or random."),
     click.option("--max-pixels", type=int, metavar="N", help="Largest photo to open, in pixels of all its frames."),
     click.option("--accept-risk", is_flag=True, help="Allow settings below the floor; every report says so."),
 )  # fmt: skip
@@ -57,6 +62,7 @@ def load_pipeline(
     *,
     pipeline: str,
     effect: str | None,
+    combine: str | None,
     strength: str | None,
     cover: str | None,
     cover_scale: float | None,
@@ -65,9 +71,13 @@ def load_pipeline(
     min_face: float | None,
     keep: str | None,
     no_face: str | None,
+    review: bool,
     quality: int | None,
     optimize: bool,
     bake_orientation: bool,
+    resize: int | None,
+    resample: bool,
+    names: str | None,
     max_pixels: int | None,
     accept_risk: bool,
 ) -> Any:
@@ -75,9 +85,10 @@ def load_pipeline(
     from cloak.pipeline import load
 
     covers = {key: value for key, value in (("shape", cover), ("scale", cover_scale)) if value is not None}
+    effects = {key: value for key, value in (("name", effect), ("combine", combine)) if value is not None}
     return load(
         pipeline,
-        effect={"name": effect} if effect else None,
+        effect=effects or None,
         strength=strength,
         cover=covers or None,
         recall=recall,
@@ -85,9 +96,13 @@ def load_pipeline(
         min_face=min_face,
         keep=_names(keep),
         no_face=no_face,
+        review="required" if review else None,
         quality=quality,
         optimize=True if optimize else None,
         bake_orientation=True if bake_orientation else None,
+        resize=resize,
+        resample=True if resample else None,
+        names=names,
         limits={"pixels": max_pixels} if max_pixels is not None else None,
         accept_risk=True if accept_risk else None,
     )

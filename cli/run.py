@@ -7,20 +7,28 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 
+from .inplace import run as in_place_run
 from .options import PLACE, load_pipeline, pipeline_options
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
 @click.argument("photos", nargs=-1, required=True, type=PLACE)
 @click.option("--out", "-o", type=PLACE, help="Folder or store to publish into (- for standard output).")
+@click.option("--in-place", is_flag=True, help="Replace each file itself; a running service at CLOAK_SERVER does it.")
 @pipeline_options
+@click.option(
+    "--keep-people",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Leave bare who consented: a sub-folder a person.",
+)
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Worker processes [the cores of the engine].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
 @click.option(
@@ -37,25 +45,37 @@ from .options import PLACE, load_pipeline, pipeline_options
     metavar="FILE|URL|-",
     help="Write a report: .json, .ndjson, .parquet; - prints a line of JSON a photo as it goes.",
 )
+@click.option("--contact-sheet", metavar="FILE.html", help="Write a page to look at: thumbnails of results, totals.")
+@click.option(
+    "--decisions", type=click.Path(path_type=Path), help="Apply *.cloak.json of an earlier review, by position."
+)
 @click.option("--dry-run", is_flag=True, help="Find and check everything, write no photo.")
 @click.option("--force", is_flag=True, help="Do again what is done, and replace files that cloak did not write.")
 @click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
+@click.option("--c2pa-sign", metavar="CERT", type=click.Path(path_type=Path), help="Sign: certificates in PEM.")
+@click.option("--c2pa-key", metavar="KEY", type=click.Path(path_type=Path), help="Their private key in PEM.")
 @click.option("--ledger", type=PLACE, help="Where to note what is done [OUT.cloak/].")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar, no table.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of internal errors.")
 def command(
     photos: tuple[Any, ...],
     out: Any,
+    in_place: bool,
+    keep_people: Path | None,
     jobs: int | None,
     deadline: float,
     engine: Any,
     address: str | None,
     report: Any,
+    contact_sheet: str | None,
+    decisions: Path | None,
     dry_run: bool,
     force: bool,
     noise_key: str | None,
     preserve_times: bool,
+    c2pa_sign: Path | None,
+    c2pa_key: Path | None,
     ledger: Any,
     quiet: bool,
     debug: bool,
@@ -74,8 +94,17 @@ def command(
         pool.prepare("cloak.batch", "cloak.detect.yunet", "onnxruntime")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
+    signer = _signer(c2pa_sign, c2pa_key)
+    if in_place:
+        if out or report or ledger or dry_run or signer or keep_people or decisions or Path("-") in photos:
+            raise click.UsageError(
+                "--in-place takes files and the flags of a pipeline; nothing of a run into a folder."
+            )
+        if engine != "local" or address or not all(isinstance(photo, Path) for photo in photos):
+            raise click.UsageError("--in-place replaces files of this machine, in this machine's workers.")
+        return in_place_run(photos, pipeline, key, jobs or os.cpu_count() or 1, deadline, preserve_times, debug)
     if photos == (Path("-"),):
-        return _pipe(out, pipeline, key, report, quiet)
+        return _pipe(out, pipeline, key, signer, report, quiet, _people(keep_people, pipeline))
     if Path("-") in photos:
         raise click.UsageError("- (standard input) stands alone.")
     if out is None and not dry_run:
@@ -84,25 +113,42 @@ def command(
         raise click.UsageError("--out - goes with standard input only: cloak run - --out -")
 
     from cloak.batch import Job, Run
+    from cloak.contact_sheet import render
     from cloak.errors import NothingMatched
     from cloak.report import Totals, flagged
     from cloak.rows import open_report
     from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
+    if keep_people is not None:
+        settings["people"] = _people(keep_people, pipeline)
     job = Job(
         photos, out or Path("public"), pipeline, jobs=jobs or 0, deadline=deadline, dry_run=dry_run, force=force,
-        preserve_times=preserve_times, ledger=ledger, debug=debug, engine=engine, address=address, **settings,
+        preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, decisions=decisions,
+        thumbnails=contact_sheet is not None, engine=engine, address=address, **settings,
     )  # fmt: skip
+    if shape["review"] and not dry_run:
+        from .review import demand_extra, open_desk
+
+        demand_extra()
+    if decisions is not None and not decisions.exists():
+        raise click.UsageError("--decisions names no file or folder that exists")
+    sheet: dict[str, tuple[dict[str, Any], bytes | None]] = {}
     totals, started = Totals(), time.monotonic()
     lines = report == Path("-")
-    with open_report(None if lines else report, job.out) as rows, Run(job) as run:
+    with (
+        open_report(None if lines else report, job.out) as rows,
+        _beside(contact_sheet, job.out) as save_sheet,
+        Run(job) as run,
+    ):
 
         def tell_left_out() -> None:
             totals.left_out += len(run.left_out)
             while run.left_out:
                 item = run.left_out.pop(0)
-                bar.write(f"left out   {printable(item.source)}: {item.reason}", file=sys.stderr) if not quiet else None
+                source = printable(item.source)
+                rows.leave_out(source, item.reason)
+                bar.write(f"left out   {source}: {item.reason}", file=sys.stderr) if not quiet else None
 
         bar = _progress(run.total, quiet)
         tell_left_out()
@@ -119,6 +165,8 @@ def command(
                     rows.add(row)
                     if lines:
                         click.echo(json.dumps(row))
+                    if contact_sheet:
+                        sheet[outcome.source] = row, outcome.thumbnail
                     if outcome.reason:
                         words = f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}"
                         bar.write(words, file=sys.stderr)
@@ -138,7 +186,10 @@ def command(
                 if lines:
                     click.echo(json.dumps(flagged({"source": source}, places)))
                 rows.flag(source, places)
+                if source in sheet:
+                    sheet[source] = flagged(sheet[source][0], places), sheet[source][1]
             rows.end(totals, pipeline.table(), pipeline.hash())
+            save_sheet(lambda: render(sheet.values(), totals, pipeline.name))
         if not totals.photos and not interrupted:
             raise NothingMatched("there is no photo among the inputs")
     if not quiet:
@@ -146,12 +197,36 @@ def command(
             click.echo(line, err=lines)
     if dry_run and not quiet:
         click.echo("dry run: no photo was written", err=lines)
+    if shape["review"] and not interrupted and not dry_run:
+        open_desk(out, ledger=ledger, deadline=deadline)
     return 130 if interrupted else totals.exit_code
 
 
-def _pipe(out: Any, pipeline: Any, key: bytes | None, report: Any, quiet: bool) -> int:
+def _signer(certificates: Path | None, key: Path | None) -> Any:
+    """Who signs, or None."""
+    if certificates is None and key is None:
+        return None
+    if certificates is None or key is None:
+        raise click.UsageError("--c2pa-sign CERT and --c2pa-key KEY go together")
+    from cloak.provenance import load_signer
+
+    return load_signer(certificates, key)
+
+
+def _people(folder: Path | None, pipeline: Any) -> Any:
+    """Who consented to be seen; in memory, once for the run."""
+    if folder is None:
+        return None
+    from cloak.consent import enrol
+    from cloak.store import portraits
+
+    return enrol(portraits(folder, pipeline.limits.bytes), pipeline.limits)
+
+
+def _pipe(out: Any, pipeline: Any, key: bytes | None, signer: Any, report: Any, quiet: bool, people: Any) -> int:
     """Standard input to standard output."""
     from cloak.anonymizer import anonymize
+    from cloak.provenance import signed
     from cloak.report import Outcome, Totals
     from cloak.rows import open_report
 
@@ -166,7 +241,7 @@ def _pipe(out: Any, pipeline: Any, key: bytes | None, report: Any, quiet: bool) 
 
         raise TooLarge(f"it has more than {limit:,} bytes")
     with open_report(report, None) as rows:
-        result = anonymize(data, pipeline, key=key)
+        result = signed(anonymize(data, pipeline, key=key, people=people), signer)
         totals = Totals()
         row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
         totals.add(row)
@@ -197,6 +272,36 @@ def _interrupts() -> Iterator[list[int]]:
         yield came
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _beside(file: str | None, out: Any) -> Iterator[Callable[[Callable[[], str]], None]]:
+    """A function that writes a contact sheet; its place is tried before any work is done."""
+    if not file or file == "-":
+        yield lambda _: None
+        return
+    from cloak.errors import UsageError
+
+    path = Path(file)
+    if isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(path)).parents:
+        raise UsageError(
+            f"{path.name!r} names original files and must not lie in the folder that is published",
+            next_step="Name a place outside --out.",
+        )
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.touch(mode=0o600)
+    except OSError as error:
+        raise UsageError(f"{path.name!r} cannot be written: {error.strerror}") from None
+
+    def save(make: Callable[[], str]) -> None:
+        partial.write_text(make(), encoding="utf-8")
+        partial.replace(path)
+
+    try:
+        yield save
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _progress(total: int, quiet: bool) -> Any:

@@ -42,6 +42,9 @@ def command(
     for given in published:
         memory = _Memory(given, ledger)
         for item in walk([given], None):
+            if not isinstance(item, Item) and item.source != given and not given.is_dir():
+                continue  # what lies beside a file that was named itself
+            sight = 0
             if not isinstance(item, Item):
                 found = [f"it is no published photo: {item.reason}"]
             else:
@@ -51,9 +54,10 @@ def command(
                 except Withheld as error:
                     found = [str(error)]
                 else:
-                    regions, kept = memory.recall(printable(item.name), data)
+                    regions, bare, kept = memory.recall(printable(item.name), data)
+                    sight = sum(map(len, bare))
                     try:
-                        found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"})
+                        found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"}, bare)
                     except CloakError:
                         raise
                     except Exception as error:  # one file that breaks cloak must not hide the others
@@ -61,11 +65,11 @@ def command(
             checked, failed = checked + 1, failed + bool(found)
             name = printable(item.source)
             if as_json:
-                click.echo(json.dumps({"file": name, "clean": not found, "problems": found}))
+                click.echo(json.dumps({"file": name, "clean": not found, "problems": found, "in_sight": sight}))
             elif found:
                 click.echo(f"FAILED  {name}: {'; '.join(found)}")
             elif not quiet:
-                click.echo(f"clean   {name}")
+                click.echo(f"clean   {name}{f': {sight} faces in sight, by choice' if sight else ''}")
     if checked == 0:
         raise NothingMatched("there is no file to check")
     if not as_json and not quiet:
@@ -83,11 +87,12 @@ class _Memory:
         place = ledger or beside(folder)
         self._ledger = Ledger(place, lock=False) if place.exists() or ledger else None
 
-    def recall(self, name: str, data: bytes) -> tuple[Any, frozenset[str]]:
-        """The regions concealed and the fields kept in just these bytes; (None, nothing) if they are not known."""
-        from cloak.report import concealed
+    def recall(self, name: str, data: bytes) -> tuple[Any, Any, frozenset[str]]:
+        """The regions concealed, the faces a person left bare and the fields kept in just these bytes; (None, nothing,
+        nothing) if they are not known."""
+        from cloak.report import concealed, revealed
 
         entry = self._ledger.find(name) if self._ledger else None
         if entry is None or entry.published != hashlib.sha256(data).hexdigest():
-            return None, frozenset()
-        return concealed(entry.row), frozenset(entry.row["kept"])
+            return None, (), frozenset()
+        return concealed(entry.row), revealed(entry.row), frozenset(entry.row["kept"])

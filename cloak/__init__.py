@@ -14,6 +14,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
 
 if TYPE_CHECKING:
     from cloak.anonymizer import Carrier, Report, Result, Status, anonymize
+    from cloak.consent import People, enrol
+    from cloak.decisions import Change, Decisions
     from cloak.errors import CloakError, Withheld
     from cloak.geometry import Box, Ellipse, Region, Size
     from cloak.pipeline import Cover, Pipeline
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Box",
     "Carrier",
+    "Change",
     "CloakError",
     "Cover",
+    "Decisions",
     "Ellipse",
+    "People",
     "Pipeline",
     "Region",
     "Report",
@@ -32,10 +37,13 @@ __all__ = [
     "Status",
     "Withheld",
     "anonymize",
+    "enrol",
 ]
 
 _HOMES = {
     "anonymizer": ("Carrier", "Report", "Result", "Status", "anonymize"),
+    "decisions": ("Change", "Decisions"),
+    "consent": ("People", "enrol"),
     "errors": ("CloakError", "Withheld"),
     "geometry": ("Box", "Ellipse", "Region", "Size"),
     "pipeline": ("Cover", "Pipeline"),

@@ -8,32 +8,43 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
+import numpy as np
+
 from cloak import effects, metadata
 from cloak.bursts import Glance, glance
 from cloak.clock import Stopwatch
+from cloak.consent import People, sort
+from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
-from cloak.effects import Noise
+from cloak.effects import Noise, Perturb
 from cloak.errors import VerificationFailed
-from cloak.geometry import Mask, Pixels, Region, Size, draw
+from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import read_fields
 from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo
+from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Cover, Pipeline, load
-from cloak.verify import CHECKS, Look, Sketch, check_container, check_faces
+from cloak.protection import Protection, assess, in_sight
+from cloak.verify import CHECKS, SKETCH, Look, Sketch, check_container, check_faces
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
+
+
+MANIFEST_LEFT = "A manifest of content credentials (C2PA) was removed."
 
 
 class Status(StrEnum):
     """What became of a photo."""
 
     CONCEALED = "concealed"  # published; every face found is concealed
+    PERTURBED = "perturbed"  # published; faces are in sight, changed against recognisers: nobody is anonymous
     NO_FACE = "no-face"  # published stripped; no face was found, which is not the same as none being there
-    HELD = "held"  # not published: no face was found, and the pipeline wants a person to look
+    REVEALED = "revealed"  # published; all faces found stay bare, by a person's decision or by consent
+    HELD = "held"  # not published: a person must look first, or looked and held it back
     WITHHELD = "withheld"  # not published: something failed
 
 
@@ -53,8 +64,13 @@ class Report:
     Attributes:
         status: what became of it.
         format, size, frames: of the photo, upright.
-        detections: the faces concealed, one tuple a frame.
+        detections: the faces concealed, and those that `protections` say are in sight; one tuple a frame.
         doubtful: weak hits that were left bare, one tuple a frame: a person should look.
+        ambiguous: faces concealed that may be of people who consented, one tuple a frame: a person should look.
+        revealed: faces that a person decided to leave bare, or whose owners consented, one tuple a frame.
+        replaced: faces that have an area of a person's in place of their own, one tuple a frame.
+        areas: what a person had concealed, one tuple a frame.
+        accepted: a person released it, weak hits included.
         effect: name and settings of what replaced the faces.
         cover: how faces became areas.
         carriers: what was removed.
@@ -62,9 +78,11 @@ class Report:
         verified: names of the checks that the published bytes passed.
         path: "spliced", "recoded-coefficients" or "re-encoded".
         notes: what a careful user would want to know.
+        resampling: the window of the photo that was published, and its size; None: the whole, pixel by pixel.
         risks: why the settings are below the floor, if `accept_risk` allowed it.
         pipeline: hash of the pipeline.
         milliseconds: wall clock a step.
+        protections: what perturb achieved for each face that it left in sight, one tuple a frame.
     """
 
     status: Status
@@ -83,15 +101,28 @@ class Report:
     risks: tuple[str, ...]
     pipeline: str
     milliseconds: dict[str, float]
+    resampling: Resampling | None = None
+    revealed: tuple[tuple[Face, ...], ...] = ()
+    replaced: tuple[tuple[Face, ...], ...] = ()
+    areas: tuple[tuple[Region, ...], ...] = ()
+    accepted: bool = False
+    ambiguous: tuple[tuple[Face, ...], ...] = ()
+    protections: tuple[tuple[Protection, ...], ...] = ()
 
     @property
     def faces(self) -> int:
         return sum(len(frame) for frame in self.detections)
 
     @property
+    def unprotected(self) -> int:
+        """Faces left in sight that recognisers still find, or that could not be changed."""
+        return sum(not face.protected for frame in self.protections for face in frame)
+
+    @property
     def needs_review(self) -> bool:
         """Published, or held, with something that a person should look at."""
-        return self.status is Status.HELD or any(self.doubtful)
+        unsure = any(self.doubtful) or any(self.ambiguous)
+        return self.status is Status.HELD or (unsure and not self.accepted) or self.unprotected > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +131,7 @@ class Result:
 
     Attributes:
         data: the bytes to publish; None if the photo is held.
-        regions: what was concealed, one tuple a frame, in pixels of the upright photo.
+        regions: what was concealed, one tuple a frame, in pixels of the upright photo (before any resampling).
         report: what was done.
         glance: what the published photo (its first picture) looks like from afar, to compare it with its neighbours in
             a burst; for this run's memory only.
@@ -112,7 +143,14 @@ class Result:
     glance: Glance | None = None
 
 
-def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: bytes | None = None) -> Result:
+def anonymize(
+    data: bytes,
+    pipeline: str | Pipeline = "photographer",
+    *,
+    key: bytes | None = None,
+    decisions: Decisions | None = None,
+    people: People | None = None,
+) -> Result:
     """Conceal every face in a photo, strip all metadata, and prove both on the bytes returned.
 
     Args:
@@ -120,6 +158,10 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
         pipeline: a name ("photographer", "newsroom", "cms"), the path of a TOML file, or a `Pipeline`.
         key: secret that seeds the effects' noise; the same bytes, pipeline and key give the same output. None draws
             one that nobody keeps.
+        decisions: of a person who looked at this photo: what else to conceal, which faces to leave bare, and whether
+            it is released. A pipeline whose review is "required" publishes nothing without.
+        people: who consented to be seen (`cloak.consent.enrol`); everybody else is concealed, and so is whoever is
+            not plainly one of them. What a person decided about a face beats their consent.
 
     Raises:
         Withheld: (one of its kinds) the photo cannot be made safe; there is no output.
@@ -139,13 +181,14 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
         before = metadata.read(data)
         fields = read_fields(data, frozenset(settings.keep) - {"icc"})
     with watch("detect"):
-        frames = [_search(photo, frame, settings) for frame in range(photo.frames)]
+        frames = [_search(photo, frame, settings, decisions, people) for frame in range(photo.frames)]
 
-    if not any(frame.faces for frame in frames) and settings.no_face == "hold":
+    if _waits(frames, settings, decisions):
         return Result(None, (), _report(Status.HELD, settings, photo, before, frames, watch))
 
-    noise = Noise(hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256"))
-    if "disclosure" in settings.keep and any(frame.faces for frame in frames):
+    seed = hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256")
+    noise, resampling = Noise(seed), plan(photo.size, settings.resize, seed if settings.resample else None)
+    if "disclosure" in settings.keep and any(frame.regions(settings) for frame in frames):
         fields = replace(fields, disclosure=settings.disclosure)
     output = Output(
         fields=fields,
@@ -154,57 +197,88 @@ def anonymize(data: bytes, pipeline: str | Pipeline = "photographer", *, key: by
         quality=settings.quality,
         optimize=settings.optimize,
         bake_orientation=settings.bake_orientation,
+        resampling=resampling,
     )
     for _ in range(ROUNDS):
         with watch("conceal"):
             masks = [frame.masks(settings, photo.size) for frame in frames]
-            encoded = photo.conceal(masks, partial(_paint, settings=settings, noise=noise), output)
+            paint = partial(_paint, settings=settings, noise=noise, photo=photo, output=output)
+            encoded = photo.conceal(masks, paint, output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits)
-            check_container(encoded.data, published, photo, before, data, fields)
+            size = resampling.size if resampling else photo.size
+            check_container(encoded.data, published, size, photo, before, data, fields)
             first = Look(published, 0)
             missed = [
-                check_faces(look, frame.faces, frame.sketches, drawn, photo.size, settings.recipe)
+                _look_again(look, frame, drawn, size, settings, resampling)
                 for look, frame, drawn in zip(_looks(published, first), frames, masks, strict=True)
             ]
         if not any(missed):
             break
         frames = [
-            frame.with_faces(new, Look(photo, i)) for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
+            frame.with_faces(new, Look(photo, i), settings)
+            for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
         ]
     else:
         raise VerificationFailed(f"{sum(map(len, missed))} faces are still bare after {ROUNDS} rounds")
 
-    status = Status.CONCEALED if any(frame.faces for frame in frames) else Status.NO_FACE
+    if any(part.name.startswith("JUMBF") for part in before.parts):
+        encoded = replace(encoded, notes=(*encoded.notes, MANIFEST_LEFT))
+    protections: tuple[tuple[Protection, ...], ...] = ()
+    if isinstance(settings.effect, Perturb):
+        with watch("recognise"):
+            protections = tuple(
+                assess(Look(photo, i), Look(published, i), frame.faces, settings.effect.surrogates)
+                for i, frame in enumerate(frames)
+            )
+    if any(frame.regions(settings) for frame in frames):
+        status = Status.PERTURBED if any(protections) else Status.CONCEALED
+    else:
+        status = Status.REVEALED if any(frame.made.revealed for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
-    report = _report(status, settings, photo, before, frames, watch, encoded=encoded, kept=kept)
-    seen = glance(first.image, masks[0], [face.box for face in frames[0].faces], photo.size)
+    accepted = decisions is not None and decisions.verdict == "accept"
+    report = _report(
+        status, settings, photo, before, frames, watch, encoded=encoded, kept=kept, protections=protections
+    )
+    report = replace(report, resampling=resampling, accepted=accepted)
+    seen = glance(first.seen()[0], masks[0], [face.box for face in frames[0].faces], photo.size)
     return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report, seen)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What is known of one picture of the photo: faces, sketches of them to compare with later, and weak hits."""
+    """What is known of one picture of the photo.
 
-    faces: tuple[Face, ...]
-    sketches: tuple[Sketch, ...]
+    `made` is what the detectors found and a person decided; `known` holds a box and a sketch of everything that is
+    concealed, to compare with later.
+    """
+
+    made: Applied
     doubtful: tuple[Face, ...]
+    known: tuple[tuple[Box, Sketch], ...]
+    ambiguous: tuple[Face, ...] = ()
+
+    @property
+    def faces(self) -> tuple[Face, ...]:
+        """Those to be concealed as the pipeline says."""
+        return self.made.faces
 
     def regions(self, settings: Pipeline) -> tuple[Region, ...]:
         shape, scale = settings.cover.shape, settings.cover.scale
-        return tuple(cover(face, shape=shape, scale=scale) for face in self.faces)
+        return (*(cover(face, shape=shape, scale=scale) for face in self.faces), *self.made.areas)
 
     def masks(self, settings: Pipeline, size: Size) -> list[Mask]:
         """What is to be painted; windows show no more of the surroundings than the effect looks at."""
-        return draw(self.regions(settings), size, feather=settings.cover.feather, margin=settings.effect.margin)
+        own = {region.effect for region in self.made.areas if region.effect}
+        margin = max([settings.effect.margin, *(effects.make(name).margin for name in own)])
+        return draw(self.regions(settings), size, feather=settings.cover.feather, margin=margin)
 
-    def with_faces(self, new: Sequence[Face], look: Look) -> "_Frame":
+    def with_faces(self, new: Sequence[Face], look: Look, settings: Pipeline) -> "_Frame":
         """With faces that the second look found."""
         if not new:
             return self
-        return replace(
-            self, faces=(*self.faces, *new), sketches=(*self.sketches, *(look.sketch(face.box) for face in new))
-        )
+        known = tuple(_sketched(face, look, settings) for face in new)
+        return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=(*self.known, *known))
 
 
 def _looks(photo: Photo, first: Look) -> Iterator[Look]:
@@ -213,14 +287,58 @@ def _looks(photo: Photo, first: Look) -> Iterator[Look]:
     yield from (Look(photo, number) for number in range(1, photo.frames))
 
 
-def _search(photo: Photo, number: int, settings: Pipeline) -> _Frame:
+def _search(
+    photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None, people: People | None
+) -> _Frame:
     look = Look(photo, number)
     search = find(look, photo.size, settings.recipe)
-    return _Frame(search.faces, tuple(look.sketch(face.box) for face in search.faces), search.doubtful)
+    made = Applied(search.faces) if decisions is None else apply(decisions, number, search.faces, photo.size)
+    # All faces are compared, so that nobody is in a picture twice; only those that nobody decided about may be kept.
+    consent = sort(look, search.faces, people)
+    kept = tuple(face for face in made.faces if face in consent.kept)
+    made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))
+    areas = [within(area.shape) for area in made.areas]
+    known = *(_sketched(face, look, settings) for face in made.faces), *((box, look.sketch(box)) for box in areas)
+    unsure = tuple(face for face in consent.ambiguous if face in made.faces)
+    return _Frame(made, search.doubtful, known, unsure)
 
 
-def _paint(pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise) -> Pixels:
-    return effects.conceal(pixels, mask, settings.effect, noise.child(frame, mask.left, mask.top))
+def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
+    """Where a face is, and what must not be found there again; nothing if the effect leaves it in sight."""
+    if isinstance(settings.effect, Perturb) and in_sight(face):
+        return face.box, np.zeros((SKETCH, SKETCH), np.float32)
+    return face.box, look.sketch(face.box)
+
+
+def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | None) -> bool:
+    """Whether the photo is not published before a person has accepted it; a person's word beats the settings."""
+    if decisions is not None and decisions.verdict is not None:
+        return decisions.verdict == "hold"
+    return settings.review == "required" or (settings.no_face == "hold" and not any(frame.faces for frame in frames))
+
+
+def _paint(
+    pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise, photo: Photo, output: Output
+) -> Pixels:
+    effect: effects.Effect = settings.effect
+    if isinstance(effect, Perturb):
+        effect = effect.within(photo.written(mask, output))
+    return effects.paint(pixels, mask, effect, settings.cover.feather, noise.child(frame, mask.left, mask.top))
+
+
+def _look_again(
+    look: Look, frame: _Frame, masks: Sequence[Mask], size: Size, settings: Pipeline, resampling: Resampling | None
+) -> tuple[Face, ...]:
+    """The second look at one picture, published in `size`: the bare faces in it, in pixels of the photo."""
+    known, revealed = frame.known, frame.made.revealed
+    if resampling is None:
+        return check_faces(look, known, revealed, masks, size, settings.recipe)
+    known = tuple((resampling.into(box), sketch) for box, sketch in known)
+    revealed = tuple(face.moved(resampling.into) for face in revealed)
+    regions = [resampling.region(region) for region in frame.regions(settings)]
+    masks = draw(regions, size, feather=settings.cover.feather)
+    missed = check_faces(look, known, revealed, masks, size, settings.recipe)
+    return tuple(face.moved(resampling.back) for face in missed)
 
 
 def _report(
@@ -233,6 +351,7 @@ def _report(
     *,
     encoded: Encoded | None = None,
     kept: tuple[str, ...] = (),
+    protections: tuple[tuple[Protection, ...], ...] = (),
 ) -> Report:
     return Report(
         status=status,
@@ -245,12 +364,19 @@ def _report(
         cover=settings.cover,
         carriers=_carriers(before),
         kept=kept,
-        verified=CHECKS if encoded else (),
+        verified=tuple(name for name in CHECKS if status is not Status.PERTURBED or name != "concealed")
+        if encoded
+        else (),
         path=encoded.path if encoded else "",
         notes=encoded.notes if encoded else (),
         risks=tuple(settings.risks()),
         pipeline=settings.hash(),
         milliseconds=watch.milliseconds,
+        revealed=tuple(frame.made.revealed for frame in frames),
+        replaced=tuple(frame.made.replaced for frame in frames),
+        areas=tuple(frame.made.areas for frame in frames),
+        ambiguous=tuple(frame.ambiguous for frame in frames),
+        protections=protections,
     )
 
 

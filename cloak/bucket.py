@@ -109,6 +109,18 @@ class Bucket:
         except _errors() as error:
             raise _failed(error) from None
 
+    def withdraw(self, name: PurePath) -> None:
+        """Remove a published object, if it is there. Raises `NotWritten`."""
+        try:
+            _obstore().delete(self._client, self._key(name))
+        except FileNotFoundError:
+            return
+        except _errors() as error:
+            raise NotWritten(
+                f"it could not be withdrawn: {_words(error)}",
+                next_step="Allow deleting below --out, then run again; or remove the object.",
+            ) from None
+
     def sweep(self) -> int:
         """Nothing half-written is ever in a store."""
         return 0

@@ -7,8 +7,12 @@
     ├── NothingMatched           no photo among the inputs                               exit 3, HTTP 404
     ├── SetupError               the installation is broken: weights, libraries          exit 2, HTTP 503
     │   └── MissingExtra         an optional part is not installed
+    ├── NotFound                 what was asked for is not there                        exit 2, HTTP 404
+    ├── Conflict                 somebody else was faster: another editor, another run      exit 2, HTTP 409
     ├── OutputError              the output folder, its ledger or its disk fails         exit 2, HTTP 507
+    ├── Unavailable              the service does not answer, is full or is stopping     exit 2, HTTP 503
     └── Withheld                 this photo is not published, the run goes on            exit 1, HTTP 422
+        ├── Held                 no face was found, and the pipeline wants a person to look
         ├── Unreadable           the bytes could not be read from where they live
         ├── NotAnImage           the bytes are no image                                  HTTP 415
         ├── Unsupported          an image that cloak cannot make safe                    HTTP 415
@@ -17,6 +21,7 @@
         ├── DetectionFailed      the faces could not be searched
         ├── ConcealmentFailed    a region could not be concealed, or not be encoded
         ├── VerificationFailed   the written bytes did not pass the second look
+        ├── DecisionsUnfit       a person's decisions were made for another picture
         ├── NotWritten           the clean bytes could not be stored
         └── TimedOut             the photo took longer than its deadline                 HTTP 504
 
@@ -111,12 +116,44 @@ class MissingExtra(SetupError):
         )
 
 
+class NotFound(CloakError):
+    """What was asked for is not there."""
+
+    http_status = 404
+    slug = "not-found"
+    next_step = "Load the page again."
+
+
+class Conflict(CloakError):
+    """Somebody else was faster; nothing of theirs is overwritten."""
+
+    http_status = 409
+    slug = "conflict"
+    next_step = "Look at what they did, then decide again."
+
+
 class OutputError(CloakError):
     """The output folder, its ledger or its disk fails: the run cannot go on."""
 
     http_status = 507
     slug = "output"
     next_step = "Check that the output folder exists, is writable and has space."
+
+
+class Unavailable(CloakError):
+    """The service does not answer, is full or is stopping: the photo is neither clean nor refused, so it waits.
+
+    Attributes:
+        retry_after: seconds after which it is worth another try, as the service estimates it.
+    """
+
+    http_status = 503
+    slug = "unavailable"
+    next_step = "Try again later; nothing was stored."
+
+    def __init__(self, message: str, *, retry_after: int = 5, next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+        self.retry_after = retry_after
 
 
 class Withheld(CloakError):
@@ -126,6 +163,16 @@ class Withheld(CloakError):
     http_status = 422
     slug = "withheld"
     next_step = "Look at the photo, then correct or leave it."
+
+
+class Held(Withheld):
+    """No face was found, and the pipeline wants a person to look before the photo is published."""
+
+    slug = "held"
+    next_step = 'Have a person look; publish it with the setting no_face = "publish" if nobody is in it.'
+
+    def __init__(self, message: str = "no face was found", *, next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
 
 
 class Unreadable(Withheld):
@@ -185,6 +232,13 @@ class VerificationFailed(Withheld):
 
     slug = "verification-failed"
     next_step = "Review the photo by hand, or conceal it with a larger cover or another effect."
+
+
+class DecisionsUnfit(Withheld):
+    """A person's decisions were made for another picture."""
+
+    slug = "decisions-unfit"
+    next_step = "Review the photo anew: cloak review."
 
 
 class NotWritten(Withheld):

@@ -155,17 +155,30 @@ class Region:
     """An area to conceal: one head, or anything that a person drew.
 
     `angle` is the tilt of the head in degrees clockwise (0: chin below, 180: upside down); effects that draw a face
-    follow it. A shape's own angle only turns the outline.
+    follow it. A shape's own angle only turns the outline. `effect` names what replaces just this area; None: what
+    replaces everything else. `landmarks` are the five points (x, y) of `cloak.detect.Face`, where they are known.
     """
 
     shape: Ellipse | Box
     angle: float = 0.0
+    effect: str | None = None
+    landmarks: tuple[tuple[float, float], ...] | None = None
 
     def scaled(self, factor: float) -> "Region":
-        return Region(self.shape.scaled(factor), self.angle)
+        points = tuple((x * factor, y * factor) for x, y in self.landmarks) if self.landmarks else None
+        return replace(self, shape=self.shape.scaled(factor), landmarks=points)
 
     def shifted(self, dx: float, dy: float) -> "Region":
-        return Region(self.shape.shifted(dx, dy), self.angle)
+        points = tuple((x + dx, y + dy) for x, y in self.landmarks) if self.landmarks else None
+        return replace(self, shape=self.shape.shifted(dx, dy), landmarks=points)
+
+
+def within(shape: Ellipse | Box) -> Box:
+    """A box that lies inside a shape, however it is turned."""
+    if isinstance(shape, Box):
+        return shape
+    half = min(shape.rx, shape.ry) * math.sqrt(0.5)
+    return Box(shape.cx - half, shape.cy - half, 2 * half, 2 * half)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,12 +209,6 @@ class Mask:
     def window(self) -> tuple[slice, slice]:
         """Rows and columns of the image that the mask lies over."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
-
-    def bounds(self) -> Box:
-        """The pixels of the image around all that is painted: the window without the surroundings that it shows."""
-        rows, columns = (np.flatnonzero(self.weight.any(axis=axis)) for axis in (1, 0))
-        y, x = int(rows[0]), int(columns[0])
-        return Box(self.left + x, self.top + y, int(columns[-1]) + 1 - x, int(rows[-1]) + 1 - y)
 
 
 _SMALL = 4096

@@ -10,8 +10,9 @@ import json
 import os
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Protocol, overload
 
@@ -29,6 +30,39 @@ CREATE TABLE IF NOT EXISTS photo (
     published TEXT,              -- SHA-256 of the published bytes; NULL if nothing was published
     row TEXT NOT NULL            -- the report's row, JSON
 ) STRICT;
+CREATE TABLE IF NOT EXISTS given (
+    policy TEXT NOT NULL,        -- one of cloak.naming.NAMES
+    own BLOB NOT NULL,           -- the original's name below its input, as the system stores it
+    name TEXT NOT NULL UNIQUE,   -- what it is published as
+    PRIMARY KEY (policy, own)
+) STRICT;
+CREATE TABLE IF NOT EXISTS origin (
+    name TEXT PRIMARY KEY,       -- as in photo
+    source BLOB NOT NULL,        -- the original's path, in the system's own bytes
+    target BLOB NOT NULL,        -- the name below the output folder, likewise
+    pipeline TEXT NOT NULL       -- hash
+) STRICT;
+CREATE TABLE IF NOT EXISTS pipeline (
+    hash TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    settings TEXT NOT NULL       -- as TOML
+) STRICT;
+CREATE TABLE IF NOT EXISTS review (
+    name TEXT PRIMARY KEY,       -- as in photo
+    version INTEGER NOT NULL,    -- counts what was changed or decided
+    content TEXT NOT NULL,       -- as in photo: the bytes that the person saw
+    decisions TEXT NOT NULL,     -- the latest, as in a sidecar
+    done INTEGER NOT NULL,       -- the version that the output folder shows
+    failure TEXT NOT NULL        -- why it does not show the latest verdict; "" if nothing failed
+) STRICT;
+CREATE TABLE IF NOT EXISTS verdict (
+    id INTEGER PRIMARY KEY,      -- in the order in which they were given; never changed, never removed
+    name TEXT NOT NULL,
+    at TEXT NOT NULL,            -- ISO 8601, UTC
+    reviewer TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    decisions TEXT NOT NULL      -- as in a sidecar
+) STRICT;
 """
 
 
@@ -42,15 +76,31 @@ class Entry:
     row: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a photo came from and how it was treated, so that it can be treated again after a review.
+
+    Attributes:
+        source: absolute path of the original.
+        target: its name below the output folder.
+        pipeline: hash of the settings.
+        pipeline_name: what the user calls them.
+        settings: they themselves, as TOML.
+    """
+
+    source: Path
+    target: PurePath
+    pipeline: str
+    pipeline_name: str
+    settings: str
+
+
 class Records(Protocol):
     """A ledger: a record for each name below the output.
 
-    Attributes:
-        first: a record is on the disk when `record` returns, so that it is written before the photo is published; else
-            whoever collects the outcomes records them, after.
+    A record in a `Ledger` is written before the photo is published; of any other, whoever collects the outcomes writes
+    them, after.
     """
-
-    first: bool
 
     def key(self, data: bytes) -> str:
         """The keyed digest under which a photo's content is known here, and only here."""
@@ -95,8 +145,6 @@ class Ledger:
     Raises `OutputError` when it cannot be opened, is damaged, or another run holds it.
     """
 
-    first = True
-
     def __init__(self, path: Path, *, lock: bool = True) -> None:
         self.path = path
         try:
@@ -108,7 +156,7 @@ class Ledger:
             else:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 path.touch(mode=0o600)
-                self._lock = _lock(path.with_name("lock"))
+                self._lock = lock_file(path.with_name("lock"), "another run is writing to this output folder")
                 self._db = sqlite3.connect(path, isolation_level=None)
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
@@ -126,7 +174,7 @@ class Ledger:
                 "the ledger was written by another version of cloak",
                 next_step="Move the ledger's folder away; work is then done again.",
             )
-        self._secret: bytes = meta["secret"]
+        self.secret: bytes = meta["secret"]
 
     def __enter__(self) -> "Ledger":
         return self
@@ -146,7 +194,7 @@ class Ledger:
 
     def key(self, data: bytes) -> str:
         """The keyed digest under which a photo's content is known here, and only here."""
-        return hmac.digest(self._secret, hashlib.sha256(data).digest(), "sha256").hex()
+        return hmac.digest(self.secret, hashlib.sha256(data).digest(), "sha256").hex()
 
     def find(self, name: str) -> Entry | None:
         """The record of what stands at a name below the output folder."""
@@ -155,17 +203,100 @@ class Ledger:
         ).fetchone()
         return Entry(found[0], found[1], found[2], json.loads(found[3])) if found else None
 
-    def record(self, name: str, entry: Entry) -> None:
+    def record(self, name: str, entry: Entry, origin: Origin | None = None) -> None:
         """Write a record, on the disk when this returns. Raises `OutputError`."""
         values = (name, entry.content, entry.pipeline, entry.published, json.dumps(entry.row))
+        with self.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?)", values)
+            if origin is not None:
+                paths = os.fsencode(origin.source), os.fsencode(origin.target)
+                db.execute("INSERT OR REPLACE INTO origin VALUES (?, ?, ?, ?)", (name, *paths, origin.pipeline))
+                db.execute(
+                    "INSERT OR IGNORE INTO pipeline VALUES (?, ?, ?)",
+                    (origin.pipeline, origin.pipeline_name, origin.settings),
+                )
+
+    def origins(self) -> Iterator[tuple[str, Entry, Origin]]:
+        """Every photo whose original is known, by name."""
+        rows = self.query(
+            "SELECT photo.name, content, photo.pipeline, published, row, source, target, origin.pipeline, "
+            "pipeline.name, settings FROM photo JOIN origin USING (name) JOIN pipeline ON hash = origin.pipeline "
+            "ORDER BY photo.name",
+            (),
+        )
+        for name, content, pipeline, published, row, source, target, *settings in rows:
+            origin = Origin(Path(os.fsdecode(source)), PurePath(os.fsdecode(target)), *settings)
+            yield name, Entry(content, pipeline, published, json.loads(row)), origin
+
+    def stamp(self) -> tuple[int, int]:
+        """Differs from an earlier one when anybody wrote to the ledger in between."""
+        return self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes
+
+    def query(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        """The rows that a statement finds. Raises `OutputError`."""
         try:
-            self._db.execute("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?)", values)
+            return self._db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"the ledger cannot be read: {error}",
+                next_step="If it is of an earlier version of cloak, run cloak on the photos again.",
+            ) from None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Statements that are all on the disk afterwards, or none of them. Raises `OutputError`."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise OutputError(f"the ledger cannot be written: {error}") from None
 
+    def name_given(self, policy: str, own: bytes) -> str | None:
+        """The name that an original was given by an earlier run."""
+        found = self._db.execute("SELECT name FROM given WHERE policy = ? AND own = ?", (policy, own)).fetchone()
+        return str(found[0]) if found else None
 
-def _lock(path: Path) -> int:
-    """An exclusive lock that the system takes back when the process ends, however it ends."""
+    def names_given(self, policy: str) -> int:
+        """How many names a policy has given."""
+        return int(self._db.execute("SELECT count(*) FROM given WHERE policy = ?", (policy,)).fetchone()[0])
+
+    def give_name(self, policy: str, own: bytes, name: str) -> bool:
+        """Note a name for an original; False if another one has it, by whatever policy. Raises `OutputError`."""
+        if self.find(name) is not None:
+            return False
+        try:
+            done = self._db.execute("INSERT OR IGNORE INTO given VALUES (?, ?, ?)", (policy, own, name))
+        except sqlite3.Error as error:
+            raise OutputError(f"the ledger cannot be written: {error}") from None
+        return done.rowcount == 1
+
+    def under_own_names(self) -> list[str]:
+        """Names of published files that were not given by a policy."""
+        query = "SELECT name FROM photo WHERE published IS NOT NULL AND name NOT IN (SELECT name FROM given)"
+        return sorted(str(name) for (name,) in self._db.execute(query))
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written inside reaches the disk at once, at the end; nothing of it if an error leaves the block."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def lock_file(path: Path, refusal: str) -> int:
+    """An exclusive lock that the system takes back when the process ends, however it ends: its descriptor.
+
+    Raises `OutputError` with the refusal when another process has it.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if os.name == "nt":
@@ -178,7 +309,5 @@ def _lock(path: Path) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise OutputError(
-            "another run is writing to this output folder", next_step="Wait for it, or name another --out."
-        ) from None
+        raise OutputError(refusal, next_step="Wait for it, or name another --out.") from None
     return descriptor

@@ -48,8 +48,6 @@ class Parts:
     Raises `OutputError` if the store fails or the ledger is damaged.
     """
 
-    first = False
-
     def __init__(self, place: Url, *, lock: bool = True, fresh: bool = False) -> None:
         self._parquet = _parquet()
         self.place = place

@@ -1,6 +1,7 @@
 """What a run would cost, before it is started: the work counted, a sample of it done here, the rest extrapolated."""
 
 import math
+import os
 import random
 import statistics
 import time
@@ -9,8 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cloak.anonymizer import Status
-from cloak.batch import Job, Local, find
+from cloak.batch import find
+from cloak.engine import Local
 from cloak.errors import OutputError
+from cloak.job import Job, refuse
 from cloak.ledger import Ledger, Records
 from cloak.store import Item, printable
 
@@ -56,8 +59,9 @@ def make_plan(job: Job, price: float | None = None, size: int = SAMPLE) -> Plan:
         price: of a core for an hour, in any unit.
         size: of the sample, drawn evenly and the same for the same photos.
 
-    Raises what listing the inputs raises.
+    Raises what a run would refuse, and what listing the inputs raises.
     """
+    refuse(job)
     ledger, draw = _ledger(job), random.Random(0)  # noqa: S311 - no secret hangs on it
     photos = total = done = left = 0
     sample: list[Item] = []
@@ -94,7 +98,11 @@ def _ledger(job: Job) -> Records | None:
 
 
 def _is_done(ledger: Records, item: Item, job: Job) -> bool:
-    known = ledger.find(printable(item.name))
+    name: str | None = printable(item.name)
+    if job.pipeline.names != "keep":
+        assert isinstance(ledger, Ledger)  # see `refuse`
+        name = ledger.name_given(job.pipeline.names, os.fsencode(item.name))
+    known = ledger.find(name) if name else None
     if known is None or job.force or known.pipeline != job.pipeline.hash():
         return False
     return not item.version or known.content == ledger.key(item.version.encode())
@@ -117,7 +125,7 @@ def _time(sample: Sequence[Item], job: Job) -> tuple[list[float], int]:
     try:
         list(engine.map(sample[:1]))  # models are loaded once a worker, not once a photo
         started = time.monotonic()
-        for outcome in engine.map(sample):
+        for _, outcome in engine.map(sample):
             seconds.append(time.monotonic() - started)
             withheld += outcome.status is Status.WITHHELD
             started = time.monotonic()

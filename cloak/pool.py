@@ -6,13 +6,12 @@ import os
 import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
+from dataclasses import dataclass
+from threading import Thread
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
@@ -25,20 +24,69 @@ ATTEMPTS = 2
 """A worker may die of another's hunger for memory: an item is tried once more before it is given up."""
 
 
-@dataclass(slots=True)
-class _Slot(Generic[Item, Answer]):
-    """One worker process and what it is busy with.
+class Worker(Generic[Item, Answer]):
+    """One process that answers items one at a time, and that may be killed and started anew.
 
     An executor of one process each, not one of many: when a process dies, it is plain whose work killed it, and the
     others go on.
+
+    Args:
+        function: what it does; importable, and with an answer that pickles.
+        setup: called once in each new process, e.g. to bound its threads.
+
+    Raises `SetupError` when no process can be started.
     """
 
-    executor: ProcessPoolExecutor
-    pid: int
+    def __init__(self, function: Callable[[Item], Answer], setup: Callable[[], None]) -> None:
+        self._function, self._setup = function, setup
+        self._future: Future[Answer] | None = None
+        self._start()
+
+    def _start(self) -> None:
+        self._executor = ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context(_method()), initializer=_begin, initargs=(self._setup,)
+        )
+        try:
+            self.pid: int = self._executor.submit(os.getpid).result()
+        except (OSError, BrokenProcessPool) as error:
+            self._executor.shutdown(wait=False)
+            words = getattr(error, "strerror", None) or type(error).__name__
+            raise SetupError(
+                f"no worker process can be started: {words}",
+                next_step="Check the limits on processes and open files, and that the temporary folder is writable.",
+            ) from None
+
+    def submit(self, item: Item) -> "Future[Answer]":
+        """Begin an item. The future raises `BrokenProcessPool` when the process dies of it."""
+        try:
+            self._future = self._executor.submit(self._function, item)
+        except BrokenProcessPool as error:  # it died while it was idle
+            self._future = Future()
+            self._future.set_exception(error)
+        return self._future
+
+    def replace(self) -> None:
+        """End the process, whatever it is doing, and start another."""
+        self.end()
+        self._start()
+
+    def end(self) -> None:
+        """End the process; what it is doing is lost."""
+        if self._future is not None and not self._future.done():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(self.pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(slots=True)
+class _Slot(Generic[Item, Answer]):
+    """A worker and what it is busy with."""
+
+    worker: Worker[Item, Answer]
     item: Item | None = None
     future: "Future[Answer] | None" = None
     started: float = 0.0
-    attempts: int = field(default=0)
+    attempts: int = 0
 
 
 class Pool(Generic[Item, Answer]):
@@ -57,7 +105,6 @@ class Pool(Generic[Item, Answer]):
         self, function: Callable[[Item], Answer], workers: int, deadline: float, setup: Callable[[], None]
     ) -> None:
         self._function, self._deadline, self._setup = function, deadline, setup
-        self._context = multiprocessing.get_context(_method())
         self._slots: list[_Slot[Item, Answer]] = []
         self._workers = workers
 
@@ -68,7 +115,7 @@ class Pool(Generic[Item, Answer]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for slot in self._slots:
-            _end(slot)
+            slot.worker.end()
 
     def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Answer | Withheld]]:
         """Pairs of item and answer, in the order in which they are ready.
@@ -105,26 +152,14 @@ class Pool(Generic[Item, Answer]):
             if slot.future is None:
                 return slot
         if len(self._slots) < self._workers:
-            slot = self._start()
+            slot = _Slot(Worker(self._function, self._setup))
             self._slots.append(slot)
             return slot
         return None
 
-    def _start(self) -> "_Slot[Item, Answer]":
-        executor = ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin, initargs=(self._setup,))
-        try:
-            return _Slot(executor, executor.submit(os.getpid).result())
-        except (OSError, BrokenProcessPool) as error:
-            executor.shutdown(wait=False)
-            words = getattr(error, "strerror", None) or type(error).__name__
-            raise SetupError(
-                f"no worker process can be started: {words}",
-                next_step="Check the limits on processes and open files, and that the temporary folder is writable.",
-            ) from None
-
     def _submit(self, slot: "_Slot[Item, Answer]", item: Item, attempt: int) -> None:
         slot.item, slot.started, slot.attempts = item, time.monotonic(), attempt
-        slot.future = slot.executor.submit(self._function, item)
+        slot.future = slot.worker.submit(item)
 
     def _collect(self) -> Iterator[tuple[Item, Answer | Withheld]]:
         busy = self._busy()
@@ -139,7 +174,7 @@ class Pool(Generic[Item, Answer]):
                     answer: Answer | Withheld = future.result()
                 except BrokenProcessPool:
                     attempt = slot.attempts + 1
-                    self._replace(slot)
+                    slot.worker.replace()
                     if attempt <= ATTEMPTS:
                         self._submit(slot, item, attempt)  # type: ignore[arg-type]
                         continue
@@ -148,17 +183,12 @@ class Pool(Generic[Item, Answer]):
                         next_step="The photo may need more memory than there is: run with fewer --jobs.",
                     )
             elif time.monotonic() > slot.started + self._deadline:
-                self._replace(slot)
+                slot.worker.replace()
                 answer = TimedOut(f"not done after {self._deadline:g} seconds")
             else:
                 continue
             slot.future, slot.item = None, None
             yield item, answer  # type: ignore[misc]
-
-    def _replace(self, slot: "_Slot[Item, Answer]") -> None:
-        _end(slot)
-        fresh = self._start()
-        slot.executor, slot.pid, slot.future = fresh.executor, fresh.pid, None
 
 
 def prepare(*modules: str) -> None:
@@ -198,20 +228,13 @@ def _method() -> Literal["forkserver", "spawn"]:
 def _begin(setup: Callable[[], None]) -> None:
     # Ctrl-C reaches the whole group: the parent decides, workers finish what they have.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+    Thread(target=_end_with_parent, daemon=True).start()
     setup()
 
 
-def _end_with(parent: "BaseProcess | None") -> None:
-    """A worker whose parent was killed would wait for work for ever, its photo and models in memory."""
+def _end_with_parent() -> None:
+    """A parent that was killed could not end its workers: they would wait for work for ever."""
+    parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _end(slot: "_Slot[Item, Answer]") -> None:
-    busy = slot.future is not None and not slot.future.done()
-    if busy:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(slot.pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
-    slot.executor.shutdown(wait=True, cancel_futures=True)

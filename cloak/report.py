@@ -1,18 +1,24 @@
 """What is said about a run: a row a photo, totals, the exit code. Rows hold no pixels, places, values or hashes."""
 
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 import msgspec
 
 from cloak.anonymizer import Report, Status
 from cloak.bursts import Bare, Glance
+from cloak.decisions import region
 from cloak.detect import Face
 from cloak.detect.cover import cover
-from cloak.errors import Withheld
+from cloak.errors import CloakError, TooLarge, Withheld
 from cloak.geometry import Region
+from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class Outcome:
         report: what was done; None if it failed before there was anything to say.
         reason, message, next_step: why it was withheld.
         earlier: the row of an earlier run that did it, if it is unchanged since.
+        thumbnail: a small JPEG of what was published, if the run was asked for them; never in a row.
         glance: to compare it with its neighbours in a burst; never in a row.
     """
 
@@ -37,6 +44,7 @@ class Outcome:
     message: str = ""
     next_step: str = ""
     earlier: dict[str, Any] | None = None
+    thumbnail: bytes | None = None
     glance: Glance | None = field(default=None, repr=False)
 
     def row(self) -> dict[str, Any]:
@@ -63,6 +71,28 @@ def withheld(source: str, error: Withheld) -> Outcome:
     return Outcome(source, "", Status.WITHHELD, None, error.slug, str(error), error.next_step)
 
 
+def attempt(source: str, work: Callable[[], Answer], debug: bool = False) -> Answer | Outcome:
+    """What work on one photo answers, or the outcome of its failure; errors of the set-up are raised.
+
+    Args:
+        source: the photo's name, safe to print.
+        work: what is done.
+        debug: print tracebacks of internal errors on standard error.
+    """
+    try:
+        return work()
+    except Withheld as error:
+        return withheld(source, error)
+    except CloakError:
+        raise
+    except MemoryError:
+        return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return internal(source, error)
+
+
 def internal(source: str, error: BaseException) -> Outcome:
     """The outcome of a photo on which cloak itself failed. The error's own words may hold values: its kind is told."""
     next_step = "Run with --debug and report it as a bug; the photo stays unpublished."
@@ -74,10 +104,14 @@ class Totals:
     """Counts of a run, and the exit code that follows from them."""
 
     concealed: int = 0
+    perturbed: int = 0
     no_face: int = 0
+    revealed: int = 0
     held: int = 0
     withheld: int = 0
     faces: int = 0
+    visible: int = 0
+    unprotected: int = 0
     doubtful: int = 0
     resumed: int = 0
     left_out: int = 0
@@ -87,15 +121,21 @@ class Totals:
 
     @property
     def photos(self) -> int:
-        return self.concealed + self.no_face + self.held + self.withheld
+        return self.concealed + self.perturbed + self.no_face + self.revealed + self.held + self.withheld
 
     def add(self, outcome: Mapping[str, Any]) -> None:
         """Count a row."""
         attribute = outcome["status"].replace("-", "_")
         setattr(self, attribute, getattr(self, attribute) + 1)
-        self.faces += int(outcome.get("faces", 0))
+        if outcome["status"] in {Status.CONCEALED, Status.PERTURBED}:
+            # A perturbed face is in sight, and never counted among those concealed.
+            sight = [face for frame in outcome.get("protections", ()) for face in frame]
+            self.visible += len(sight)
+            self.unprotected += sum(not face["protected"] for face in sight)
+            self.faces += int(outcome.get("faces", 0)) - len(sight)
         self.resumed += bool(outcome.get("resumed"))
-        self.doubtful += any(outcome.get("doubtful", ()))
+        unsure = any(outcome.get("doubtful", ())) or any(outcome.get("ambiguous", ()))
+        self.doubtful += unsure and not outcome.get("accepted")
         self.bare += bool(outcome.get("bare_in_burst"))
         if reason := outcome.get("reason"):
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -107,20 +147,29 @@ class Totals:
             return 3
         if self.withheld:
             return Withheld.exit_code
-        return 4 if self.held or self.doubtful or self.bare else 0
+        return 4 if self.held or self.doubtful or self.bare or self.unprotected else 0
 
     def lines(self) -> list[str]:
         """The table that ends a run."""
         rows = [("concealed", self.concealed, f"{self.faces} faces")]
+        if self.perturbed:
+            rows.append(("perturbed", self.perturbed, f"{self.visible} faces in sight: hardened, not anonymous"))
+        if self.unprotected:
+            rows.append(("not protected", self.unprotected, "faces that recognisers still find: see the report"))
         if self.no_face:
             rows.append(("no face found", self.no_face, "published stripped: look at them"))
+        if self.revealed:
+            rows.append(
+                ("revealed", self.revealed, "published: every face was left bare, by a person's decision or by consent")
+            )
         if self.held:
-            rows.append(("no face found", self.held, "held back: nothing published, a person must look"))
+            rows.append(("held back", self.held, "nothing published: a person must look (cloak review)"))
         if self.withheld:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
             rows.append(("withheld", self.withheld, reasons))
         if self.doubtful:
-            rows.append(("to review", self.doubtful, "weak hits were left bare: see the report"))
+            words = "weak hits left bare, or faces that may be of people to keep: see the report"
+            rows.append(("to review", self.doubtful, words))
         if self.bare:
             rows.append(("to review", self.bare, "a face concealed in a neighbouring frame is bare: see the report"))
         if self.left_out:
@@ -132,23 +181,51 @@ class Totals:
 
 
 def document(
-    rows: Iterable[Mapping[str, Any]], totals: Totals, pipeline: Mapping[str, Any], digest: str
+    rows: Iterable[Mapping[str, Any]],
+    totals: Totals,
+    pipeline: Mapping[str, Any],
+    digest: str,
+    left_out: Iterable[tuple[str, str]] = (),
 ) -> dict[str, Any]:
-    """The whole report of a run, for JSON."""
+    """The whole report of a run, for JSON; `left_out` are printable names and reasons."""
     return {
         "cloak": _version(),
         "pipeline": dict(pipeline),
         "pipeline_hash": digest,
         "totals": msgspec.to_builtins(totals) | {"exit_code": totals.exit_code},
         "photos": list(rows),
+        "left_out": [{"source": source, "reason": reason} for source, reason in left_out],
     }
 
 
 def concealed(row: Mapping[str, Any]) -> list[list[Region]]:
-    """The regions of each frame that a row says were concealed."""
-    frames = msgspec.convert(row["detections"], list[list[Face]])
+    """The regions of each frame that a row says were concealed, in pixels of what was published."""
     settings = msgspec.convert(row["cover"], Cover)
-    return [[cover(face, shape=settings.shape, scale=settings.scale) for face in frame] for frame in frames]
+    frames = [[face for face, seen in frame if not seen] for frame in _detections(row)]
+    covers = [[cover(face, shape=settings.shape, scale=settings.scale) for face in frame] for frame in frames]
+    areas = [[region(area) for area in frame] for frame in row.get("areas", ())]
+    made = [[*regions, *more] for regions, more in zip_longest(covers, areas, fillvalue=())]
+    moved = _resampling(row)
+    return made if moved is None else [[moved.region(region) for region in frame] for frame in made]
+
+
+def revealed(row: Mapping[str, Any]) -> list[list[Face]]:
+    """The faces of each frame that a person left bare or perturb in sight, in pixels of what was published."""
+    bare = msgspec.convert(row.get("revealed", []), list[list[Face]])
+    sight = [[face for face, seen in frame if seen] for frame in _detections(row)]
+    frames, moved = [[*one, *other] for one, other in zip_longest(bare, sight, fillvalue=())], _resampling(row)
+    return frames if moved is None else [[face.moved(moved.into) for face in frame] for frame in frames]
+
+
+def _detections(row: Mapping[str, Any]) -> list[list[tuple[Face, bool]]]:
+    """The faces found in each frame, and whether perturb left them in sight."""
+    frames = msgspec.convert(row["detections"], list[list[Face]])
+    sight = {(frame, int(one["face"])) for frame, faces in enumerate(row.get("protections", ())) for one in faces}
+    return [[(face, (number, i) in sight) for i, face in enumerate(frame)] for number, frame in enumerate(frames)]
+
+
+def _resampling(row: Mapping[str, Any]) -> Resampling | None:
+    return msgspec.convert(row["resampling"], Resampling) if row.get("resampling") else None
 
 
 def _version() -> str:

@@ -33,6 +33,9 @@ class Rows(Protocol):
     def flag(self, source: str, places: list[Bare]) -> None:
         """Say of a photo told before that a face is bare in it which its neighbour has concealed."""
 
+    def leave_out(self, source: str, reason: str) -> None:
+        """Name what is no photo. Only a document tells of it, as only it holds whatever there is."""
+
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
         """The run is over."""
 
@@ -132,6 +135,9 @@ class _Ending:
     def flag(self, source: str, places: list[Bare]) -> None:
         self.rows.flag(source, places)
 
+    def leave_out(self, source: str, reason: str) -> None:
+        self.rows.leave_out(source, reason)
+
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
         self.rows.end(totals, pipeline, digest)
         self.ended = True
@@ -142,6 +148,8 @@ class _Nothing:
 
     def flag(self, source: str, places: list[Bare]) -> None: ...
 
+    def leave_out(self, source: str, reason: str) -> None: ...
+
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None: ...
 
 
@@ -150,6 +158,7 @@ class _Document:
 
     def __init__(self, sink: Any) -> None:
         self._sink, self._rows = sink, dict[str, Mapping[str, Any]]()
+        self._left_out: list[tuple[str, str]] = []
 
     def add(self, row: Mapping[str, Any]) -> None:
         self._rows[row["source"]] = row
@@ -158,8 +167,11 @@ class _Document:
         if source in self._rows:
             self._rows[source] = flagged(self._rows[source], places)
 
+    def leave_out(self, source: str, reason: str) -> None:
+        self._left_out.append((source, reason))
+
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
-        whole = document(self._rows.values(), totals, pipeline, digest)
+        whole = document(self._rows.values(), totals, pipeline, digest, self._left_out)
         self._sink.write(json.dumps(whole, indent=1).encode() + b"\n")
 
 
@@ -174,6 +186,8 @@ class _Lines:
 
     def flag(self, source: str, places: list[Bare]) -> None:
         self.add(flagged({"source": source}, places))
+
+    def leave_out(self, source: str, reason: str) -> None: ...
 
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None: ...
 
@@ -203,6 +217,8 @@ class _Table:
 
     def flag(self, source: str, places: list[Bare]) -> None:
         self.add(flagged({"source": source}, places))
+
+    def leave_out(self, source: str, reason: str) -> None: ...
 
     def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
         self._flush()

@@ -5,20 +5,35 @@
 
 import hashlib
 import os
-import secrets
-import stat
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol
 
-from cloak.errors import NotWritten, OutputError, TooLarge, Unreadable, UsageError, Withheld
+from cloak.errors import NotWritten, OutputError, UsageError, Withheld
+from cloak.files import NEUTRAL_TIME, TEMPORARY, printable, read, sync_folder, write
 from cloak.metadata import sniff
 from cloak.place import Place, Url
 
-NEUTRAL_TIME = 946_684_800
-"""2000-01-01 UTC: the time that published files carry, so that it tells nothing of when the photo was taken."""
+__all__ = [
+    "NEUTRAL_TIME",
+    "PHOTOS",
+    "SIDECARS",
+    "TEMPORARY",
+    "Folder",
+    "Item",
+    "LeftOut",
+    "Store",
+    "passed_over",
+    "portraits",
+    "printable",
+    "promises_photo",
+    "read",
+    "refuse_overlap",
+    "same_file",
+    "unique",
+    "walk",
+]
 
 SIDECARS = frozenset({".xmp", ".aae", ".thm", ".mov", ".pp3", ".dop", ".cos", ".cop", ".on1", ".lrv", ".json"})
 """Files that editors and phones lay beside photos. They hold metadata or moving pictures of the same scene."""
@@ -30,9 +45,6 @@ PHOTOS = frozenset(
 """Suffixes that promise a picture: such a file is published or withheld, never passed over."""
 
 LITTER = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
-
-TEMPORARY = ".cloak-"
-"""Prefix of names that hold a file while it is written; only verified bytes are ever in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,12 @@ class Item:
     name: PurePath
     version: str = ""
     size: int = 0
+
+    @property
+    def path(self) -> Path:
+        """Of a file of this machine; for what works with these only."""
+        assert isinstance(self.source, Path)
+        return self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +93,11 @@ class Store(Protocol):
     def publish(self, name: PurePath, data: bytes, times: float | None = None) -> None:
         """Store verified bytes, whole or not at all. Raises `NotWritten`, or `OutputError` to end the run."""
 
+    def withdraw(self, name: PurePath) -> None:
+        """Remove a published file, if it is there. Raises `NotWritten`."""
+
     def sweep(self) -> int:
         """Remove what a killed run left half-written."""
-
-
-def printable(place: str | Place | PurePath) -> str:
-    """A file name that is safe to print: undecodable bytes, control and direction characters become escapes."""
-    text = os.fsencode(str(place)).decode("utf-8", "backslashreplace")
-    return "".join(
-        c
-        if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-        else c.encode("unicode_escape").decode()
-        for c in text
-    )
 
 
 def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
@@ -98,6 +108,7 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
     the same inputs.
     """
     taken: dict[str, int] = {}
+    sidecars: dict[Path, list[Path]] = {}
     published = os.path.realpath(out) if out else None
     for given in inputs:
         if not given.exists():
@@ -106,6 +117,7 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
             continue
         if not given.is_dir():
             yield Item(given, unique(PurePath(given.name), taken))
+            yield from (found for found in _sidecars(given, sidecars) if found.source not in inputs)
             continue
         for found in _tree(given, published):
             if isinstance(found, LeftOut):
@@ -144,6 +156,20 @@ def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:
         stack.extend(reversed(folders))
 
 
+def _sidecars(photo: Path, known: dict[Path, list[Path]]) -> Iterator[LeftOut]:
+    """Sidecars of a photo that was named itself; those in folders are met on the way. `known` is by folder."""
+    folder = photo.parent
+    if folder not in known:
+        try:
+            found = sorted(entry.name for entry in os.scandir(folder))
+        except OSError:
+            found = []
+        known[folder] = [folder / name for name in found if os.path.splitext(name)[1].lower() in SIDECARS]
+    for path in [path for path in known[folder] if path.stem in {photo.stem, photo.name}]:
+        known[folder].remove(path)  # it is said once
+        yield LeftOut(path, "a sidecar, never copied")
+
+
 def _no_photo(path: Path) -> str:
     """Why a file found in a folder is not taken for a photo; "" if it is one by its name or its content."""
     if reason := passed_over(path.name):
@@ -179,25 +205,32 @@ def unique(name: PurePath, taken: dict[str, int]) -> PurePath:
     return unique(numbered, taken)
 
 
-def read(path: Path, limit: int, *, most: int | None = None) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes, or only the first `most` of them.
+def portraits(folder: Path, limit: int) -> dict[str, list[bytes]]:
+    """Photos of people by name: the files of each sub-folder of `folder`, none longer than `limit` bytes.
 
-    Raises `Unreadable` (also for pipes, devices and folders) and `TooLarge`.
+    Raises `UsageError` when the folder is none, has photos that belong to nobody, or one that cannot be read.
     """
-    try:
-        # Without O_NONBLOCK, opening a named pipe waits for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Unreadable("it is not a regular file")
-            data = file.read(limit + 1 if most is None else most)
-    except OSError as error:
-        raise Unreadable(f"it cannot be read: {error.strerror or 'input/output error'}") from None
-    if len(data) > limit:
-        raise TooLarge(
-            f"it has more than {limit:,} bytes", next_step="If you trust the file, raise limits.bytes in the pipeline."
+    if not folder.is_dir():
+        raise UsageError(
+            "the folder of people to keep is not there", next_step="Name a folder with one for each person."
         )
-    return data
+    found: dict[str, list[bytes]] = {}
+    for place in sorted(folder.iterdir()):
+        if place.name.startswith(".") or place.name.lower() in LITTER:
+            continue
+        name = printable(place.name)
+        if not place.is_dir():
+            raise UsageError(
+                f"{name!r} lies beside the people to keep", next_step="Put it into the folder of the person it shows."
+            )
+        found[name] = []
+        for item in walk([place], None):
+            if isinstance(item, Item):
+                try:
+                    found[name].append(read(item.path, limit))
+                except Withheld as error:
+                    raise UsageError(f"a portrait of {name!r} cannot be read: {error}") from None
+    return found
 
 
 class Folder:
@@ -254,28 +287,22 @@ class Folder:
         Raises `NotWritten`; nothing of the file is left then.
         """
         target = self.path(name)
-        temporary = target.with_name(TEMPORARY + secrets.token_hex(8) + ".tmp")
         try:
             self._make_parents(target)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-            descriptor = os.open(temporary, flags, 0o600)
-            try:
-                with open(descriptor, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                stamp = NEUTRAL_TIME if times is None else times
-                os.utime(temporary, (stamp, stamp))
-                temporary.chmod(0o666 & ~_umask())
-                if target.is_dir():
-                    raise NotWritten("a folder of that name is in the output")
-                os.replace(temporary, target)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            _sync_folder(target.parent)
+            if target.is_dir():
+                raise NotWritten("a folder of that name is in the output")
+            write(target, data, NEUTRAL_TIME if times is None else times)
         except OSError as error:
             raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
+
+    def withdraw(self, name: PurePath) -> None:
+        """Remove a published file. Raises `NotWritten`."""
+        target = self.path(name)
+        try:
+            target.unlink(missing_ok=True)
+            sync_folder(target.parent)
+        except OSError as error:
+            raise NotWritten(f"it could not be withdrawn: {error.strerror or 'input/output error'}") from None
 
     def sweep(self) -> int:
         """Remove what a killed run left under temporary names; only for the one who holds the ledger's lock."""
@@ -316,20 +343,3 @@ def same_file(a: Path, b: Path) -> bool:
         return a.samefile(b)
     except OSError:
         return False
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """The rename itself reaches the disk; Windows has no such call."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,6 +11,7 @@ from cloak import metadata
 from cloak.detect import Face, Recipe, confirmed, find, recheck
 from cloak.errors import VerificationFailed, Withheld
 from cloak.geometry import RGB, Box, Mask, Region, Size, draw
+from cloak.metadata import manifest
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import Fields, read_fields
 from cloak.metadata.published import foreign
@@ -65,10 +66,10 @@ class Look:
             self._reduction = reduction
         return self._image
 
-    @property
-    def image(self) -> RGB:
-        """The last preview that was asked for."""
-        return self._image
+    def seen(self) -> tuple[RGB, float]:
+        """The preview as it was last looked at, and its scale: pixels of it in one of the photo."""
+        image = self(max(self._reduction, 1))
+        return image, 1 / self._reduction
 
     def confirms(self, face: Face, known: Sequence[Box]) -> bool:
         """Whether a bare hit is a face: one that was concealed, or one that a second model sees too.
@@ -78,7 +79,8 @@ class Look:
         """
         if any(face.box.iou(box) >= SAME for box in known):
             return True
-        return confirmed(self._image, face.box.scaled(1 / max(self._reduction, 1)))
+        image, scale = self.seen()
+        return confirmed(image, face.box.scaled(scale))
 
     def sketch(self, box: Box) -> Sketch:
         """The detail of a face: (32, 32) float32 luminance without what 6 x 6 cells could tell."""
@@ -94,19 +96,20 @@ class Look:
 
 
 def check_container(
-    data: bytes, published: Photo, original: Photo, before: Contents, source: bytes, fields: Fields
+    data: bytes, published: Photo, size: Size, original: Photo, before: Contents, source: bytes, fields: Fields
 ) -> None:
     """Everything in the container is picture, structure, a known profile or a kept field.
 
     Args:
         data: the bytes about to be published; `published` is the photo in them, opened anew.
+        size: that it should have.
         original: the photo that came in, with `before` the contents of its bytes `source`.
         fields: what may be written.
 
     Raises `VerificationFailed` with the name of the first part that has no business there.
     """
     after = metadata.read(data)
-    if (published.format, published.size, published.frames) != (original.format, original.size, original.frames):
+    if (published.format, published.size, published.frames) != (original.format, size, original.frames):
         raise VerificationFailed("the written file is of another format, size or number of pictures")
     stranger = foreign(data, after, fields)
     if stranger:
@@ -120,8 +123,8 @@ def check_container(
 
 def check_faces(
     published: Look,
-    faces: Sequence[Face],
-    sketches: Sequence[Sketch],
+    known: Sequence[tuple[Box, Sketch]],
+    revealed: Sequence[Face],
     masks: Sequence[Mask],
     size: Size,
     recipe: Recipe,
@@ -130,8 +133,8 @@ def check_faces(
 
     Args:
         published: the frame as published.
-        faces: those that were concealed.
-        sketches: their sketches before.
+        known: box and sketch, before, of everything that was concealed.
+        revealed: faces that are left bare by permission.
         masks: what was painted.
         size: of the upright photo.
         recipe: how faces are searched.
@@ -140,17 +143,24 @@ def check_faces(
     """
     areas = [region.shifted(mask.left, mask.top).shape.bounds() for mask in masks for region in mask.regions]
     search = recheck(published, size, _second(recipe), areas)
-    for face, before in zip(faces, sketches, strict=True):
-        if alike(before, published.sketch(face.box)) > ALIKE:
+    for box, before in known:
+        if alike(before, published.sketch(box)) > ALIKE:
             raise VerificationFailed("a face that should be concealed is still there")
-    known = [face.box for face in faces]
+    boxes = [box for box, _ in known]
     return tuple(
-        face for face in search.faces if bare(face.box, masks, known, size) and published.confirms(face, known)
+        face
+        for face in search.faces
+        if bare(face.box, masks, boxes, size) and published.confirms(face, boxes) and not deliberate(face.box, revealed)
     )
 
 
 def problems(
-    data: bytes, recipe: Recipe, limits: Limits, concealed: Sequence[Sequence[Region]] | None, keep: frozenset[str]
+    data: bytes,
+    recipe: Recipe,
+    limits: Limits,
+    concealed: Sequence[Sequence[Region]] | None,
+    keep: frozenset[str],
+    revealed: Sequence[Sequence[Face]] = (),
 ) -> list[str]:
     """What is wrong with a published file, a sentence each; empty if it is clean.
 
@@ -161,12 +171,16 @@ def problems(
         concealed: the regions of each frame as the ledger knows them; None if nothing is known of the file. A hit on
             what replaced a face cannot be told from a bare face by looks, so without them every hit is a problem.
         keep: names of the metadata fields that may be there.
+        revealed: faces of each frame that a person decided to leave bare.
     """
     try:
         photo = open_photo(data, limits)
     except Withheld as error:
         return [f"it does not open: {error}"]
     found = []
+    data, store = manifest.carve(data)
+    if store and (fault := manifest.fault(store)):
+        found.append(f"it carries a C2PA manifest that is not cloak's: {fault}")
     stranger = foreign(data, metadata.read(data), read_fields(data, keep))
     if stranger:
         found.append(f"it carries more than a picture: {stranger}")
@@ -184,7 +198,11 @@ def problems(
         except Withheld as error:
             return [*found, f"its faces cannot be searched: {error}"]
         known = [region.shape.bounds().grown(1 / COVER) for region in regions]
-        count = sum(bare(face.box, masks, known, photo.size) and look.confirms(face, known) for face in faces)
+        open_ = revealed[frame] if frame < len(revealed) else ()
+        count = sum(
+            bare(face.box, masks, known, photo.size) and look.confirms(face, known) and not deliberate(face.box, open_)
+            for face in faces
+        )
         if count and concealed is None:
             found.append(f"{count} faces; no ledger tells whether they are concealed, so look at them")
         elif count:
@@ -219,6 +237,11 @@ def bare(box: Box, masks: Sequence[Mask], known: Sequence[Box], size: Size) -> b
     """
     share = covered(box, masks, size)
     return share < TOUCHED or (share < COVERED and any(box.iou(face) >= SAME for face in known))
+
+
+def deliberate(box: Box, revealed: Sequence[Face]) -> bool:
+    """Whether a hit is on a face that a person decided to leave bare."""
+    return any(box.iou(place) >= SAME for face in revealed for place in (face.box, face.extent or face.box))
 
 
 def covered(box: Box, masks: Sequence[Mask], size: Size) -> float:

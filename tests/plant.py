@@ -220,7 +220,9 @@ def _webp(image: Image.Image, prefix: str, **options: object) -> Planted:
     out = io.BytesIO()
     image.save(out, "WEBP", icc_profile=profile, exif=block, xmp=packet, **options)
     body = out.getvalue()[8:]
-    body += riff_chunk(b"UNKN", mark(f"{prefix}_Unknown"))
+    manifest, labels = jumbf(prefix)
+    found |= labels
+    body += riff_chunk(b"C2PA", manifest) + riff_chunk(b"UNKN", mark(f"{prefix}_Unknown"))
     found |= {
         text(f"{prefix}_XMP_Comment"): "XMP ",
         text(f"{prefix}_Unknown"): "UNKN",
@@ -256,7 +258,8 @@ def _tiff(image: Image.Image, order: str, big: bool, prefix: str) -> Planted:
     datasets, sets = iptc(prefix)
     edits, blocks = resources(prefix)
     profile, colours = icc(prefix)
-    names |= more | sets | blocks | colours | {text(f"{prefix}_XMP_Comment"): "TIFF IFD0 0x02BC XMP"}
+    manifest, labels = jumbf(prefix)
+    names |= more | sets | blocks | colours | labels | {text(f"{prefix}_XMP_Comment"): "TIFF IFD0 0x02BC XMP"}
 
     def page(picture: Image.Image, *fields: tuple[int, int, bytes], linked: bool = True, lead: bytes = b"") -> int:
         half = picture.height // 2
@@ -287,6 +290,7 @@ def _tiff(image: Image.Image, order: str, big: bool, prefix: str) -> Planted:
         (0x83BB, 7, datasets),
         (0x8649, 1, edits),
         (0x8773, 7, profile),
+        (0xCD41, 7, manifest),
         tiff.pointer(0x014A, sub),
         lead=mark(f"{prefix}_BeforeStrips"),
     )
@@ -317,11 +321,15 @@ def planted_gif(image: Image.Image | None = None) -> Planted:
     magic = bytes([1, *range(255, -1, -1)]) + b"\0"
     extra = b"\x21\xff\x0bXMP DataXMP" + packet + magic
     extra += b"\x21\xff\x0bICCRGBG1012" + blocks_of(profile) + b"\x21\xff\x0bMGK8BIM0000" + blocks_of(edits)
+    manifest, labels = jumbf("GIF")
+    extra += b"\x21\xff\x0bC2PA_GIF\x01\x00\x00" + blocks_of(manifest)
     extra += b"\x21\xff\x0bACMEAPP1.0a" + blocks_of(mark("GIF_Application"))
     extra += b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0" + blocks_of(mark("GIF_Loop_Slack"))
     extra += b"\x21\xfe" + blocks_of(mark("GIF_Comment")) + b"\x21\xce" + blocks_of(mark("GIF_Extension"))
     late = b"\x21\xfe" + blocks_of(mark("GIF_Comment_Late")) + b"\x21\x01\x0c" + bytes(12) + blocks_of(mark("GIF_Text"))
-    return plain[:start] + extra + plain[start:-1] + late + b";" + mark("GIF_After"), found | colours | blocks | {
+    return plain[:start] + extra + plain[start:-1] + late + b";" + mark(
+        "GIF_After"
+    ), found | colours | blocks | labels | {
         text("GIF_XMP_Comment"): "GIF application XMP",
         text("GIF_Application"): "GIF application other",
         text("GIF_Loop_Slack"): "GIF application loop slack",

@@ -6,7 +6,7 @@ import struct
 import pillow_heif
 from PIL import Image
 
-from tests.plant_parts import Markers, box, exif, full_box, icc, mark, text, xmp
+from tests.plant_parts import Markers, box, exif, full_box, icc, jumbf, mark, text, xmp
 
 
 def _coded(image: Image.Image, kind: str) -> tuple[bytes, bytes, bytes]:
@@ -112,4 +112,8 @@ def planted(image: Image.Image, kind: str) -> tuple[bytes, Markers]:
     data = head + meta(start) + box(b"mdat", media, trace("MdatSlack", "unknown bytes"))
     data += box(b"mdat", trace("SecondMdat", "unknown bytes")) + box(b"skip", trace("Skip", "skip"))
     data += box(b"uuid", bytes(16), trace("UUID", "uuid")) + box(b"acme", trace("UnknownBox", "acme"))
+    manifest, labels = jumbf(kind)
+    c2pa = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+    data += box(b"uuid", c2pa, bytes(4), b"manifest\0", bytes(8), manifest)
+    found |= labels
     return data, found

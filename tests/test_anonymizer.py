@@ -32,7 +32,7 @@ def pixels(data):
 @pytest.mark.parametrize("pipeline", ["photographer", "newsroom", "cms"])
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_listed_face_of_the_samples_is_under_a_mask(samples, expected, name, pipeline):
-    result = anonymize((samples / name).read_bytes(), pipeline)
+    result = anonymize((samples / name).read_bytes(), load(pipeline, review="optional"))
     assert result.report.status is Status.CONCEALED
     size = result.report.size
     assert [size.width, size.height] == expected[name]["size"]
@@ -139,13 +139,13 @@ def test_a_detector_that_answers_nonsense_withholds_the_photo(monkeypatch, jpeg,
 
 
 def test_an_effect_that_does_nothing_is_noticed_on_the_published_bytes(monkeypatch, jpeg):
-    monkeypatch.setattr(anonymizer.effects, "conceal", lambda window, mask, effect, noise: window)
+    monkeypatch.setattr(anonymizer.effects, "paint", lambda window, mask, effect, feather, noise: window)
     with pytest.raises(VerificationFailed):
         anonymize(jpeg())
 
 
 def test_an_effect_of_the_wrong_shape_withholds_the_photo(monkeypatch, jpeg):
-    monkeypatch.setattr(anonymizer.effects, "conceal", lambda window, mask, effect, noise: window[:-1])
+    monkeypatch.setattr(anonymizer.effects, "paint", lambda window, mask, effect, feather, noise: window[:-1])
     with pytest.raises(Withheld):
         anonymize(jpeg())
 
@@ -253,9 +253,17 @@ def test_fields_are_kept_only_when_asked_for(jpeg):
 
 
 def test_a_conceal_error_is_withheld(monkeypatch, jpeg):
-    def fail(window, mask, effect, noise):
+    def fail(window, mask, effect, feather, noise):
         raise ConcealmentFailed("no")
 
-    monkeypatch.setattr(anonymizer.effects, "conceal", fail)
+    monkeypatch.setattr(anonymizer.effects, "paint", fail)
     with pytest.raises(ConcealmentFailed):
         anonymize(jpeg())
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "webp", "tiff", "gif", "heif"])
+def test_a_manifest_that_was_removed_is_said(name):
+    from cloak.anonymizer import MANIFEST_LEFT
+    from tests.plant import PLANTED
+
+    assert MANIFEST_LEFT in anonymize(PLANTED[name]()[0], load("cms", recall="fast")).report.notes

@@ -10,8 +10,12 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
+from cloak.decisions import Change, Decisions, dump
+from cloak.geometry import Box, Region, Size
 from cloak.ledger import Ledger, beside
+from cloak.reviews import Reviews
 
 CLOAK = [sys.executable, "-m", "cloak.cli"]
 
@@ -124,13 +128,23 @@ def test_an_output_name_that_is_a_link_to_an_original_is_refused(shoot, tmp_path
     assert (shoot / "a.jpg").read_bytes() == original
 
 
-def test_the_newsroom_holds_back_what_has_no_face(shoot, tmp_path):
+def test_the_newsroom_publishes_nothing_before_a_person_accepts(shoot, tmp_path):
     (shoot / "broken.jpg").unlink()
-    done = run("run", shoot, "--out", tmp_path / "public", "-p", "newsroom", "--recall", "fast", code=4)
-    assert names(tmp_path / "public") == ["a.jpg", "day 2/a.jpg"]
-    assert "held back" in done.stdout
-    again = run("run", shoot, "--out", tmp_path / "public", "-p", "newsroom", "--recall", "fast", code=4)
+    command = ("run", shoot, "--out", tmp_path / "public", "-p", "newsroom", "--recall", "fast")
+    done = run(*command, code=4)
+    assert names(tmp_path / "public") == []
+    assert "held back            3" in done.stdout
+    assert "cloak review" in done.stdout
+    again = run(*command, code=4)
     assert "of these             3" in again.stdout
+
+
+def test_a_photo_that_now_waits_for_a_person_is_withdrawn(shoot, tmp_path):
+    command = ("run", shoot / "a.jpg", "--out", tmp_path / "public", "--recall", "fast")
+    run(*command)
+    assert names(tmp_path / "public") == ["a.jpg"]
+    run(*command, "-p", "newsroom", "--names", "keep", code=4)
+    assert names(tmp_path / "public") == []
 
 
 def test_the_same_key_gives_the_same_bytes_whatever_the_number_of_workers(shoot, tmp_path):
@@ -254,3 +268,61 @@ def test_the_ledger_survives_a_copy_of_the_output(tmp_path, shoot):
     run("run", shoot, "--out", tmp_path / "public")
     shutil.copytree(tmp_path / "public", tmp_path / "copy")
     run("verify", tmp_path / "copy", "--ledger", beside(tmp_path / "public"))
+
+
+def decided(ledger, name, *changes, verdict="accept"):
+    """What the review page would have stored of a photo."""
+    reviews, entry = Reviews(ledger), ledger.find(name)
+    size = Size(**entry.row["size"])
+    seen = tuple(tuple(Box(**face["box"]) for face in frame) for frame in entry.row["detections"])
+    review = reviews.decide(name, reviews.latest(name).version, entry.content, Decisions(size, changes, seen, verdict))
+    return review.decisions
+
+
+def test_decisions_are_applied_to_a_re_export_by_position(tmp_path, samples):
+    command = ("--recall", "fast", "-j", "1")
+    run("run", samples / "group.jpg", "--out", tmp_path / "public", *command)
+    with Ledger(beside(tmp_path / "public")) as ledger:
+        face = Box(**ledger.find("group.jpg").row["detections"][0][0]["box"])
+        decisions = decided(ledger, "group.jpg", Change(face), Change(area=Region(Box(20, 20, 60, 60), effect="fill")))
+    (tmp_path / "decisions").mkdir()
+    (tmp_path / "decisions/group.jpg.cloak.json").write_bytes(dump(decisions))
+    (tmp_path / "re-export").mkdir()
+    whole = Image.open(samples / "group.jpg")
+    whole.resize((960, 540)).save(tmp_path / "re-export/group.png")
+    again = ("run", tmp_path / "re-export", "--out", tmp_path / "again", *command, "--report", "-")
+    (row,) = map(json.loads, run(*again, "--decisions", tmp_path / "decisions").stdout.splitlines())
+    assert [len(row[key][0]) for key in ("detections", "revealed", "areas")] == [3, 1, 1]
+    assert row["areas"][0][0]["shape"] == {"x": 15, "y": 15, "width": 45, "height": 45}
+    run("verify", tmp_path / "again", "--recall", "fast")
+    # Another picture of that name, and a file that is none: withheld, rather than the wrong person revealed.
+    whole.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "re-export/group.png")
+    done = run(*again, "--decisions", tmp_path / "decisions", code=1)
+    assert "decisions-unfit" in done.stdout
+    (tmp_path / "decisions/group.jpg.cloak.json").write_text("{}")
+    assert "decisions-unfit" in run(*again, "--decisions", tmp_path / "decisions", code=1).stdout
+    # Where every photo must be accepted, a verdict on another export is a start, not an acceptance.
+    (tmp_path / "decisions/group.jpg.cloak.json").write_bytes(dump(decisions))
+    whole.save(tmp_path / "re-export/group.png")
+    waiting = ("run", tmp_path / "re-export", "--out", tmp_path / "news", *command, "-p", "newsroom", "--report", "-")
+    (row,) = map(json.loads, run(*waiting, "--decisions", tmp_path / "decisions", code=4).stdout.splitlines())
+    assert (row["status"], len(row["revealed"][0])) == ("held", 1)
+
+
+def test_a_run_that_starts_over_keeps_to_what_a_person_decided(tmp_path, jpeg):
+    photo, out = tmp_path / "a.jpg", tmp_path / "public"
+    photo.write_bytes(jpeg())
+    command = ("run", photo, "--out", out, "--recall", "fast", "--force", "--report", "-")
+    run(*command)
+    with Ledger(beside(out)) as ledger:
+        decided(ledger, "a.jpg", Change(area=Region(Box(5, 5, 30, 30), effect="fill")))
+    (row,) = map(json.loads, run(*command).stdout.splitlines())
+    assert len(row["areas"][0]) == 1
+    photo.write_bytes(jpeg(quality=50))  # other bytes: nobody looked at them
+    (row,) = map(json.loads, run(*command, code=4).stdout.splitlines())
+    assert row["status"] == "held"
+    assert names(out) == []
+    photo.write_bytes(jpeg())
+    with Ledger(beside(out)) as ledger:
+        decided(ledger, "a.jpg", verdict=None)  # looked at again, and not finished
+    assert json.loads(run(*command, code=4).stdout)["status"] == "held"

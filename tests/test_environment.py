@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.util import find_spec
 
 import pytest
 
@@ -14,6 +15,12 @@ on_ci = pytest.mark.skipif(os.environ.get("CI") != "true", reason="a developer's
 @pytest.mark.parametrize("tool", ["exiftool", "strace", "unshare"])
 def test_independent_readers_and_tracers_are_installed(tool):
     assert shutil.which(tool)
+
+
+@on_ci
+@pytest.mark.parametrize("module", ["c2pa", "cbor2", "cryptography", "torch"])
+def test_what_signs_and_perturbs_photos_is_installed(module):
+    assert find_spec(module)
 
 
 @on_ci

@@ -27,13 +27,30 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"cloak"}
-    assert {"cloak/py.typed", "cloak/cli/run.py", "cloak/pipelines/newsroom.toml"} <= set(names)
+    assert {"cloak/py.typed", "cloak/cli/run.py", "cloak/review/page/main.js", "cloak/pipelines/newsroom.toml"} <= set(
+        names
+    )
     assert "cloak/detect/weights/yunet_2023mar.onnx" in names
     assert "cloak/detect/weights/PROVENANCE.toml" in names
+    assert "cloak/recognise/weights/sface_2021dec_int8bq.onnx" in names
     assert "cloak/metadata/profiles/srgb.icc" in names
     plain = [name for name in names if "dist-info" not in name and not name.endswith((".so", ".pyd"))]
     kinds = {os.path.splitext(name)[1] for name in plain}
-    assert kinds <= {".py", ".pyi", ".typed", ".toml", ".onnx", ".tflite", ".icc", ".png", ""}, kinds
+    assert kinds <= {
+        ".py",
+        ".pyi",
+        ".typed",
+        ".toml",
+        ".onnx",
+        ".tflite",
+        ".icc",
+        ".png",
+        ".html",
+        ".css",
+        ".js",
+        ".svg",
+        "",
+    }, kinds
     assert [name for name in names if name.startswith(("tests", "samples", "benchmarks"))] == []
 
 

@@ -13,6 +13,7 @@ def test_shipped_pipelines_are_valid_and_above_the_floor(name):
 def test_newsroom_holds_back_and_conceals_with_a_decoy():
     made = load("newsroom")
     assert made.no_face == "hold"
+    assert made.review == "required"
     assert isinstance(made.effect, Decoy)
 
 
@@ -33,6 +34,16 @@ def test_flags_beat_the_file():
     assert made.keep == ("copyright",)
 
 
+@pytest.mark.parametrize("name", ["newsroom", "cms"])
+@pytest.mark.parametrize("effect", ["pixelate", "blur"])
+def test_pipelines_for_sources_take_only_effects_that_carry_nothing_of_a_face(name, effect):
+    with pytest.raises(RiskRefused, match=f"{effect} carries something of each face"):
+        load(name, effect={"name": effect})
+    assert load(name, effect={"name": effect}, accept_risk=True).risks()
+    assert load(name, effect={"name": "fill"}).risks() == []
+    assert load("photographer", effect={"name": effect}).risks() == []
+
+
 def test_another_effect_starts_from_its_own_defaults():
     text = b'[effect]\nname = "pixelate"\ncells = 4\n'
     assert parse(text, "mine").effect.cells == 4
@@ -51,7 +62,7 @@ def test_no_strength_of_any_effect_is_below_the_floor(effect, strength):
     [
         (b"efect = 1", "unknown key in mine 'efect'; known: .*cover.*effect"),
         (b"[cover]\nsize = 2", "unknown key in mine.cover 'size'; known: feather, scale, shape"),
-        (b'[effect]\nname = "sepia"', "unknown effect 'sepia'; known: blur, decoy, fill, pixelate"),
+        (b'[effect]\nname = "sepia"', "unknown effect 'sepia'; known: blur, decoy, fill, perturb, pixelate"),
         (b'[effect]\nname = "fill"\ncells = 3', "unknown key in mine.effect 'cells'"),
         (b'recall = "best"', "unknown recall 'best'; known: balanced, fast, thorough"),
         (b'models = ["dlib"]', "unknown model 'dlib'; known: .*centerface.*yunet"),

@@ -29,6 +29,14 @@ def test_a_document_has_totals_and_all_rows(tmp_path):
     assert found["totals"]["concealed"] == 5
 
 
+def test_a_document_names_what_was_left_out(tmp_path):
+    with open_report(tmp_path / "report.json", None) as report:
+        report.leave_out("a.xmp", "a sidecar, never copied")
+        report.end(Totals(), {}, "hash")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["left_out"] == [{"source": "a.xmp", "reason": "a sidecar, never copied"}]
+
+
 @pytest.mark.parametrize("name", ["report.ndjson", "report.JSONL"])
 def test_lines_hold_a_row_each(tmp_path, name):
     write(tmp_path / name)

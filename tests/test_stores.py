@@ -1,5 +1,6 @@
 """Whole runs between buckets and folders on this machine's cores; tests/test_cluster.py has those of Ray."""
 
+import io
 import itertools
 import subprocess
 import sys
@@ -111,6 +112,53 @@ def test_no_credential_is_in_the_ledger_the_report_or_the_words(s3, bucket, run,
 @pytest.mark.parametrize("options", [["--preserve-times"], ["--address", "auto"]])
 def test_what_does_not_go_together_is_refused(bucket, run, options):
     run(f"s3://{bucket}/shoots", "--out", f"s3://{bucket}/public", *options, code=(2,))
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        (["-p", "newsroom"], "review"),
+        (["-p", "cms"], "--names keep"),
+        (["--contact-sheet", "sheet.html"], "--contact-sheet"),
+        (["--decisions", "."], "--decisions"),
+        (["--in-place"], "--in-place"),
+    ],
+)
+def test_what_works_between_folders_only_is_refused_with_the_cure(s3, bucket, run, options, cure):
+    before = s3.objects(bucket)
+    out = [] if options == ["--in-place"] else ["--out", f"s3://{bucket}/public"]
+    done = run(f"s3://{bucket}/shoots", *out, *options, code=(2,))
+    assert cure in done.stderr
+    assert "Traceback" not in done.stderr
+    assert s3.objects(bucket) == before
+
+
+def test_what_is_held_back_now_is_withdrawn_from_the_store(s3, run, landscape):
+    name = s3.bucket(f"runs-{next(NUMBERS)}")
+    s3.put(name, "shoots/a.jpg", landscape)
+    where = [f"s3://{name}/shoots", "--out", f"s3://{name}/public", "--noise-key", "k"]
+    run(*where, "--no-face", "publish", code=(0,))
+    assert s3.keys(name, "public/") == ["public/a.jpg"]
+    run(*where, "--no-face", "hold", code=(4,))
+    assert s3.keys(name, "public/") == []
+    run(*where, "--no-face", "publish", code=(0,))
+    s3.put(name, "public/a.jpg", b"somebody else's")
+    run(*where, "--no-face", "hold", code=(4,))
+    assert s3.get(name, "public/a.jpg") == b"somebody else's"
+
+
+def test_what_goes_into_a_store_is_signed_too(s3, bucket, run, tmp_path):
+    c2pa = pytest.importorskip("c2pa")
+    from tests.signing import certified
+
+    for file, data in zip(("certificate.pem", "key.pem"), certified(), strict=True):
+        (tmp_path / file).write_bytes(data)
+    sign = ["--c2pa-sign", tmp_path / "certificate.pem", "--c2pa-key", tmp_path / "key.pem"]
+    where = [f"s3://{bucket}/shoots", "--out", f"s3://{bucket}/public"]
+    run(*where, *sign)
+    assert "of these             3" in run(*where, *sign).stdout
+    published = io.BytesIO(s3.get(bucket, "public/a.jpg"))
+    assert "c2pa.edited" in c2pa.Reader("image/jpeg", published).detailed_json()
 
 
 def test_a_store_that_refuses_ends_the_run_with_a_clear_word(bucket, run):

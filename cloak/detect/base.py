@@ -1,6 +1,7 @@
 """What detectors return, and what a detector is."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cloak.geometry import RGB, Box
@@ -54,3 +55,8 @@ class Face:
     landmarks: Landmarks | None = None
     angle: float = 0.0
     extent: Box | None = None
+
+    def moved(self, move: Callable[[Box], Box]) -> "Face":
+        """The face on another grid of pixels, without its landmarks."""
+        extent = None if self.extent is None else move(self.extent)
+        return replace(self, box=move(self.box), extent=extent, landmarks=None)

@@ -45,7 +45,7 @@ def cover(face: Face, *, shape: Shape = "head", scale: float = 1.4) -> Region:
         t = math.radians(angle)
         along += extra / 2
         cx, cy = cx + math.sin(t) * extra / 2, cy - math.cos(t) * extra / 2
-    return Region(Ellipse(cx, cy, across, along, angle), angle)
+    return Region(Ellipse(cx, cy, across, along, angle), angle, landmarks=face.landmarks)
 
 
 def _axes(half_width: float, half_height: float, angle: float) -> tuple[float, float]:

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from cloak.detect import weights
 from cloak.detect.base import Detection
-from cloak.errors import SetupError
 from cloak.geometry import RGB, Box
+from cloak.weights import session as open_session
 
 Floats = npt.NDArray[np.float32]
 
@@ -21,22 +21,7 @@ def session(file: str) -> Any:
 
     Raises `SetupError` when the weights are wrong or onnxruntime cannot be loaded.
     """
-    data = weights.read(file)
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise SetupError("onnxruntime cannot be loaded") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # The arena saves a third of the time (no page faults at every node); it must not round up to powers of two.
-    options.enable_cpu_mem_arena = True
-    providers = [("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})]
-    try:
-        return onnxruntime.InferenceSession(data, options, providers=providers)
-    except Exception as error:
-        raise SetupError(f"onnxruntime cannot load the model weights {file!r}") from error
+    return open_session(weights.read(file), file)
 
 
 def padded(image: RGB) -> npt.NDArray[np.uint8]:

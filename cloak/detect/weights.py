@@ -1,14 +1,11 @@
-"""The models' files: where they are from, and their bytes, never handed out unless the hash is right."""
+"""The detectors' weight files, and what is known of them."""
 
-import hashlib
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any
 
-from cloak.errors import SetupError
+from cloak import weights
+
+PACKAGE = "cloak.detect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,31 +31,11 @@ class ModelCard:
     available: bool
 
 
-@cache
 def provenance() -> dict[str, dict[str, Any]]:
-    """What `weights/PROVENANCE.toml` says, by file name. Raises `SetupError` when it cannot be read."""
-    try:
-        return tomllib.loads(_folder().joinpath("PROVENANCE.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SetupError("the list of model weights is missing or broken") from error
+    """What the detectors' `PROVENANCE.toml` says, by file name; see `cloak.weights`."""
+    return weights.provenance(PACKAGE)
 
 
 def read(file: str) -> bytes:
-    """The bytes of a weight file, after its SHA-256 was compared with `PROVENANCE.toml`.
-
-    Raises `SetupError` when the file is missing, unlisted, or not the one that was listed.
-    """
-    listed = provenance().get(file)
-    if listed is None:
-        raise SetupError(f"the model weights {file!r} are not listed in PROVENANCE.toml")
-    try:
-        data = _folder().joinpath(file).read_bytes()
-    except OSError as error:
-        raise SetupError(f"the model weights {file!r} are missing") from error
-    if hashlib.sha256(data).hexdigest() != listed["sha256"]:
-        raise SetupError(f"the model weights {file!r} are not the ones cloak was tested with: their SHA-256 differs")
-    return data
-
-
-def _folder() -> Traversable:
-    return files("cloak.detect").joinpath("weights")
+    """The bytes of a detector's weight file; see `cloak.weights`."""
+    return weights.read(PACKAGE, file)

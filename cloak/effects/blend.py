@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 
 from cloak.effects.base import Effect, Noise
+from cloak.effects.registry import make, name_of
 from cloak.errors import CloakError, ConcealmentFailed
-from cloak.geometry import Mask, Pixels
+from cloak.geometry import Mask, Pixels, Size, draw
 
 
 def conceal(pixels: Pixels, mask: Mask, effect: Effect, noise: Noise) -> Pixels:
@@ -38,6 +39,22 @@ def conceal(pixels: Pixels, mask: Mask, effect: Effect, noise: Noise) -> Pixels:
     out = source.copy()
     cv2.copyTo(painted, mask.core.view(np.uint8), out)
     _blend(out, painted, mask)
+    return out
+
+
+def paint(pixels: Pixels, mask: Mask, effect: Effect, feather: float, noise: Noise) -> Pixels:
+    """As `conceal`, with each region under its own effect where it names one, over all the others.
+
+    Args:
+        feather: with which the mask was drawn.
+    """
+    out = conceal(pixels, mask, effect, noise)
+    for name in dict.fromkeys(region.effect for region in mask.regions if region.effect):
+        own = effect if name == name_of(effect) else make(name)
+        regions = [region for region in mask.regions if region.effect == name]
+        for part in draw(regions, Size(mask.width, mask.height), feather=feather, margin=own.margin):
+            window = part.window()
+            out[window] = conceal(out[window], part, own, noise.child(name, part.left, part.top))
     return out
 
 

@@ -9,11 +9,12 @@ from cloak.effects.base import Effect
 from cloak.effects.blur import Blur
 from cloak.effects.decoy import Decoy
 from cloak.effects.fill import Fill
+from cloak.effects.perturb import Perturb, Within
 from cloak.effects.pixelate import Pixelate
 from cloak.errors import UnknownName, UsageError
 
-EFFECTS: Mapping[str, type[Pixelate] | type[Blur] | type[Fill] | type[Decoy]] = MappingProxyType(
-    {"pixelate": Pixelate, "blur": Blur, "fill": Fill, "decoy": Decoy}
+EFFECTS: Mapping[str, type[Pixelate | Blur | Fill | Decoy | Perturb]] = MappingProxyType(
+    {"pixelate": Pixelate, "blur": Blur, "fill": Fill, "decoy": Decoy, "perturb": Perturb}
 )
 """Every effect, by the name that settings use."""
 
@@ -23,13 +24,15 @@ _SETTINGS: dict[str, dict[str, dict[str, Any]]] = {
         "blur": {"cells": 8, "jitter": 0.08},
         "fill": {},
         "decoy": {"cells": 8},
+        "perturb": {"grain": 1.6, "light": 3.0},
     },
-    "standard": {"pixelate": {}, "blur": {}, "fill": {}, "decoy": {}},
+    "standard": {"pixelate": {}, "blur": {}, "fill": {}, "decoy": {}, "perturb": {}},
     "strong": {
         "pixelate": {"cells": 4, "jitter": 0.16},
         "blur": {"cells": 4, "jitter": 0.16},
         "fill": {},
         "decoy": {"cells": 5},
+        "perturb": {"grain": 3.3, "light": 6.0, "steps": 80},
     },
 }
 
@@ -43,6 +46,9 @@ STRENGTHS: Mapping[str, Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 
 For `fill` and `decoy` strength changes the looks at most: they carry nothing of the person at any.
 """
+
+TRACELESS = (Decoy, Fill)
+"""The effects that carry nothing of what they cover: trained adversaries stay at chance (docs/audit.md)."""
 
 MAX_CELLS = 8
 """More cells than this leave a face searchable: rank-1 of 38 to 80 % at 12 and 16 cells (DESIGN, re-identification)."""
@@ -73,8 +79,9 @@ def make(name: str, strength: str = "standard", **settings: Any) -> Effect:
 
 def name_of(effect: Effect) -> str:
     """The name of an effect in `EFFECTS`. Raises `UsageError` for one that is not ours."""
+    known = effect.effect if isinstance(effect, Within) else effect
     for name, kind in EFFECTS.items():
-        if type(effect) is kind:
+        if type(known) is kind:
             return name
     raise UsageError("this effect has no name")
 
@@ -97,6 +104,6 @@ def floor(effect: Effect, cover_scale: float) -> list[str]:
             reasons.append(
                 f"a jitter of {effect.jitter:g} leaves a plain filter of the original; at least {MIN_JITTER:g}"
             )
-    elif not isinstance(effect, Fill | Decoy):
+    elif not isinstance(effect, Fill | Decoy | Perturb):
         reasons.append("nothing is known of what this effect hides")
     return reasons

@@ -17,6 +17,7 @@ _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs",
 _AVIF = {b"avif", b"avis"}
 
 _TOP = {b"ftyp": Kind.STRUCTURE, b"meta": Kind.STRUCTURE, b"moov": Kind.STRUCTURE, b"uuid": Kind.METADATA}
+_C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _META = set(b"hdlr pitm iinf iloc iref iprp idat dinf grpl".split())
 _PROPERTIES = {
     **dict.fromkeys(b"ispe pixi hvcC av1C avcC vvcC irot imir clap pasp auxC".split(), Kind.STRUCTURE),
@@ -67,6 +68,10 @@ def read_bmff(listing: Listing) -> None:
         elif box.type == b"meta" and meta is None:
             meta = parse_meta(box.content)
             _meta_boxes(listing, box, meta)
+        elif box.type == b"uuid" and box.body.startswith(_C2PA):
+            # Behind the identifier: version and flags, the purpose, an offset (C2PA 2.1, section A.5).
+            purpose = box.body.cut(box.body.start + 20, box.body.end).raw(64).split(b"\0")[0]
+            listing.nest("jumbf", box.body.cut(box.body.start + 20 + len(purpose) + 9, box.body.end), name)
     if meta is not None:
         _items(listing, meta, media)
         listing.frames = shown(meta)

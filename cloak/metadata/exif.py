@@ -57,7 +57,7 @@ def nest_field(listing: Listing, group: str, entry: Entry, name: str) -> None:
     """Have XMP, IPTC, Photoshop resources or a colour profile read that a field holds."""
     if group in ("GPS", "Interop", "MPF"):
         return
-    reader = {0x02BC: "xmp", 0x83BB: "iptc", 0x8649: "resources", 0x8773: "icc"}.get(entry.tag)
+    reader = {0x02BC: "xmp", 0x83BB: "iptc", 0x8649: "resources", 0x8773: "icc", 0xCD41: "jumbf"}.get(entry.tag)
     if reader is not None:
         listing.nest(reader, entry.value, name)
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata.fields import Fields
+from cloak.photo.resample import Resampling
 
 Paint = Callable[[Pixels, Mask, int], Pixels]
 """Conceals one window: (pixels under the mask's window, the mask, the frame's number) -> pixels of the same shape."""
@@ -32,6 +33,7 @@ class Output:
         quality: for lossy formats: 1-100, or None to keep the file's own quantisation (JPEG) or a high default.
         optimize: give a JPEG the Huffman tables that suit it best; a few percent smaller, for a second pass.
         bake_orientation: re-encode a JPEG whose size allows no lossless turn, rather than keep its Orientation tag.
+        resampling: the pixels are brought to another grid once they are concealed; None leaves them where they are.
     """
 
     fields: Fields = field(default_factory=Fields)
@@ -40,6 +42,7 @@ class Output:
     quality: int | None = None
     optimize: bool = False
     bake_orientation: bool = False
+    resampling: Resampling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +91,10 @@ class Photo(Protocol):
 
         Nothing of the old file is in it but pixels outside the masks. Raises `ConcealmentFailed`, `Corrupt` or
         `Unsupported`.
+        """
+
+    def written(self, mask: Mask, output: Output) -> Callable[[Pixels], Pixels]:
+        """What `conceal` makes of pixels painted over the mask's window: as they will be read from the file.
+
+        As far as that is known in advance: where pictures are encoded as a whole, the pixels as they are.
         """

@@ -78,21 +78,22 @@ class Bmp:
     ) -> tuple[bytes, Sequence[str]]:
         frame = next(frames)
         pixels: U8 = frame.pixels.astype(np.uint8, copy=False)
+        size = Size(pixels.shape[1], pixels.shape[0])
         if pixels.shape[2] == 1:
             pixels = np.repeat(pixels, 3, axis=2)
         if self.bits <= 8:
             picture = indexed(pixels, None)
             if picture is None:
-                return _file(self.size, 24, _bottom_up(pixels[..., ::-1])), [PALETTE_LEFT]
+                return _file(size, 24, _bottom_up(pixels[..., ::-1])), [PALETTE_LEFT]
             bits = self.bits if len(picture.palette) <= 1 << self.bits and self.bits != 2 else 8
             palette = np.zeros((len(picture.palette), 4), np.uint8)
             palette[:, :3] = picture.palette[:, 2::-1]
             levels = picture.indices[..., None]
             body = levels if bits == 8 else np.frombuffer(packed(levels, bits), np.uint8)
             notes = [] if bits == self.bits else [DEPTH_LEFT]
-            return _file(self.size, bits, _bottom_up(body.reshape(self.size.height, -1)), palette.tobytes()), notes
+            return _file(size, bits, _bottom_up(body.reshape(size.height, -1)), palette.tobytes()), notes
         if self.bits == 24:
-            return _file(self.size, 24, _bottom_up(pixels[..., ::-1])), []
+            return _file(size, 24, _bottom_up(pixels[..., ::-1])), []
         return self._fields(pixels, frame.alpha)
 
     def _fields(self, pixels: U8, alpha: Alpha | None) -> tuple[bytes, list[str]]:
@@ -111,7 +112,8 @@ class Bmp:
                 assert values is not None
                 words |= reduced(values, mask.bit_count()).astype(np.uint32) << ((mask & -mask).bit_length() - 1)
         rows = _bottom_up(words.astype("<u2" if bits == 16 else "<u4").view(np.uint8))
-        return _file(self.size, bits, rows, masks=None if masks == _STANDARD[bits] else masks), notes
+        size = Size(pixels.shape[1], pixels.shape[0])
+        return _file(size, bits, rows, masks=None if masks == _STANDARD[bits] else masks), notes
 
     def _upright(self, rows: U8) -> U8:
         return np.ascontiguousarray(rows if self.top_down else rows[::-1])

@@ -15,9 +15,9 @@ import pillow_heif
 from cloak.errors import Corrupt, TooLarge, Unsupported
 from cloak.geometry import Pixels, Size
 from cloak.metadata import sniff
-from cloak.metadata.items import Meta, boxes
+from cloak.metadata.items import Meta, boxes, parse_meta
 from cloak.metadata.listing import Span
-from cloak.photo.avif_write import Colours, meta_of
+from cloak.photo.avif_write import Colours
 from cloak.photo.base import Limits
 from cloak.photo.pixels import BAND, Frame, full_range, reduced, with_alpha
 from cloak.photo.raster import Carry, RasterPhoto, check
@@ -33,7 +33,9 @@ _CODED = {b"hvc1", b"hev1", b"av01"}
 _DERIVED = {b"grid", b"iovl", b"iden"}
 _TILE = 1024
 _TILED_FROM = 4_000_000  # pixels; in one piece the encoder takes 20 times the picture's size
-_PRESET = {"preset": "ultrafast"}  # at 12 MP a third of "superfast"'s time, at the same size and 0.2 dB less
+_PRESET = {"preset": "ultrafast", "x265:min-cu-size": "32"}
+"""At 12 MP "ultrafast" takes a third of "superfast"'s time, at the same size and 0.2 dB less; without blocks under 32
+pixels it takes half of that, for 2 % more bytes and 0.05 dB less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +80,21 @@ class Heic:
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         out = pillow_heif.HeifFile()
         quality = QUALITY if carry.quality is None else carry.quality
+        pixels = 0
         for picture, frame in zip(self.pictures, frames, strict=True):
             info: dict[str, object] = {"bit_depth": picture.bits, **_nclx(picture.colours, frame.profile)}
             if frame.profile:
                 info |= {"icc_profile": frame.profile, "icc_profile_type": "prof"}
             mode, samples = _samples(frame, picture.bits)
             size = (frame.pixels.shape[1], frame.pixels.shape[0])
+            pixels = max(pixels, size[0] * size[1])
             out.add_frombytes(mode, size, samples.data.cast("B")).info.update(info)
         if carry.exif:
             out[0].info["exif"] = b"Exif\0\0" + carry.exif
         if carry.xmp:
             out[0].info["xmp"] = carry.xmp
         buffer = io.BytesIO()
-        tiled = {"tile_size": _TILE} if self.size.pixels > _TILED_FROM else {}
+        tiled = {"tile_size": _TILE} if pixels > _TILED_FROM else {}
         chroma = self.pictures[0].chroma
         enc = dict(_PRESET)  # the library writes into it
         out.save(buffer, save_all=True, quality=quality, chroma=chroma, primary_index=0, enc_params=enc, **tiled)
@@ -122,6 +126,12 @@ def open_heif(data: bytes, limits: Limits) -> RasterPhoto:
     pictures = tuple(_picture(image) for image in images)
     gain = any(item.role in ("gain map", "tone map") for item in meta.items.values())
     return RasterPhoto(Heic(data, sizes[0], pictures, (GAIN_MAP_LEFT,) if gain else ()))
+
+
+def meta_of(data: bytes) -> Meta:
+    """The items of a file; an empty table if it has none."""
+    box = next((box for box in boxes(Span(data, 0, len(data))) if box.type == b"meta"), None)
+    return parse_meta(box.content) if box else Meta()
 
 
 def check_items(data: bytes, meta: Meta, limits: Limits) -> None:

@@ -1,13 +1,13 @@
 """JPEG: concealed in place where the file allows it, re-encoded with its own tables where it does not."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 
 import numpy as np
 
 from cloak.errors import ConcealmentFailed, Corrupt
-from cloak.geometry import RGB, Mask, Size
+from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata import icc
 from cloak.metadata.write import exif_payload, iptc_payload, photoshop_payload, xmp_packet
 from cloak.photo import jpeg_pixels, jpeg_write
@@ -15,6 +15,8 @@ from cloak.photo.base import Encoded, Limits, Output, Paint
 from cloak.photo.jpeg_colour import Plan, settle
 from cloak.photo.jpeg_header import Header, parse
 from cloak.photo.jpeg_layout import can_turn, layout, turned
+from cloak.photo.pixels import Frame
+from cloak.photo.resample import resampled
 
 # Without a compiler at installation they are missing; a module that is there but broken is an error, not a fallback.
 NATIVE = all(find_spec(f"cloak.photo._{name}") for name in ("stream", "splice", "dct", "progressive"))
@@ -79,6 +81,8 @@ class JpegPhoto:
         plan = settle(self.header, output)
         if plan.convert is not None:
             return self._reencoded(masks[0], paint, output, plan, ())
+        if output.resampling is not None:
+            return self._reencoded(masks[0], paint, output, plan, (output.resampling.note,))
         if output.quality is not None:
             return self._reencoded(masks[0], paint, output, plan, (f"Re-encoded at quality {output.quality}.",))
         if output.bake_orientation and not can_turn(layout(self.header), self.header.orientation):
@@ -90,6 +94,15 @@ class JpegPhoto:
             return self._edited(masks[0], paint, output, plan)
         except jpeg_coded.Unable as reason:
             return self._reencoded(masks[0], paint, output, plan, (f"Re-encoded: {reason}.",))
+
+    def written(self, mask: Mask, output: Output) -> Callable[[Pixels], Pixels]:
+        """See `Photo.written`: exact where the file is edited in place."""
+        if not NATIVE or output.quality is not None or settle(self.header, output).convert is not None:
+            return lambda pixels: pixels
+        try:
+            return jpeg_window.trial(self._source(), self.header.colour, self.header.orientation, mask)
+        except jpeg_coded.Unable:
+            return lambda pixels: pixels
 
     def _edited(self, masks: Sequence[Mask], paint: Paint, output: Output, plan: Plan) -> Encoded:
         """Only the MCUs under the masks change; raises `jpeg_coded.Unable` where the file does not allow it."""
@@ -131,7 +144,11 @@ class JpegPhoto:
             pixels = np.asarray(icc.convert(pixels, *plan.convert), np.uint8)
             if pixels.shape[2] == 3 and len(components) == 4:
                 colour, components = "ycc", components[:3]
-        head = _head(colour, self.size, output, plan.profile, None)
+        size = self.size
+        if output.resampling is not None:
+            pixels = np.asarray(resampled(Frame(pixels), output.resampling).pixels, np.uint8)
+            size = output.resampling.size
+        head = _head(colour, size, output, plan.profile, None)
         return Encoded(jpeg_pixels.encode(pixels, colour, components, head), "re-encoded", (*plan.notes, *notes))
 
     def _decoded(self, reduction: int = 1) -> jpeg_pixels.U8:

@@ -1,6 +1,6 @@
 """Paints masks on a JPEG's coefficients: only the MCUs of their windows become pixels, only touched ones change."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,6 +71,54 @@ def edit(source: Source, colour: str, orientation: int, masks: Sequence[Mask], p
     return Changes(last, np.ascontiguousarray(np.concatenate(rows)[::-1][places]))
 
 
+def trial(source: Source, colour: str, orientation: int, mask: Mask) -> Callable[[Pixels], U8]:
+    """What `edit` makes of the mask's window, for pixels that may be painted there: quantised, and decoded again.
+
+    Other masks on the same MCUs are not counted.
+    """
+    grid = source.layout
+    window = _stored(mask, grid.size, orientation)
+    mcus = grid.mcus_around(window)
+    place = grid.pixels_of(mcus)
+    samples, canvas = _decoded(source, colour, mcus)
+    rows = slice(window.top - place.top, window.bottom - place.top)
+    columns = slice(window.left - place.left, window.right - place.left)
+
+    def written(pixels: Pixels) -> U8:
+        changed, touched = canvas.copy(), np.zeros(canvas.shape[:2], np.bool_)
+        _lay(_patch(mask, window, pixels, orientation), place, changed, touched)
+        overlay = _Overlay(source, *_coded(grid, colour, mcus, samples, changed, touched))
+        _, shown = _decoded(overlay, colour, mcus)
+        return np.ascontiguousarray(jpeg_pixels.upright(shown[rows, columns], orientation))
+
+    return written
+
+
+@dataclass(frozen=True, slots=True)
+class _Overlay:
+    """A source of which some MCUs are changed.
+
+    Attributes:
+        below: the source. numbers: of the changed MCUs, ascending. coefficients: theirs.
+    """
+
+    below: Source
+    numbers: npt.NDArray[np.int64]
+    coefficients: Coefficients
+
+    @property
+    def layout(self) -> Layout:
+        return self.below.layout
+
+    def read(self, mcus: npt.NDArray[np.int64]) -> Coefficients:
+        found = np.array(self.below.read(mcus))
+        if len(self.numbers):
+            places = np.minimum(np.searchsorted(self.numbers, mcus), len(self.numbers) - 1)
+            changed = self.numbers[places] == mcus
+            found[changed] = self.coefficients[places[changed]]
+        return found
+
+
 def _stored(mask: Mask, size: Size, orientation: int) -> Rect:
     """The mask's window in the stored picture."""
     upright = Size(size.height, size.width) if orientation >= 5 else size
@@ -88,6 +136,10 @@ def _paint(mask: Mask, size: Size, orientation: int, place: Rect, canvas: U8, pa
     painted: Pixels = paint(shown, mask, 0)
     if painted.shape != shown.shape or painted.dtype != np.uint8:
         raise ConcealmentFailed("an effect returned pixels of another shape or depth")
+    return _patch(mask, window, painted, orientation)
+
+
+def _patch(mask: Mask, window: Rect, painted: Pixels, orientation: int) -> _Patch:
     touched = mask.core | (mask.weight > 0)
     return _Patch(
         window,

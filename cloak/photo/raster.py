@@ -1,6 +1,6 @@
 """`Photo` for every format whose pictures are decoded in full, painted on and encoded anew."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 
 from cloak.errors import CloakError, ConcealmentFailed, Corrupt, NotAnImage, TooLarge
-from cloak.geometry import RGB, Mask, Size
+from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata.write import exif_payload, xmp_packet
 from cloak.photo import colour
 from cloak.photo.base import Encoded, Limits, Output, Paint
 from cloak.photo.pixels import BAND, GREY, Frame, clear_hidden, shown
+from cloak.photo.resample import resampled
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,11 @@ class RasterPhoto:
             raise ConcealmentFailed(f"the {self.format} could not be encoded ({type(error).__name__})") from error
         return Encoded(data, "re-encoded", (*notes, *more))
 
+    def written(self, mask: Mask, output: Output) -> Callable[[Pixels], Pixels]:
+        """See `Photo.written`; the codec's part is not known before the whole picture is encoded."""
+        del mask, output
+        return lambda pixels: pixels
+
     def _decoded(self, index: int) -> Frame:
         if not 0 <= index < self.frames:
             raise IndexError(index)
@@ -116,6 +122,9 @@ class RasterPhoto:
             notes[note] = None
         for mask in masks:
             _conceal(frame, mask, paint, index)
+        if output.resampling is not None:
+            frame = resampled(frame, output.resampling)
+            notes[output.resampling.note] = None
         clear_hidden(frame)
         return frame
 

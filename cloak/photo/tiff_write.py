@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import imagecodecs
 import numpy as np
 import numpy.typing as npt
+import piexif
 
 from cloak.errors import ConcealmentFailed
-from cloak.metadata.ifd import Block, Directory, open_block
-from cloak.metadata.listing import Span
 
 _SHORT, _LONG, _ASCII, _BYTE, _UNDEFINED = 3, 4, 2, 1, 7
 _STRIP = 1 << 18  # bytes of a strip before compression: few enough strips, and little to hold at a time
@@ -109,9 +108,9 @@ def assemble(pages: Sequence[Stored], exif: bytes, xmp: bytes) -> bytes:
             if xmp:
                 even = xmp + b" " * (len(xmp) % 2)
                 fields.append(_Field(700, _BYTE, len(even), even))
-            fields += _kept(exif, _KEPT, 0)
+            fields += _kept(exif, "0th", _KEPT)
         directories.append(fields)
-    taken = _kept(exif, (_DATE_TAKEN,), _EXIF_POINTER)
+    taken = _kept(exif, "Exif", (_DATE_TAKEN,))
     if taken:
         directories[0].append(_longs(_EXIF_POINTER, [0]))
 
@@ -159,27 +158,16 @@ def _longs(tag: int, values: Sequence[int]) -> _Field:
     return _Field(tag, _LONG, len(values), struct.pack(f"<{len(values)}I", *values))
 
 
-def _kept(exif: bytes, tags: Sequence[int], pointer: int) -> list[_Field]:
-    """Text fields of IFD0, or of the directory that `pointer` names, of an EXIF structure that cloak wrote."""
-    block = open_block(Span(exif, 0, len(exif)))
-    directory = block.directory(block.first) if block else None
-    if block and directory and pointer:
-        directory = _pointed(block, directory, pointer)
-    if block is None or directory is None:
-        return []
+def _kept(exif: bytes, group: str, tags: Sequence[int]) -> list[_Field]:
+    """Text fields of an EXIF structure that cloak wrote by piexif, read by piexif: the verifier's reader is another."""
+    values = piexif.load(exif)[group] if exif else {}
     fields = []
-    for entry in directory.entries:
-        if entry.tag in tags and entry.type == _ASCII and entry.whole:
-            text = entry.value.raw().rstrip(b"\0")
+    for tag in tags:
+        if isinstance(values.get(tag), bytes):
+            text = values[tag].rstrip(b"\0")
             text += b"\0" * (2 - len(text) % 2)
-            fields.append(_Field(entry.tag, _ASCII, len(text), text))
+            fields.append(_Field(tag, _ASCII, len(text), text))
     return fields
-
-
-def _pointed(block: Block, directory: Directory, pointer: int) -> Directory | None:
-    entry = directory.find(pointer)
-    offsets = block.integers(entry, 1) if entry else []
-    return block.directory(block.at(offsets[0])) if offsets else None
 
 
 def _strip(samples: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], bits: int, predicted: bool) -> bytes:

@@ -84,7 +84,7 @@ class WebP:
         body = _coded(frame, lossless=self.lossless[0], quality=carry.quality)
         if not (frame.profile or carry.exif or carry.xmp) and body[0][0] != b"ALPH":
             return _riff(body), ()  # the simple layout
-        return _riff(_extended(self.size, frame.profile, carry, body, alpha=frame.alpha is not None)), ()
+        return _riff(_extended(_size(frame), frame.profile, carry, body, alpha=frame.alpha is not None)), ()
 
     def _animation(self, frames: Iterator[Frame], carry: Carry) -> bytes:
         body: list[tuple[bytes, bytes]] = [(b"ANIM", struct.pack("<IH", 0, self.plays))]
@@ -104,7 +104,9 @@ class WebP:
             first, previous = first or frame, frame
         if first is None:
             raise ConcealmentFailed("there is no frame to write")
-        return _riff(_extended(self.size, first.profile, carry, body, alpha=first.alpha is not None, flags=_ANIMATION))
+        return _riff(
+            _extended(_size(first), first.profile, carry, body, alpha=first.alpha is not None, flags=_ANIMATION)
+        )
 
 
 def open_webp(data: bytes, limits: Limits) -> RasterPhoto:
@@ -216,6 +218,10 @@ def _extended(
     if carry.xmp:
         chunks.append((b"XMP ", carry.xmp))
     return chunks
+
+
+def _size(frame: Frame) -> Size:
+    return Size(frame.pixels.shape[1], frame.pixels.shape[0])
 
 
 def _riff(chunks: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -55,14 +55,14 @@ def test_weights_with_another_hash_are_refused(tmp_path, monkeypatch):
     data[1000] ^= 1
     (tmp_path / file).write_bytes(data)
     weights.provenance()
-    monkeypatch.setattr(weights, "_folder", lambda: tmp_path)
+    monkeypatch.setattr("cloak.weights.folder", lambda package: tmp_path)
     with pytest.raises(SetupError, match="SHA-256"):
         registry.DETECTORS["yunet"]()
 
 
 def test_missing_and_unlisted_weights_are_refused(tmp_path, monkeypatch):
     weights.provenance()
-    monkeypatch.setattr(weights, "_folder", lambda: tmp_path)
+    monkeypatch.setattr("cloak.weights.folder", lambda package: tmp_path)
     with pytest.raises(SetupError, match="missing"):
         weights.read("yunet_2023mar.onnx")
     with pytest.raises(SetupError, match="not listed"):

@@ -56,7 +56,7 @@ def test_settings_win_over_the_strength():
 @pytest.mark.parametrize(
     ("arguments", "settings", "known"),
     [
-        (("smear",), {}, "blur, decoy, fill, pixelate"),
+        (("smear",), {}, "blur, decoy, fill, perturb, pixelate"),
         (("blur", "very"), {}, "light, standard, strong"),
         (("blur",), {"radius": 3}, "cells, jitter"),
         (("fill",), {"cells": 3}, "colour"),

@@ -1,0 +1,60 @@
+"""`cloak run --in-place`: photos cleaned where they lie, in this process and its workers."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from cloak.report import Outcome
+
+
+def run(
+    photos: tuple[Path, ...], pipeline: Any, key: bytes | None, jobs: int, deadline: float, times: bool, debug: bool
+) -> int:
+    """Clean photos in place; quiet but for those that are withheld, which stay as they are."""
+    from cloak.errors import UsageError, Withheld
+    from cloak.pool import Pool
+    from cloak.report import Totals, withheld
+    from cloak.store import printable
+
+    if any(path.is_dir() for path in photos):
+        raise UsageError("--in-place takes files, not folders", next_step="Name the photos, or use --out for folders.")
+    totals = Totals()
+    work = partial(_work, pipeline=pipeline, key=key, times=times, debug=debug)
+    with Pool(work, max(1, min(jobs, len(photos))), deadline, _setup) as pool:
+        for path, answer in pool.map(photos):
+            outcome = withheld(printable(path), answer) if isinstance(answer, Withheld) else answer
+            totals.add(outcome.row())
+            if outcome.reason:
+                click.echo(f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}", err=True)
+    return totals.exit_code
+
+
+def _work(path: Path, *, pipeline: Any, key: bytes | None, times: bool, debug: bool) -> "Outcome":
+    """One photo, in a worker."""
+    from cloak.anonymizer import Report, anonymize
+    from cloak.errors import Held
+    from cloak.inplace import replace
+    from cloak.report import Outcome, attempt
+    from cloak.store import printable
+
+    def clean(data: bytes) -> tuple[bytes, Report]:
+        result = anonymize(data, pipeline, key=key)
+        if result.data is None:
+            raise Held
+        return result.data, result.report
+
+    def one() -> Outcome:
+        report = replace(path, pipeline.limits.bytes, clean, preserve_times=times)
+        return Outcome(source, source, report.status, report)
+
+    source = printable(path)
+    return attempt(source, one, debug)
+
+
+def _setup() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)

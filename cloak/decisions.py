@@ -1,0 +1,221 @@
+"""What a person decided about one photo: a value that is applied to what the detectors found, matched by position.
+
+Stored beside a photo as `NAME.cloak.json`, it holds places and words: no pixels, no crops, nothing derived from a face.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+import msgspec
+
+from cloak.detect import Face
+from cloak.effects import EFFECTS
+from cloak.errors import DecisionsUnfit, UnknownName, UsageError
+from cloak.geometry import Box, Ellipse, Region, Size
+
+SUFFIX = ".cloak.json"
+"""Ends the name of a sidecar: the photo's own name, then this."""
+
+FORMAT = 1
+
+MOST = 10_000
+"""More changes than this were not made by hand."""
+
+SAME = 0.5
+"""Intersection over union from which a face that is found now is the one that was decided about."""
+
+CONSTELLATION = 0.8
+"""Share of the faces seen then that must be found again before any of them may be revealed: where they are missing, it
+is another picture, and the place of the speaker may be the place of somebody else."""
+
+PROPORTIONS = 0.01
+"""How much the proportions of a re-export may differ; more is a crop, in which places mean something else."""
+
+
+def own_name(target: PurePath, source: Path, names: str) -> PurePath:
+    """The name under which a photo's decisions are kept: its own, since numbers and random names differ between runs.
+
+    Args:
+        target: below the output folder, `source` where the original lies, `names` the pipeline's policy.
+    """
+    return target if names == "keep" else PurePath(source.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that a person changed.
+
+    Attributes:
+        face: the box of the found face that it is about; None: none, a person drew the area.
+        area: what is concealed there; None: nothing, the face stays bare.
+        frame: the picture it is in; None: every picture of the file.
+    """
+
+    face: Box | None = None
+    area: Region | None = None
+    frame: int | None = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What a person decided about one photo; pixels of the upright photo as it was then.
+
+    Attributes:
+        size: of that photo.
+        changes: in which it differs from what the detectors found.
+        seen: boxes of all faces found then, one tuple a frame.
+        verdict: "accept" releases the photo, "hold" keeps it unpublished, None has not decided yet.
+        reason: why it is held.
+        reviewer: who decided.
+        at: when, ISO 8601 in UTC.
+    """
+
+    size: Size
+    changes: tuple[Change, ...] = ()
+    seen: tuple[tuple[Box, ...], ...] = ()
+    verdict: Literal["accept", "hold"] | None = None
+    reason: str = ""
+    reviewer: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """One frame's faces after a person's decisions.
+
+    Attributes:
+        faces: to be concealed as the pipeline says.
+        revealed: stay bare.
+        replaced: have an area of a person's in place of their own.
+        areas: concealed besides: moved, of another effect, or drawn.
+    """
+
+    faces: tuple[Face, ...]
+    revealed: tuple[Face, ...] = ()
+    replaced: tuple[Face, ...] = ()
+    areas: tuple[Region, ...] = ()
+
+
+def fitted(decisions: Decisions, size: Size) -> Decisions:
+    """The same decisions for a photo of another size. Raises `DecisionsUnfit` if its proportions differ."""
+    if size == decisions.size:
+        return decisions
+    across, along = size.width / decisions.size.width, size.height / decisions.size.height
+    if abs(across / along - 1) > PROPORTIONS:
+        raise DecisionsUnfit("the decisions were made for a photo of other proportions")
+    factor = (across + along) / 2
+    moved = tuple(
+        replace(c, face=c.face.scaled(factor) if c.face else None, area=c.area.scaled(factor) if c.area else None)
+        for c in decisions.changes
+    )
+    seen = tuple(tuple(box.scaled(factor) for box in frame) for frame in decisions.seen)
+    return replace(decisions, size=size, changes=moved, seen=seen)
+
+
+def apply(decisions: Decisions, frame: int, faces: Sequence[Face], size: Size) -> Applied:
+    """Lay a person's decisions over what was found in a frame of a photo of `size`. A face nobody decided about stays
+    concealed.
+
+    Raises `DecisionsUnfit` where the picture is not the one that the person saw.
+    """
+    decisions = fitted(decisions, size)
+    left, revealed, replaced, areas = list(faces), [], [], []
+    for change in decisions.changes:
+        if change.frame not in {None, frame}:
+            continue
+        face = _match(change.face, left) if change.face is not None else None
+        if face is not None:
+            left.remove(face)
+        if change.area is not None:
+            areas.append(change.area)
+            replaced += [face] if face is not None else []
+        elif face is not None:
+            revealed.append(face)
+        else:
+            raise DecisionsUnfit("a face that should stay bare is not where it was")
+    if revealed and frame < len(decisions.seen):
+        then = decisions.seen[frame]
+        found = sum(any(box.iou(face.box) >= SAME for face in faces) for box in then)
+        if found < CONSTELLATION * len(then):
+            raise DecisionsUnfit("the faces are not where they were when the decisions were made")
+    return Applied(tuple(left), tuple(revealed), tuple(replaced), tuple(areas))
+
+
+def dump(decisions: Decisions) -> bytes:
+    """The text of a sidecar."""
+    table: dict[str, Any] = {"cloak_decisions": FORMAT, **msgspec.to_builtins(decisions)}
+    return (json.dumps(table, indent=1) + "\n").encode()
+
+
+def parse(text: bytes) -> Decisions:
+    """The decisions in a sidecar, or in what a page sent. Raises `UsageError` for anything else."""
+    try:
+        table = json.loads(text)
+        if not isinstance(table, dict) or table.pop("cloak_decisions", None) != FORMAT:
+            raise UsageError("it is no file of decisions of this version of cloak")
+        made = Decisions(
+            msgspec.convert(table.get("size"), Size),
+            changes(table.get("changes", [])),
+            msgspec.convert(table.get("seen", []), tuple[tuple[Box, ...], ...]),
+            msgspec.convert(table.get("verdict"), Literal["accept", "hold"] | None),
+            *(msgspec.convert(table.get(name, ""), str) for name in ("reason", "reviewer", "at")),
+        )
+    except (ValueError, RecursionError):
+        raise UsageError("it is no file of decisions") from None
+    check(made)
+    return made
+
+
+def check(decisions: Decisions) -> None:
+    """Raise `UsageError` for decisions that nobody can have made: no finite places, far outside, too many."""
+    size = decisions.size
+    if size.width < 1 or size.height < 1 or len(decisions.changes) > MOST:
+        raise UsageError("the decisions have no size, or too many changes")
+    for change in decisions.changes:
+        if change.face is None and change.area is None:
+            raise UsageError("a change is about nothing")
+        for shape in (change.face, change.area.shape if change.area else None):
+            if shape is not None and not _inside(shape, size):
+                raise UsageError("a place lies outside the photo, or is none")
+        if change.area is not None and change.area.effect not in {None, *EFFECTS}:
+            raise UnknownName("effect", str(change.area.effect), tuple(EFFECTS))
+
+
+def _inside(shape: Box | Ellipse, size: Size) -> bool:
+    """Whether a shape is finite, has an area and touches the photo; written so that NaN does not."""
+    bounds = shape.bounds()
+    most = 4 * max(size.width, size.height)
+    sound = min(shape.rx, shape.ry) > 0 and abs(shape.angle) <= 360 if isinstance(shape, Ellipse) else True
+    sides = 0 < bounds.width <= most and 0 < bounds.height <= most
+    return sound and sides and bounds.clipped(size) is not None
+
+
+def _match(box: Box, faces: Sequence[Face]) -> Face | None:
+    best = max(faces, key=lambda face: box.iou(face.box), default=None)
+    return best if best is not None and box.iou(best.box) >= SAME else None
+
+
+def region(table: Mapping[str, Any]) -> Region:
+    """A region from plain values. Raises `ValueError` (msgspec's) for anything else."""
+    shape = msgspec.convert(table, dict[str, Any]).get("shape")
+    turned = isinstance(shape, dict) and "rx" in shape
+    return Region(
+        msgspec.convert(shape, Ellipse) if turned else msgspec.convert(shape, Box),
+        msgspec.convert(table.get("angle", 0.0), float),
+        msgspec.convert(table.get("effect"), str | None),
+    )
+
+
+def changes(rows: Any) -> tuple[Change, ...]:
+    """Changes from plain values. Raises `ValueError` (msgspec's) for anything else."""
+    return tuple(
+        Change(
+            msgspec.convert(row.get("face"), Box | None),
+            region(row["area"]) if row.get("area") is not None else None,
+            msgspec.convert(row.get("frame", 0), int | None),
+        )
+        for row in msgspec.convert(rows, list[dict[str, Any]])
+    )

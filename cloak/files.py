@@ -1,0 +1,94 @@
+"""Files of this machine: read with bounds, written whole or not at all. Imports nothing that takes time to load."""
+
+import os
+import stat
+import unicodedata
+from pathlib import Path
+
+from cloak.errors import NotWritten, TooLarge, Unreadable
+
+NEUTRAL_TIME = 946_684_800
+"""2000-01-01 UTC: the time that published files carry, so that it tells nothing of when the photo was taken."""
+
+TEMPORARY = ".cloak-"
+"""Prefix of names that hold a file while it is written; only verified bytes are ever in one."""
+
+
+def printable(place: object) -> str:
+    """A file name or URL that is safe to print: undecodable bytes, control and direction characters become escapes."""
+    text = os.fsencode(str(place)).decode("utf-8", "backslashreplace")
+    return "".join(
+        c
+        if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+        else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
+
+def read(path: Path, limit: int, *, most: int | None = None) -> bytes:
+    """The bytes of a regular file of at most `limit` bytes, or only the first `most` of them.
+
+    Raises `Unreadable` (also for pipes, devices and folders) and `TooLarge`.
+    """
+    try:
+        # Without O_NONBLOCK, opening a named pipe waits for a writer for ever.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Unreadable("it is not a regular file")
+            data = file.read(limit + 1 if most is None else most)
+    except OSError as error:
+        raise Unreadable(f"it cannot be read: {error.strerror or 'input/output error'}") from None
+    if len(data) > limit:
+        raise TooLarge(
+            f"it has more than {limit:,} bytes", next_step="If you trust the file, raise limits.bytes in the pipeline."
+        )
+    return data
+
+
+def write(target: Path, data: bytes, time: float, mode: int | None = None) -> None:
+    """Write verified bytes at a path: to a temporary name in the same folder, to the disk, then renamed.
+
+    Args:
+        target: where they shall stand; what stands there is replaced.
+        data: the whole file.
+        time: modification time in seconds since 1970.
+        mode: permissions; None for those of any new file.
+
+    Raises `NotWritten`; nothing of the file is left then.
+    """
+    temporary = target.with_name(TEMPORARY + os.urandom(8).hex() + ".tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(temporary, flags, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.utime(temporary, (time, time))
+            temporary.chmod(0o666 & ~_umask() if mode is None else mode)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(target.parent)
+    except OSError as error:
+        raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def sync_folder(folder: Path) -> None:
+    """The rename itself reaches the disk; Windows has no such call."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

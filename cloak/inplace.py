@@ -1,0 +1,37 @@
+"""Photos cleaned where they lie: the original is replaced, or left as it is and named. Quick to import."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from cloak.errors import NotWritten
+from cloak.files import NEUTRAL_TIME, read, write
+
+Said = TypeVar("Said")
+
+
+def replace(
+    path: Path, limit: int, work: Callable[[bytes], tuple[bytes, Said]], *, preserve_times: bool = False
+) -> Said:
+    """Replace a file by its clean form, at once and whole, with the permissions that it has.
+
+    Args:
+        path: the file; a link is followed, so that the original behind it does not survive.
+        limit: the largest file to read, in bytes.
+        work: from the bytes to clean ones, and what is to be said of them.
+        preserve_times: keep the modification time; otherwise `NEUTRAL_TIME`.
+
+    Raises `Unreadable`, `TooLarge`, `NotWritten` and what `work` raises; the file is as it was then.
+    """
+    real = Path(os.path.realpath(path))
+    data = read(real, limit)
+    before = real.stat()
+    if before.st_nlink > 1:
+        raise NotWritten("it has another name (a hard link), under which the original would stay")
+    clean, said = work(data)
+    now = real.stat()
+    if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, len(data), before.st_mtime_ns):
+        raise NotWritten("it changed while it was worked on", next_step="Run again when it is finished.")
+    write(real, clean, now.st_mtime if preserve_times else NEUTRAL_TIME, now.st_mode & 0o7777)
+    return said

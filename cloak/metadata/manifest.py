@@ -1,0 +1,227 @@
+"""Our own C2PA manifest in a published file: taken out again, and every value in it compared with what we state.
+
+C2PA 2.1, sections 8 (JUMBF), 10 (claims), 11 (embedding) and 13 (COSE signatures). Written without the library that
+makes manifests, so that what it embeds beyond our words (a thumbnail, a title, an ingredient's data) does not pass.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from cloak.errors import MissingExtra
+
+GENERATOR = "cloak"
+CONCEALED = "Faces were concealed and metadata removed."
+STRIPPED = "Metadata was removed; no face was found."
+"""What the action c2pa.edited says; nothing else may stand there."""
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_VERSION = r"[0-9A-Za-z.+-]{1,32}"
+_ASSERTIONS = ("c2pa.ingredient.v3", "c2pa.actions.v2", "c2pa.hash.data")
+_FORMATS = r"image/(?:jpeg|png)"
+_JUMD = b"\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"  # ends the type's UUID (ISO/IEC 19566-5, section B)
+
+
+class _Foreign(Exception):
+    pass
+
+
+def carve(data: bytes) -> tuple[bytes, bytes]:
+    """A JPEG or PNG without its manifest, and the manifest's JUMBF, b"" if there is none. Never raises."""
+    pieces = list(_chunks(data) if data.startswith(b"\x89PNG") else _segments(data))
+    rest, store, at = [], b"", 0
+    for number, (start, end, body, repeated) in enumerate(pieces):
+        rest.append(data[at:start])
+        store += body[repeated if number else 0 :]
+        at = end
+    return b"".join((*rest, data[at:])), store
+
+
+def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"caBX":
+            yield at, at + 12 + length, data[at + 8 : at + 8 + length], 0
+        at += 12 + length
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+    at, number, head = 2, 0, b""
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda" and at + 4 <= len(data):
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1] == 0xEB and data[at + 4 : at + 6] == b"JP":
+            # Each segment after the first repeats the box's length and type; what does not fit stays in the file.
+            number, head = number + 1, head or data[at + 6 : at + 8] + data[at + 12 : at + 20]
+            if data[at + 6 : at + 8] + data[at + 12 : at + 20] == head and data[at + 8 : at + 12] == struct.pack(
+                ">I", number
+            ):
+                yield at, end, data[at + 12 : end], 8
+        at = max(end, at + 2)
+
+
+def fault(store: bytes, chain: Sequence[bytes] | None = None) -> str:
+    """Why a manifest store is not ours and nothing else, or "".
+
+    Args:
+        store: the JUMBF, as `carve` returns it.
+        chain: the certificates (DER) that must stand in the signature; None: any.
+
+    Raises `MissingExtra` without cbor2.
+    """
+    try:
+        (manifest,) = _superbox(store, b"c2pa", "c2pa")
+        label, (assertions, claim, signature) = _labelled(manifest, b"c2ma", rf"urn:c2pa:{_UUID}")
+        said = dict(_assertion(box) for box in _superbox(assertions, b"c2as", "c2pa.assertions"))
+        _match(said, _statements(), "assertions")
+        _match(_cbor(*_superbox(claim, b"c2cl", "c2pa.claim.v2")), _claim(label), "claim")
+        _signature(_cbor(*_superbox(signature, b"c2cs", "c2pa.signature")), chain)
+    except _Foreign as error:
+        return str(error)
+    except MissingExtra:
+        raise
+    except Exception:  # whatever the bytes are, they are not ours
+        return "it is built otherwise"
+    return ""
+
+
+def _superbox(box: bytes, kind: bytes, label: str) -> list[bytes]:
+    """The boxes inside a superbox of a type and label."""
+    return _labelled(box, kind, re.escape(label))[1]
+
+
+def _labelled(box: bytes, kind: bytes, label: str) -> tuple[str, list[bytes]]:
+    described, *inside = _boxes(_body(box, b"jumb"))
+    body = _body(described, b"jumd")
+    salted = kind == b"cbor"
+    found = re.fullmatch(rb"(.{4})(.{12})([\x03\x13])([^\0]+)\0(.*)", body, re.DOTALL)
+    if found is None or found[1] != kind or found[2] != _JUMD or found[3] != (b"\x13" if salted else b"\x03"):
+        raise _Foreign("a box of another type")
+    # A salt of 16 random bytes keeps the hashes of short assertions from being guessed.
+    if not re.fullmatch(rb"\0\0\0\x18c2sh.{16}" if salted else rb"", found[5], re.DOTALL):
+        raise _Foreign("bytes behind a label")
+    name = found[4].decode("ascii", "replace")
+    if not re.fullmatch(label, name):
+        raise _Foreign("a box of another name")
+    return name, inside
+
+
+def _boxes(data: bytes) -> list[bytes]:
+    found = []
+    while data:
+        length = int.from_bytes(data[:4], "big")
+        if not 8 <= length <= len(data):
+            raise _Foreign("a box of no valid length")
+        found.append(data[:length])
+        data = data[length:]
+    return found
+
+
+def _body(box: bytes, kind: bytes) -> bytes:
+    if len(_boxes(box)) != 1 or box[4:8] != kind:
+        raise _Foreign("a box of another kind")
+    return box[8:]
+
+
+def _assertion(box: bytes) -> tuple[str, Any]:
+    label, (content,) = _labelled(box, b"cbor", "|".join(map(re.escape, _ASSERTIONS)))
+    return label, _cbor(content)
+
+
+def _cbor(box: bytes) -> Any:
+    try:
+        import cbor2
+    except ImportError:
+        raise MissingExtra("checking a C2PA manifest", "c2pa") from None
+    body = _body(box, b"cbor")
+    value = cbor2.loads(body)
+    # One value has many codings, and bytes may follow it: only the plain one, to its end.
+    if cbor2.dumps(value) != body and cbor2.dumps(value, canonical=True) != body:
+        raise _Foreign("a value that is not coded plainly")
+    return value
+
+
+def _digest(value: Any) -> bool:
+    return isinstance(value, bytes) and len(value) == 32
+
+
+def _zeros(value: Any) -> bool:
+    return isinstance(value, bytes) and not any(value)
+
+
+def _small(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
+
+
+def _reference(*names: str) -> dict[str, Any]:
+    labels = "|".join(map(re.escape, names))
+    return {"url": rf"self#jumbf=c2pa\.assertions/(?:{labels})", "hash": _digest}
+
+
+def _statements() -> dict[str, Any]:
+    opened = {"action": "c2pa.opened", "parameters": {"ingredients": [_reference("c2pa.ingredient.v3")]}}
+    edited = {"action": "c2pa.edited", "description": f"{re.escape(CONCEALED)}|{re.escape(STRIPPED)}"}
+    return {
+        "c2pa.ingredient.v3": {
+            "relationship": "parentOf", "dc:format": _FORMATS, "instanceID": rf"xmp\.iid:{_UUID}",
+        },
+        "c2pa.actions.v2": {"actions": [opened, edited]},
+        "c2pa.hash.data": {
+            "exclusions": [{"start": _small, "length": _small}], "name": "jumbf manifest", "alg": "sha256",
+            "hash": _digest, "pad": _zeros,
+        },
+    }  # fmt: skip
+
+
+def _claim(label: str) -> dict[str, Any]:
+    generator = {"name": GENERATOR, "version": _VERSION, r"org.contentauth.c2pa_rs": _VERSION}
+    return {
+        "instanceID": rf"xmp\.iid:{_UUID}",
+        "claim_generator_info": generator,
+        "signature": re.escape(f"self#jumbf=/c2pa/{label}/c2pa.signature"),
+        "created_assertions": [_reference("c2pa.hash.data")],
+        "gathered_assertions": [_reference("c2pa.ingredient.v3"), _reference("c2pa.actions.v2")],
+        "alg": "sha256",
+    }
+
+
+def _match(value: Any, form: Any, place: str) -> None:
+    """Raise `_Foreign` unless a value has just the form: keys of dicts, items of lists, patterns of texts, tests."""
+    if isinstance(form, dict):
+        if not isinstance(value, dict) or set(value) != set(form):
+            raise _Foreign(f"other statements than ours in {place}")
+        for key, inner in form.items():
+            _match(value[key], inner, f"{place}, {key}")
+    elif isinstance(form, list):
+        if not isinstance(value, list) or len(value) != len(form):
+            raise _Foreign(f"another number of statements in {place}")
+        for item, inner in zip(value, form, strict=True):
+            _match(item, inner, place)
+    elif isinstance(form, str):
+        if not isinstance(value, str) or not re.fullmatch(form, value):
+            raise _Foreign(f"other words than ours in {place}")
+    else:
+        test: Callable[[Any], bool] = form
+        if not test(value):
+            raise _Foreign(f"another value than ours in {place}")
+
+
+def _signature(tagged: Any, chain: Sequence[bytes] | None) -> None:
+    """COSE_Sign1 with an algorithm, certificates, padding and a signature: no time stamp, no revocation answer."""
+    import cbor2
+
+    protected, unprotected, payload, signature = tagged.value
+    head = cbor2.loads(protected)
+    certificates = head.get(33)
+    certificates = [certificates] if isinstance(certificates, bytes) else certificates
+    if tagged.tag != 18 or set(head) != {1, 33} or not _small(-head[1]) or payload is not None:
+        raise _Foreign("a signature of another form")
+    if not set(unprotected) <= {"pad", "pad2"} or not all(map(_zeros, unprotected.values())):
+        raise _Foreign("something beside the signature")
+    if not isinstance(signature, bytes) or not 64 <= len(signature) <= 1024:
+        raise _Foreign("a signature of another form")
+    if cbor2.dumps(head) != protected and cbor2.dumps(head, canonical=True) != protected:
+        raise _Foreign("a value that is not coded plainly")
+    if chain is not None and list(certificates) != list(chain):
+        raise _Foreign("other certificates than the ones given")

@@ -1,0 +1,307 @@
+"""The desk: the photos that wait for a person, who has which, and what was decided. No pixels, no HTTP.
+
+Everything that must survive a restart lies in the ledger; claims live in memory, as their holders do.
+"""
+
+import hmac
+import os
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cloak.decisions import SUFFIX, Change, Decisions, check, dump, own_name
+from cloak.detect import Face
+from cloak.detect.cover import cover
+from cloak.effects import name_of
+from cloak.errors import Conflict, NotFound, UsageError
+from cloak.geometry import Region, Size
+from cloak.job import Job
+from cloak.ledger import Entry, Ledger, Origin, beside, lock_file
+from cloak.pipeline import Pipeline, parse
+from cloak.review.queue import Doubt, doubt
+from cloak.reviews import Reviewed, Reviews
+from cloak.store import Folder, Item
+
+LEASE = 45.0
+"""Seconds for which a claim holds without a sign of life; pages send one every 10."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One photo on the desk.
+
+    Attributes:
+        id: by which the page knows it; tells nothing.
+        name: as in the ledger, safe to print.
+        entry, origin: what the run recorded.
+        reason, rank: its place in the queue.
+        review: the latest word on it.
+    """
+
+    id: str
+    name: str
+    entry: Entry
+    origin: Origin
+    reason: Doubt
+    rank: float
+    review: Reviewed
+
+    @property
+    def size(self) -> Size:
+        return msgspec.convert(self.entry.row["size"], Size)
+
+    @property
+    def frames(self) -> int:
+        return int(self.entry.row["frames"])
+
+    @property
+    def settings(self) -> Pipeline:
+        return settings(self.origin.settings, self.origin.pipeline_name)
+
+    @property
+    def state(self) -> str:
+        """waiting, publishing, failed, accepted or held."""
+        if self.review.verdict is None or self.review.content != self.entry.content:
+            return "waiting"
+        if self.review.failure:
+            return "failed"
+        if self.review.done != self.review.version:
+            return "publishing"
+        if self.review.verdict == "hold":
+            return "held"
+        return "accepted" if self.entry.published else "waiting"
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What was changed about just these bytes; at first, who consented stays bare."""
+        if self.review.decisions is not None and self.review.content == self.entry.content:
+            return self.review.decisions.changes
+        kept = enumerate(msgspec.convert(self.entry.row.get("revealed", []), list[list[Face]]))
+        return tuple(Change(face=face.box, frame=frame) for frame, faces in kept for face in faces)
+
+    def found(self) -> list[list[Face]]:
+        """Every face that the detectors found, whatever was decided about it, a list a frame."""
+        rows = (self.entry.row.get(key, []) for key in ("detections", "revealed", "replaced"))
+        frames: list[list[Face]] = [[] for _ in range(self.frames)]
+        for row in rows:
+            for frame, faces in zip(frames, msgspec.convert(row, list[list[Face]]), strict=False):
+                frame += faces
+        return [sorted(frame, key=lambda face: (-face.score, face.box.x)) for frame in frames]
+
+    def weak(self) -> list[list[Face]]:
+        """Hits too weak to be concealed unasked, a list a frame."""
+        return msgspec.convert(self.entry.row.get("doubtful", []), list[list[Face]])
+
+    def cover(self, face: Face) -> Region:
+        """What conceals a face unless a person says otherwise."""
+        return cover(face, shape=self.settings.cover.shape, scale=self.settings.cover.scale)
+
+
+@lru_cache(maxsize=16)
+def settings(text: str, name: str) -> Pipeline:
+    """A pipeline from its TOML, read once."""
+    return parse(text.encode(), name)
+
+
+@dataclass(slots=True)
+class Claim:
+    """Who has a photo, and until when (monotonic seconds)."""
+
+    client: str
+    editor: str
+    until: float
+
+
+class Desk:
+    """The photos of one output folder. Not for several threads at once.
+
+    Args:
+        out: the output folder of a run.
+        ledger: where its ledger lies; None: beside it.
+
+    Raises `OutputError` when there is no ledger, or another review of the folder is open.
+    """
+
+    def __init__(self, out: Path, ledger: Path | None = None) -> None:
+        self.out, self.place = out, ledger or beside(out)
+        if not self.place.exists():
+            raise UsageError(
+                "there is no record of a run beside this folder",
+                next_step="Name the --out of a `cloak run`, or its ledger with --ledger.",
+            )
+        self._lock = lock_file(self.place.with_name("review.lock"), "another review of this folder is open")
+        self._ledger = Ledger(self.place, lock=False)
+        self._reviews = Reviews(self._ledger)
+        self._sidecars = Folder(self.place.with_name("decisions"))
+        self._claims: dict[str, Claim] = {}
+        self._stamp: object = None
+        self.cases: dict[str, Case] = {}
+        self.refresh()
+
+    def key(self, data: bytes) -> str:
+        """The ledger's key of a photo's bytes."""
+        return self._ledger.key(data)
+
+    def close(self) -> None:
+        self._ledger.close()
+        os.close(self._lock)
+
+    def refresh(self) -> bool:
+        """Read the ledger again if a run or a worker wrote to it; True if so."""
+        stamp = self._ledger.stamp()
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        reviews = self._reviews.all()
+        cases = []
+        for name, entry, origin in self._ledger.origins():
+            case = Case(self._id(name), name, entry, origin, Doubt.REST, 0.0, reviews.get(name, Reviewed()))
+            reason, rank = doubt(entry.row, len(case.settings.recipe.models))
+            cases.append(replace(case, reason=reason, rank=rank))
+        order = list(Doubt)
+        cases.sort(key=lambda case: (order.index(case.reason), case.rank, case.name))
+        self.cases = {case.id: case for case in cases}
+        return True
+
+    def case(self, id_: str) -> Case:
+        """Raises `NotFound`."""
+        if id_ not in self.cases:
+            raise NotFound("there is no such photo on the desk")
+        return self.cases[id_]
+
+    # Claims
+
+    def claim(self, id_: str, client: str, editor: str) -> None:
+        """Take a photo, or show that one is still at it. Raises `Conflict` if somebody else has it."""
+        holder = self.holder(self.case(id_).id)
+        if holder is not None and holder.client != client:
+            raise Conflict(
+                f"{holder.editor or 'another editor'} is looking at this photo", next_step="Take another one meanwhile."
+            )
+        self._claims[id_] = Claim(client, editor, time.monotonic() + LEASE)
+
+    def holder(self, id_: str) -> Claim | None:
+        """Who has a photo now."""
+        claim = self._claims.get(id_)
+        return claim if claim is not None and claim.until > time.monotonic() else None
+
+    def leave_others(self, client: str, id_: str) -> list[str]:
+        """Give back all that a page had but one photo."""
+        return [other for i in list(self._claims) if i != id_ for other in self.leave(client, i)]
+
+    def leave(self, client: str, id_: str | None = None) -> list[str]:
+        """Give back one photo, or everything that a page had; the ids of what is free now."""
+        freed = [i for i, claim in self._claims.items() if claim.client == client and id_ in {None, i}]
+        for i in freed:
+            del self._claims[i]
+        return freed
+
+    # Decisions
+
+    def change(self, id_: str, client: str, editor: str, version: int, changes: Sequence[Change]) -> Case:
+        """Store what a person changed so far. Raises `Conflict`, `UsageError`."""
+        case = self._held(id_, client)
+        return self._decide(case, version, self._decisions(case, editor, changes))
+
+    def accept(self, id_: str, client: str, editor: str, version: int) -> Case:
+        """Release a photo; a worker then writes it. Raises `Conflict`."""
+        case = self._held(id_, client)
+        return self._decide(case, version, replace(self._decisions(case, editor, case.changes), verdict="accept"))
+
+    def hold(self, id_: str, client: str, editor: str, version: int, reason: str) -> Case:
+        """Keep a photo unpublished; a worker then withdraws what was published of it. Raises `Conflict`."""
+        case = self._held(id_, client)
+        made = replace(self._decisions(case, editor, case.changes), verdict="hold", reason=reason[:1000])
+        return self._decide(case, version, made)
+
+    def settle(self, id_: str, version: int, failure: str = "") -> Case:
+        """Note that a verdict was carried out, or why it was not."""
+        case = self.case(id_)
+        self._reviews.carried_out(case.name, version, failure)
+        self._stamp = None
+        self.refresh()
+        return self.case(id_)
+
+    def unfinished(self) -> list[Case]:
+        """Photos that were accepted and not yet written, e.g. because the server was stopped."""
+        return [case for case in self.cases.values() if case.state == "publishing"]
+
+    def task(self, case: Case, key: bytes) -> tuple[Item, Job, Decisions, str]:
+        """What a worker needs to carry out a verdict; see `cloak.work.release`."""
+        assert case.review.decisions is not None
+        job = Job((), self.out, case.settings, key=key, ledger=self.place)
+        return Item(case.origin.source, case.origin.target), job, case.review.decisions, case.review.content
+
+    def _held(self, id_: str, client: str) -> Case:
+        case = self.case(id_)
+        holder = self.holder(id_)
+        if holder is None or holder.client != client:
+            who = f"{holder.editor or 'another editor'} has" if holder else "nobody has"
+            raise Conflict(f"{who} claimed this photo: nothing was stored", next_step="Open the photo again.")
+        return case
+
+    def _decisions(self, case: Case, editor: str, changes: Sequence[Change]) -> Decisions:
+        seen = tuple(tuple(face.box for face in frame) for frame in case.found())
+        made = Decisions(case.size, tuple(changes), seen, reviewer=editor)
+        check(made)
+        return made
+
+    def _decide(self, case: Case, version: int, decisions: Decisions) -> Case:
+        review = self._reviews.decide(case.name, version, case.entry.content, decisions)
+        case = replace(case, review=review)
+        self.cases[case.id] = case
+        if decisions.verdict is not None and review.decisions is not None:
+            names = tomllib.loads(case.origin.settings).get("names", "keep")
+            own = own_name(case.origin.target, case.origin.source, names)
+            self._sidecars.publish(own.with_name(own.name + SUFFIX), dump(review.decisions))
+        return case
+
+    def _id(self, name: str) -> str:
+        return hmac.digest(self._ledger.secret, b"review|" + name.encode(), "sha256").hex()[:20]
+
+
+def summary(case: Case, holder: Claim | None) -> dict[str, Any]:
+    """What the queue shows of a photo."""
+    decided = case.review.decisions if case.state != "waiting" else None
+    return {
+        "id": case.id,
+        "name": case.name,
+        "reason": str(case.reason),
+        "state": case.state,
+        "verdict": decided.verdict if decided else None,
+        "published": case.entry.published is not None,
+        "version": case.review.version,
+        "faces": sum(map(len, case.found())),
+        "weak": sum(map(len, case.weak())),
+        "width": case.size.width,
+        "height": case.size.height,
+        "claim": {"client": holder.client, "editor": holder.editor} if holder else None,
+        "by": decided.reviewer if decided else "",
+        "at": decided.at if decided else "",
+        "why": decided.reason if decided else "",
+        "failure": case.review.failure,
+    }
+
+
+def detail(case: Case, holder: Claim | None) -> dict[str, Any]:
+    """What the page needs to show and change a photo."""
+
+    def told(face: Face) -> dict[str, Any]:
+        return {"box": face.box, "score": face.score, "models": face.models, "area": case.cover(face)}
+
+    plain: dict[str, Any] = msgspec.to_builtins(
+        {
+            "frames": case.frames,
+            "effect": name_of(case.settings.effect),
+            "found": [[told(face) for face in frame] for frame in case.found()],
+            "weakFaces": [[told(face) for face in frame] for frame in case.weak()],
+            "changes": case.changes,
+        }
+    )
+    return summary(case, holder) | plain

@@ -1,0 +1,72 @@
+"""Those who carry out verdicts: the steps of a run, in processes of their own, while people go on looking."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from cloak.decisions import Decisions
+from cloak.errors import CloakError, Withheld
+from cloak.job import Job
+from cloak.pool import Pool
+from cloak.store import Item
+from cloak.work import release, set_up
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A verdict to be carried out; see `cloak.work.release`."""
+
+    id: str
+    version: int
+    item: Item
+    job: Job
+    decisions: Decisions
+    content: str = field(repr=False)
+
+
+class Workers:
+    """Workers, each a process with a thread that waits for it.
+
+    Args:
+        count: how many.
+        done: called in a worker's thread with (id, version, why it failed or "").
+    """
+
+    def __init__(self, count: int, deadline: float, done: Callable[[str, int, str], None]) -> None:
+        self._deadline, self._done = deadline, done
+        self._queues: list[SimpleQueue[Task | None]] = [SimpleQueue() for _ in range(count)]
+        self._threads = [threading.Thread(target=self._serve, args=(queue,), daemon=True) for queue in self._queues]
+        self.waiting = 0
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: Task) -> None:
+        """Have a verdict carried out. Those on one photo go to one worker, in the order in which they were given."""
+        self.waiting += 1
+        self._queues[int(task.id, 16) % len(self._queues)].put(task)
+
+    def end(self) -> None:
+        """Let work in hand end; what waits is found in the ledger by the next start."""
+        for queue in self._queues:
+            while not queue.empty():
+                queue.get()
+            queue.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _serve(self, queue: "SimpleQueue[Task | None]") -> None:
+        with Pool(_carry_out, 1, self._deadline, set_up) as pool:
+            for task, answer in pool.map(iter(queue.get, None)):
+                failure = f"{answer}. {answer.next_step}" if isinstance(answer, Withheld) else answer
+                self.waiting -= 1
+                self._done(task.id, task.version, failure)
+
+
+def _carry_out(task: Task) -> str:
+    """In a worker: why a verdict could not be carried out, or ""."""
+    try:
+        outcome = release(task.item, task.job, task.decisions, task.content)
+    except CloakError as error:
+        return f"{error}. {error.next_step}"
+    return f"{outcome.message}. {outcome.next_step}" if outcome.reason else ""

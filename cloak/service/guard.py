@@ -1,0 +1,54 @@
+"""Who may speak to a service: those with the token, or this very machine where none is set."""
+
+import hmac
+from collections.abc import Collection
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cloak.service.problems import of_status
+from cloak.service.settings import is_loopback
+
+
+class Guard:
+    """ASGI middleware that demands a bearer token.
+
+    Without tokens the service listens on loopback, and only requests that call it by a loopback name are answered: a
+    web page could otherwise reach it through a name of its own that it points at 127.0.0.1 (DNS rebinding).
+
+    Args:
+        app: what is guarded.
+        tokens: any of them lets a request in.
+        open_paths: paths that need no token.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: Collection[str], open_paths: Collection[str] = ()) -> None:
+        self._app = app
+        self._tokens = [token.encode() for token in tokens]
+        self._open = frozenset(open_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = None
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            if not self._tokens:
+                if not is_loopback(_host(headers.get("host", ""))):
+                    refusal = of_status(421, "without a token, the service answers only to names of this machine")
+            elif scope["path"] not in self._open and not self._allowed(headers.get("authorization", "")):
+                refusal = of_status(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
+        await (refusal or self._app)(scope, receive, send)
+
+    def _allowed(self, header: str) -> bool:
+        scheme, _, given = header.partition(" ")
+        if scheme.lower() != "bearer":
+            return False
+        sent = given.strip().encode()
+        # All are compared, in constant time each: how long it takes tells nothing.
+        return sum(hmac.compare_digest(sent, token) for token in self._tokens) > 0
+
+
+def _host(header: str) -> str:
+    """The name in a Host header, without its port."""
+    if header.startswith("["):
+        return header.partition("]")[0][1:]
+    return header.partition(":")[0].lower()

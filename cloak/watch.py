@@ -1,0 +1,123 @@
+"""A hot folder: photos that appear in it are published into another, whatever way they come."""
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from cloak.batch import Job, Run
+from cloak.errors import Corrupt, MissingExtra, NotAnImage, NotWritten, Unreadable, UsageError
+from cloak.report import Outcome
+from cloak.store import Item, printable, walk
+
+UNFINISHED = frozenset({".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".opdownload"})
+"""Suffixes under which programs write files that they rename when they are whole."""
+
+LATER = frozenset({kind.slug for kind in (Corrupt, NotAnImage, Unreadable, NotWritten)})
+"""Reasons that a copy which pauses gives too: such a file is tried again before it is named."""
+
+TRIES = 4
+"""Times that a file is tried, each after twice the rest of the last."""
+
+TICK = 0.5
+SWEEP = 30.0
+"""Seconds after which the folder is looked through without any event: network folders and full queues lose some."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is known of a file in the folder.
+
+    Attributes:
+        item: where it lies and what it will be called.
+        stamp: its size, time and identity; another one means that it is still being written, or new.
+        since: when it was first seen so, on the monotonic clock.
+        tries: how often it failed so.
+        done: it was published, or named.
+    """
+
+    item: Item
+    stamp: tuple[int, int, int]
+    since: float
+    tries: int = 0
+    done: bool = False
+
+
+class Watch:
+    """Publishes the photos of a folder as they appear, and those that are there already.
+
+    Events of the file system only wake it up: what is to be done is read off the folder itself, so that none is lost
+    and a restart catches up; the ledger tells what was done before.
+
+    Args:
+        job: one input, a folder; see `cloak.batch`.
+        settle: seconds for which a file must not have changed before it is opened.
+    """
+
+    def __init__(self, job: Job, settle: float = 2.0) -> None:
+        folders = [given for given in job.inputs if isinstance(given, Path) and given.is_dir()]
+        if len(folders) != 1 or len(job.inputs) != 1:
+            raise UsageError("only one folder can be watched", next_step="Name a folder that exists.")
+        if not isinstance(job.out, Path):
+            raise UsageError("a watched folder is published into a folder only", next_step="Name a folder with --out.")
+        self._folder, self._out, self._job, self._settle = folders[0], job.out, job, settle
+        self._files: dict[Path, _File] = {}
+        self._stop = Event()
+
+    def stop(self) -> None:
+        """End: photos in work are finished. May be called by a signal's handler."""
+        self._stop.set()
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Outcomes as photos come, until `stop`. Raises `MissingExtra`, and `OutputError` as a run does."""
+        try:
+            from watchfiles import watch
+        except ImportError:
+            raise MissingExtra("watching a folder", "watch") from None
+        with Run(self._job) as run:
+            swept = 0.0
+            for events in watch(
+                self._folder, watch_filter=None, stop_event=self._stop, debounce=int(TICK * 1000),
+                rust_timeout=int(TICK * 1000), yield_on_timeout=True, raise_interrupt=False,
+            ):  # fmt: skip
+                now = time.monotonic()
+                if events or now - swept > SWEEP:
+                    self._look(now)
+                    swept = now
+                yield from self._publish(run, now)
+
+    def _look(self, now: float) -> None:
+        """Note what lies in the folder."""
+        found: dict[Path, _File] = {}
+        for item in walk([self._folder], self._out):
+            if not isinstance(item, Item) or item.path.suffix.lower() in UNFINISHED:
+                continue
+            try:
+                status = os.stat(item.path)
+            except OSError:  # renamed or removed meanwhile
+                continue
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            known = self._files.get(item.path)
+            found[item.path] = known if known and known.stamp == stamp else _File(item, stamp, now)
+        self._files = found
+
+    def _publish(self, run: Run, now: float) -> Iterator[Outcome]:
+        """Do what has rested long enough."""
+        ready = {
+            printable(file.item.source): file
+            for file in self._files.values()
+            if not file.done and now - file.since >= self._settle * 2**file.tries
+        }
+        if not ready:
+            return
+        self._look(now)  # one that grows without events starts its rest anew
+        ready = {name: file for name, file in ready.items() if self._files.get(file.item.path) is file}
+        outcomes = run.over(file.item for file in ready.values() if not self._stop.is_set())
+        for outcome in outcomes:
+            file = ready[outcome.source]
+            again = outcome.reason in LATER and file.tries + 1 < TRIES
+            self._files[file.item.path] = replace(file, tries=file.tries + 1, done=not again)
+            if not again:
+                yield outcome

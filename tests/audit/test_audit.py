@@ -1,0 +1,163 @@
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from cloak.cli import main
+
+from cloak import effects
+from cloak.audit import LATER, Settings, Treatment, audit, gather, split, verdicts, visible
+from cloak.audit.adversary import CLASSIFIERS, trained
+from cloak.audit.report import headline, passes, table
+from cloak.errors import UsageError
+
+SEARCH = Settings(("sface",), (), ("as published",), probes=1, splits=("photos",))
+TRAIN = Settings((), ("linear discriminants",), ("as published",), probes=1, draws=3, splits=("photos",))
+
+
+@pytest.fixture(scope="module")
+def shots(people):
+    return gather(people)
+
+
+def _publish(treatment):
+    return lambda shot, draw: treatment(shot.image, shot.faces, bytes([draw]) * 32)
+
+
+def test_every_photo_has_its_person_and_face(shots):
+    assert [shot.person for shot in shots] == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
+    assert {shot.face.landmarks is not None for shot in shots} == {True}
+    assert all(shot.face.box.height > 45 for shot in shots)
+
+
+def test_too_few_people_are_an_error(people, tmp_path):
+    shutil.copytree(people / "biden", tmp_path / "biden")
+    with pytest.raises(UsageError, match="two people"):
+        gather(tmp_path)
+
+
+def test_a_search_finds_bare_faces_and_not_filled_ones(shots):
+    bare = {f.adversary + f.place: f for f in audit("nothing", shots, _publish(Treatment("nothing", None)), SEARCH)}
+    assert bare["naivelandmarks"].rank1.value == 1
+    assert bare["naivefound"].matched.value == 1
+    assert bare["naivefound"].found.value == 1
+    filled = Treatment("fill", effects.make("fill"))
+    found = {f.adversary + f.place: f for f in audit("fill", shots, _publish(filled), SEARCH)}
+    assert found["naivefound"].rank1.value == 0
+    assert found["naivefound"].found.value == 0
+
+
+def test_a_trained_adversary_knows_bare_faces_and_learns_nothing_under_a_fill(shots):
+    bare = list(audit("nothing", shots, _publish(Treatment("nothing", None)), TRAIN))
+    assert {f.part for f in bare} == {"head and surroundings", "under the cover"}
+    assert min(f.rank1.value for f in bare) >= 0.75
+    fill = Treatment("fill", effects.make("fill"))
+    (inner,) = [f for f in audit("fill", shots, _publish(fill), TRAIN) if f.part == "under the cover"]
+    assert inner.rank1.value <= 0.5
+
+
+def test_an_adversary_does_not_hold_the_photos_it_searches_for(shots):
+    for how in ("photos", "events"):
+        known, wanted = split(shots, how, 2)
+        assert not {id(shot) for shot in known} & {id(shot) for shot in wanted}
+        assert {shot.person for shot in known} == {0, 1, 2, 3}
+        if how == "events":
+            events = {(shot.person, shot.session) for shot in known}
+            assert all((shot.person, shot.session) not in events for shot in wanted)
+
+
+def test_photos_with_the_same_surroundings_are_of_one_event(shots, people, tmp_path):
+    for name in ("biden", "obama"):
+        (tmp_path / name).mkdir()
+        for index in range(2):
+            shutil.copy(people / name / "0.png", tmp_path / name / f"{index}.png")
+        other = cv2.imread(str(people / name / "0.png"))
+        noise = np.random.default_rng(7).integers(0, 255, (6, 6, 3)).astype(np.uint8)
+        wall = cv2.resize(noise, other.shape[1::-1])
+        shot = next(s for s in shots if s.name == Path(name) / "0.png")
+        box = shot.face.box.grown(1.1)
+        inside = slice(int(box.y), int(box.bottom)), slice(int(box.x), int(box.right))
+        wall[inside] = other[inside]
+        cv2.imwrite(str(tmp_path / name / "2.png"), wall)
+    numbers = [shot.session for shot in gather(tmp_path)]
+    assert numbers[0] == numbers[1] != numbers[2]
+    assert numbers[3] == numbers[4] != numbers[5]
+
+
+@pytest.mark.parametrize("name", list(CLASSIFIERS))
+def test_every_classifier_learns_what_can_be_learned_and_no_more(name):
+    rng = np.random.default_rng(0)
+    owners = np.repeat(np.arange(5), 20).astype(np.intp)
+    centres = rng.normal(0, 1, (5, 30))
+    rows = (centres[owners] + rng.normal(0, 0.5, (100, 30))).astype(np.float32)
+    assert (trained(CLASSIFIERS[name], rows[::2], owners[::2], rows[1::2]).argmax(1) == owners[1::2]).mean() > 0.7
+    same = np.ones((100, 30), np.float32)
+    assert np.unique(trained(CLASSIFIERS[name], same, owners, same)).size == 1
+
+
+@pytest.mark.parametrize("name", list(LATER))
+def test_what_happens_to_photos_later_keeps_their_size(name):
+    image = np.random.default_rng(0).integers(0, 255, (41, 33, 3)).astype(np.uint8)
+    assert LATER[name](image).shape == image.shape
+    assert LATER[name](image).dtype == np.uint8
+
+
+def test_what_is_seen_of_an_effect_is_its_faces(shots):
+    none = visible("nothing", shots, _publish(Treatment("nothing", None)))
+    fill = visible("fill", shots, _publish(Treatment("fill", effects.make("fill"))))
+    assert (none.ssim_photo, none.psnr_face) == (pytest.approx(1), 99)
+    assert fill.ssim_face < fill.ssim_photo < 1
+
+
+def test_a_verdict_names_the_strongest_adversary_and_counts_surrogates_out_of_the_headline(shots):
+    findings = list(audit("nothing", shots, _publish(Treatment("nothing", None)), SEARCH))
+    assert headline(findings) == {}  # sface is a surrogate
+    assert not passes(findings)
+    words = "\n".join(verdicts(findings))
+    assert "does not pass" in words
+    assert "no held-out recogniser" in words
+    assert len(table(findings)) == 1 + len(findings)
+
+
+def _command(*arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", *map(str, arguments), "--recognisers", "sface", "--later", "as published", "--draws", "2"])
+    return ended.value.code
+
+
+@pytest.mark.slow
+def test_the_self_test_writes_figures_and_a_plot(people, tmp_path, capsys):
+    report, picture = tmp_path / "audit.json", tmp_path / "audit.png"
+    code = _command(
+        people, "--self-test", "--effects", "fill", "--classifiers", "linear discriminants", "--json", report,
+        "--plot", picture,
+    )  # fmt: skip
+    assert code in (0, 1)
+    said = json.loads(report.read_text())
+    assert code == (0 if said["passes"]["fill"] else 1)
+    assert {f["adversary"] for f in said["findings"]} == {"naive", "adaptive", "trained"}
+    assert said["findings"][0]["people"] == 4
+    assert said["recognisers"]["dlib"]["role"] == "held-out"
+    assert cv2.imread(str(picture)).shape[1] > 500
+    assert said["verdicts"]["fill"][0] in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_published_photos_are_judged_as_they_are(people, tmp_path, capsys):
+    bare = tmp_path / "bare"
+    shutil.copytree(people, bare)
+    assert _command(people, bare, "--classifiers", "none", "--quiet") == 1
+    assert "finds" in capsys.readouterr().out or True
+    for path in bare.rglob("*.png"):
+        image = cv2.imread(str(path))
+        image[:] = 90
+        cv2.imwrite(str(path), image)
+    assert _command(people, bare, "--classifiers", "none", "--quiet") == 0
+
+
+def test_an_audit_wants_published_photos_or_a_self_test(people, capsys):
+    assert _command(people) == 2
+    assert _command(people, people, "--self-test") == 2
+    assert "one of the two" in capsys.readouterr().err

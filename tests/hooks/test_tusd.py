@@ -1,0 +1,78 @@
+"""The hook program of tusd, given what tusd gives it: the event on standard input and the upload in two files.
+
+tusd itself is not in the registries that tests may use; the event is the one that its documentation shows.
+"""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.hooks.running import INTEGRATIONS, TOKEN, assert_clean, need
+
+pytestmark = pytest.mark.hooks
+
+
+@pytest.fixture
+def finish(tmp_path, service):
+    """A function that stores bytes as tusd's filestore does and runs the hook: (exit code, output, files left)."""
+    need("node")
+
+    def run(data, info=None, **event):
+        stored, about = (
+            tmp_path / "24e533e02ec3bc40c387f1a0e460e216",
+            tmp_path / "24e533e02ec3bc40c387f1a0e460e216.info",
+        )
+        storage = {"Type": "filestore", "Path": str(stored), "InfoPath": str(about)}
+        upload = {
+            "ID": stored.name, "Size": len(data), "SizeIsDeferred": False, "Offset": len(data),
+            "MetaData": {"filename": "photo.jpg"}, "IsPartial": False, "IsFinal": False, "PartialUploads": None,
+            "Storage": storage,
+        }  # fmt: skip
+        stored.write_bytes(data)
+        about.write_text(info or json.dumps(upload))
+        request = {"Method": "PATCH", "URI": f"/files/{stored.name}", "RemoteAddr": "127.0.0.1:4242", "Header": {}}
+        document = {"Type": "pre-finish", "Event": {"Upload": upload, "HTTPRequest": request}} | event
+        done = subprocess.run(
+            [INTEGRATIONS / "tus/pre-finish"], input=json.dumps(document), text=True, capture_output=True, timeout=120,
+            env={**os.environ, "CLOAK_SERVER": service.address, "CLOAK_TOKEN": TOKEN}, cwd=INTEGRATIONS / "tus",
+        )  # fmt: skip
+        assert done.stderr == ""
+        return done.returncode, done.stdout, {path.suffix: path.read_bytes() for path in tmp_path.iterdir()}
+
+    return run
+
+
+def test_a_finished_upload_is_clean_and_its_length_known(finish, photo):
+    code, out, left = finish(photo)
+    assert (code, out) == (0, "")
+    assert_clean(left[""], photo)
+    about = json.loads(left[".info"])
+    assert about["Size"] == len(left[""])
+    assert about["MetaData"] == {"filename": "photo.jpg"}
+
+
+def test_a_text_file_is_refused_with_a_reason_and_removed(finish):
+    code, out, left = finish(b"These are words, and no photo.")
+    assert (code, left) == (1, {})
+    assert "could not be made safe to publish" in out
+
+
+def test_a_stopped_service_leaves_nothing(finish, service, photo):
+    service.stop()
+    code, out, left = finish(photo)
+    assert (code, left) == (1, {})
+    assert "does not answer" in out
+
+
+def test_an_upload_whose_length_cannot_be_noted_is_removed(finish, photo):
+    code, out, left = finish(photo, info="not JSON")
+    assert (code, left) == (1, {})
+    assert "server failed" in out
+
+
+def test_another_event_is_refused(finish, photo):
+    code, out, _ = finish(photo, Type="post-finish")
+    assert code == 1
+    assert "pre-finish" in out

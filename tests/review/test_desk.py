@@ -1,0 +1,264 @@
+"""The desk and its HTTP interface, without a browser."""
+
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+
+import httpx
+import pytest
+
+from cloak.decisions import Change, parse
+from cloak.errors import Conflict, NotFound, OutputError, UsageError
+from cloak.geometry import Box, Region
+from cloak.ledger import beside
+from cloak.review.desk import Desk
+from cloak.review.queue import Doubt, doubt
+from tests.review.conftest import CLOAK, HOSTILE, Server, published, visit_http, wait_for
+
+
+@pytest.fixture
+def desk(copied):
+    made = Desk(copied)
+    yield made
+    made.close()
+
+
+def case(desk, name):
+    return next(case for case in desk.cases.values() if case.name == name)
+
+
+def test_the_most_doubtful_photo_comes_first(desk):
+    assert next(iter(desk.cases.values())).reason is Doubt.NO_FACE
+    assert {case.state for case in desk.cases.values()} == {"waiting"}
+
+
+FACE = {"score": 0.95, "models": ["centerface", "yunet"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"detections": [[]]}, Doubt.NO_FACE),
+        ({"detections": [[FACE]], "doubtful": [[{"score": 0.2}]]}, Doubt.LOW_SCORE),
+        ({"detections": [[FACE, {**FACE, "score": 0.5}]]}, Doubt.LOW_SCORE),
+        ({"detections": [[{**FACE, "models": ["yunet"]}]]}, Doubt.ONE_MODEL),
+        ({"detections": [[FACE]], "bare_in_burst": [{}]}, Doubt.BURST),
+        ({"detections": [[]], "revealed": [[FACE]]}, Doubt.REST),
+    ],
+)
+def test_reasons_to_look(row, reason):
+    assert doubt(row, models=2)[0] is reason
+
+
+def test_a_photo_is_one_editors_at_a_time(desk):
+    photo = case(desk, "group.jpg")
+    with pytest.raises(Conflict, match="nobody has claimed"):
+        desk.change(photo.id, "ada", "Ada", 0, ())
+    desk.claim(photo.id, "ada", "Ada")
+    with pytest.raises(Conflict, match="Ada is looking"):
+        desk.claim(photo.id, "grace", "Grace")
+    with pytest.raises(Conflict, match="Ada has claimed"):
+        desk.accept(photo.id, "grace", "Grace", 0)
+    assert desk.leave("ada") == [photo.id]
+    desk.claim(photo.id, "grace", "Grace")
+
+
+def test_a_claim_without_a_sign_of_life_ends(desk, monkeypatch):
+    photo = case(desk, "group.jpg")
+    desk.claim(photo.id, "ada", "Ada")
+    monkeypatch.setattr("cloak.review.desk.time.monotonic", lambda: float("inf"))
+    assert desk.holder(photo.id) is None
+
+
+def test_a_decision_on_an_older_version_is_refused_and_nothing_of_it_stored(desk):
+    photo = case(desk, "group.jpg")
+    face = photo.found()[0][0].box
+    desk.claim(photo.id, "ada", "Ada")
+    assert desk.change(photo.id, "ada", "Ada", 0, (Change(face),)).review.version == 1
+    with pytest.raises(Conflict, match="somebody else"):
+        desk.change(photo.id, "ada", "Ada", 0, ())
+    assert desk.case(photo.id).changes == (Change(face),)
+
+
+def test_decisions_outlive_the_desk_and_verdicts_are_kept_for_good(desk, copied):
+    photo = case(desk, "group.jpg")
+    area = Region(Box(10, 10, 20, 20), effect="fill")
+    desk.claim(photo.id, "ada", "Ada")
+    desk.change(photo.id, "ada", "Ada", 0, (Change(area=area),))
+    desk.hold(photo.id, "ada", "Ada", 1, "why")
+    desk.change(photo.id, "ada", "Ada", 2, ())
+    desk.accept(photo.id, "ada", "Ada", 3)
+    desk.close()
+    again = Desk(copied)
+    assert again.case(photo.id).review.version == 4
+    assert [case.id for case in again.unfinished()] == [photo.id]
+    again.close()
+    rows = sqlite3.connect(beside(copied)).execute("SELECT reviewer, verdict, decisions FROM verdict").fetchall()
+    assert [row[:2] for row in rows] == [("Ada", "hold"), ("Ada", "accept")]
+    assert parse(rows[0][2].encode()).changes == (Change(area=area),)
+    desk.__init__(copied)  # for the fixture to close
+
+
+@pytest.mark.parametrize("change", [Change(area=Region(Box(9e9, 0, 1, 1))), Change()])
+def test_changes_that_nobody_can_have_made_are_refused(desk, change):
+    photo = case(desk, "group.jpg")
+    desk.claim(photo.id, "ada", "Ada")
+    with pytest.raises(UsageError):
+        desk.change(photo.id, "ada", "Ada", 0, (change,))
+
+
+def test_a_second_desk_over_one_folder_is_refused(desk, copied):
+    with pytest.raises(OutputError, match="another review"):
+        Desk(copied)
+    with pytest.raises(NotFound):
+        desk.case("0" * 20)
+
+
+def test_a_folder_without_a_record_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no record"):
+        Desk(tmp_path)
+
+
+def test_a_ledger_of_an_earlier_version_is_named_not_a_traceback(copied):
+    with sqlite3.connect(beside(copied)) as db:
+        db.execute("DROP TABLE review")
+    db.close()
+    with pytest.raises(OutputError, match="no such table"):
+        Desk(copied)
+
+
+@pytest.fixture
+def site(server):
+    """A client that has been let in."""
+    visit_http(server.url)
+    with httpx.Client(base_url=server.url, trust_env=False, headers={"X-Cloak-Page": "p"}) as client:
+        answer = client.get("/enter", params={"token": server.token})
+        assert answer.status_code == 200
+        yield client
+
+
+def test_without_the_token_there_is_no_page_and_a_token_works_once(site, server):
+    for path in ("/", "/page/main.js", "/api/photos", "/api/events", "/nothing"):
+        answer = httpx.get(server.url + path, trust_env=False)
+        assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
+    assert httpx.get(server.address, trust_env=False).status_code == 401
+    assert httpx.get(f"{server.url}/enter?token=", trust_env=False).status_code == 401
+    assert httpx.get(f"{server.url}/login", trust_env=False).status_code == 404
+    assert site.get("/").status_code == 200
+    server.stop()
+    assert [server.token in words for words in server.words] == [True, *(False for _ in server.words[1:])]
+
+
+def test_the_page_keeps_to_itself(site):
+    answer = site.get("/")
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    for name in set(re.findall(r"/page/[a-z.]+", answer.text)) | {"/page/stage.js"}:
+        text = site.get(name).text
+        assert re.findall(r"""(?:https?:)?//(?!www\.w3\.org)[a-z0-9.-]+\.[a-z]{2,}""", text) == [], name
+    assert "innerHTML" not in "".join(
+        site.get(f"/page/{name}.js").text for name in ("main", "queue", "overlay", "keys")
+    )
+    assert site.get("/page/..%2fapp.py").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Host": "evil.example"}, 421), ({"Origin": "http://evil.example"}, 403), ({"Content-Type": "text/plain"}, 400)],
+)
+def test_other_sites_cannot_reach_the_desk(site, headers, status):
+    photo = site.get("/api/photos").json()[0]["id"]
+    body = json.dumps({"version": 0, "reason": ""})
+    site.post(f"/api/photos/{photo}/claim")
+    answer = site.post(
+        f"/api/photos/{photo}/hold", content=body, headers={"Content-Type": "application/json", **headers}
+    )
+    assert answer.status_code == status
+
+
+def test_names_are_told_as_they_are_and_paths_are_not(site, shoot):
+    photos = site.get("/api/photos")
+    assert HOSTILE in [photo["name"] for photo in photos.json()]
+    assert str(shoot.parent) not in photos.text
+
+
+def test_pictures_are_scaled_and_tiled_and_held_by_nobody(site):
+    group = next(photo for photo in site.get("/api/photos").json() if photo["name"] == "group.jpg")
+    path = f"/api/photos/{group['id']}"
+    original, result = (site.get(f"{path}/preview/{side}", params={"longest": 256}) for side in ("original", "result"))
+    assert original.content[:3] == result.content[:3] == b"\xff\xd8\xff"
+    assert original.content != result.content
+    assert original.headers["cache-control"] == "no-store"
+    assert site.get(f"{path}/tile/result/1/2/1").status_code == 200
+    assert site.get(f"{path}/tile/result/1/3/0").status_code == 404
+    assert site.get(f"{path}/tile/result/3/0/0").status_code == 404
+    assert site.get(f"{path}/preview/original", params={"frame": 1}).status_code == 404
+    assert site.get(f"{path}/preview/published").status_code == 400
+
+
+def test_hold_withdraws_what_was_accepted_before(site, server):
+    group = next(photo for photo in site.get("/api/photos").json() if photo["name"] == "group.jpg")
+    path = f"/api/photos/{group['id']}"
+    assert site.post(f"{path}/claim").status_code == 200
+    version = site.post(f"{path}/accept", json={"version": 0}).json()["version"]
+    wait_for(lambda: site.get(path).json()["state"] == "accepted")
+    assert published(server, "group.jpg")
+    site.post(f"{path}/claim")
+    assert site.post(f"{path}/hold", json={"version": version, "reason": "no"}).status_code == 200
+    wait_for(lambda: site.get(path).json()["state"] == "held")
+    assert published(server, "group.jpg") is None
+
+
+def test_a_photo_that_changed_on_the_disk_is_not_published(tmp_path, samples):
+    photo, out = tmp_path / "a.webp", tmp_path / "out"
+    shutil.copy(samples / "portrait.webp", photo)
+    subprocess.run([*CLOAK, "run", photo, "-o", out, "-p", "newsroom", "--recall", "fast"], capture_output=True)
+    shutil.copy(samples / "group.jpg", photo)  # before the server prepares its first preview
+    server = Server(out).start()
+    try:
+        visit_http(server.url)
+        with httpx.Client(base_url=server.url, trust_env=False) as client:
+            client.get("/enter", params={"token": server.token})
+            (row,) = client.get("/api/photos").json()
+            assert client.get(f"/api/photos/{row['id']}/preview/original").status_code == 404
+            client.post(f"/api/photos/{row['id']}/claim")
+            client.post(f"/api/photos/{row['id']}/accept", json={"version": 0})
+            wait_for(lambda: client.get(f"/api/photos/{row['id']}").json()["state"] == "failed")
+            assert "changed" in client.get(f"/api/photos/{row['id']}").json()["failure"]
+    finally:
+        server.stop()
+    assert published(server, "a.webp") is None
+
+
+@pytest.mark.parametrize("password", [None, "a password of many letters"])
+def test_elsewhere_a_password_is_demanded(copied, tmp_path, password):
+    file = tmp_path / "passwords"
+    file.write_text(f"{password}\n")
+    file.chmod(0o600)
+    command = [*CLOAK, "review", copied, "--host", "0.0.0.0", "--port", "0", "--no-browser"]
+    if password is None:
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "demanded" in done.stderr
+        return
+    server = Server(copied)
+    server.process = subprocess.Popen(
+        [*map(str, command), "--password-file", str(file)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        server.url = "http://127.0.0.1:" + re.search(r":(\d+)/login", server.process.stdout.readline())[1]
+        visit_http(server.url)
+        with httpx.Client(base_url=server.url, trust_env=False) as client:
+            assert client.get("/").status_code == 401
+            assert "Password" in client.get("/login").text
+            assert client.post("/login", data={"editor": "Eve", "password": "guess"}).status_code == 401
+            client.post("/login", data={"editor": "Ada", "password": password})
+            assert client.get("/api/session").json()["editor"] == "Ada"
+    finally:
+        server.stop()

@@ -1,0 +1,303 @@
+"""The real page in a real browser, driven as an editor would."""
+
+import json
+import re
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cloak.geometry import Box
+from cloak.ledger import Ledger, beside
+from cloak.photo import open_photo
+from cloak.reviews import Reviews
+from cloak.verify import ALIKE, Look, alike
+from tests.review.conftest import CLOAK, HOSTILE, published, visit, wait_for
+
+pytestmark = pytest.mark.slow
+
+ANYWHERE = Box(560, 650, 90, 40)
+"""A place in group.jpg where there is no face: a lap."""
+
+
+def pixels(data):
+    return open_photo(data).preview(1).astype(int)
+
+
+def window(data, box):
+    return pixels(data)[int(box.y) : int(box.bottom), int(box.x) : int(box.right)]
+
+
+def difference(one, other, box):
+    return float(np.abs(window(one, box) - window(other, box)).mean())
+
+
+def faces(expected, name="group.jpg"):
+    return [Box(*box).grown(0.6) for box in expected[name]["faces"]]
+
+
+def opened(page, name):
+    page.locator("#rows li button", has_text=name).click()
+    page.wait_for_function("(name) => document.querySelector('#about strong')?.textContent === name", arg=name)
+    page.wait_for_function("() => document.querySelector('#result img')?.complete")
+
+
+def on_screen(page, x, y):
+    """Where a pixel of the photo is on the screen."""
+    return page.evaluate(
+        """([x, y]) => {
+            const image = document.querySelector('#result > img').getBoundingClientRect();
+            const size = document.querySelector('#about').innerText.match(/(\\d+) × (\\d+)/);
+            return [image.left + x * image.width / size[1], image.top + y * image.height / size[2]];
+        }""",
+        [x, y],
+    )
+
+
+def drag(page, box):
+    page.mouse.move(*on_screen(page, box.x, box.y))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, *box.center), steps=3)
+    page.mouse.move(*on_screen(page, box.right, box.bottom), steps=3)
+    page.mouse.up()
+
+
+def saved(page):
+    page.wait_for_function("() => document.querySelector('#saved').textContent === 'Saved'")
+
+
+def verdicts(server, name):
+    with Ledger(beside(server.out), lock=False) as ledger:
+        return Reviews(ledger).verdicts(name)
+
+
+def test_a_batch_is_reviewed_by_mouse(open_page, server, shoot, expected):
+    page = open_page()
+    assert page.locator("#rows li").count() == 4
+    assert page.locator("#about strong").inner_text() == "landscape.jpg"  # the most doubtful: no face was found
+    assert re.sub(r"\s+", " ", page.locator("#filters").inner_text()).startswith("All 4 ∅ No face 1")
+
+    page.locator("[data-do=hold]").click()
+    page.fill("#reason", "ask the desk <b>first</b>")
+    page.locator("#hold-dialog button.primary").click()
+    opened(page, "group.jpg")
+    speaker, *others = faces(expected)
+    page.mouse.click(*on_screen(page, *speaker.center))
+    saved(page)
+    assert page.locator(".region.bare").count() == 1
+    page.locator("[data-do='tool:box']").click()
+    drag(page, ANYWHERE)
+    page.select_option("#effect", "fill")
+    saved(page)
+    page.locator("[data-do=accept]").click()
+    wait_for(lambda: published(server, "group.jpg"))
+
+    before, after = (shoot / "group.jpg").read_bytes(), published(server, "group.jpg")
+    assert np.array_equal(window(after, speaker), window(before, speaker))
+    assert min(difference(before, after, face) for face in others) > 5
+    assert window(after, ANYWHERE.grown(0.8)).std(axis=(0, 1)).max() < 3
+    assert published(server, "landscape.jpg") is None
+    done = subprocess.run([*CLOAK, "verify", server.out, "--recall", "fast"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+    (verdict,) = verdicts(server, "group.jpg")
+    assert (verdict["reviewer"], verdict["verdict"], len(verdict["decisions"]["changes"])) == ("Ada", "accept", 2)
+    assert verdict["at"].endswith("+00:00")
+    (held,) = verdicts(server, "landscape.jpg")
+    assert held["decisions"]["reason"] == "ask the desk <b>first</b>"
+    sidecar = beside(server.out).with_name("decisions") / "group.jpg.cloak.json"
+    assert json.loads(sidecar.read_text()) == verdict["decisions"]
+    opened(page, "landscape.jpg")
+    assert "“ask the desk <b>first</b>”" in page.locator("#about").inner_text()
+
+
+def test_a_batch_is_reviewed_by_keyboard_alone(open_page, server, shoot, expected):
+    page = open_page()
+    page.mouse.move(0, 0)
+    press = page.keyboard.press
+    press("h")
+    page.keyboard.type("no people")
+    press("Tab")
+    press("Tab")
+    press("Enter")
+    while page.locator("#about strong").inner_text() != "group.jpg":
+        before = page.locator("#about strong").inner_text()
+        press("j")
+        page.wait_for_function("(old) => document.querySelector('#about strong').textContent !== old", arg=before)
+    page.wait_for_function("() => document.querySelector('#result img')")
+    press("f")
+    assert "Face 1, concealed" in page.evaluate("document.activeElement.getAttribute('aria-label')")
+    press("Space")
+    press("f")
+    press("t")
+    press("t")  # and back
+    press("Escape")
+    press("0")
+    press("r")
+    press("Enter")
+    page.wait_for_selector(".region.drawn")
+    for _ in range(3):
+        press("Shift+ArrowDown")
+    press("Alt+ArrowRight")
+    press("x")
+    press("Control+z")
+    press("Control+z")
+    press("Control+Shift+z")
+    saved(page)
+    press("a")
+    wait_for(lambda: published(server, "group.jpg"))
+    before, after = (shoot / "group.jpg").read_bytes(), published(server, "group.jpg")
+    changed = [difference(before, after, face) for face in faces(expected)]
+    assert sorted(difference > 5 for difference in changed) == [False, True, True, True]
+    assert len(verdicts(server, "group.jpg")[0]["decisions"]["changes"]) == 2
+    press("?")
+    assert page.locator("#help").is_visible()
+    press("Escape")
+    assert not page.locator("#help").is_visible()
+
+
+def test_a_missed_face_is_added_and_concealed_in_the_written_file(open_page, server, shoot, expected, tmp_path):
+    # Heads that stand upside down, and a pipeline that looks for none smaller than 300 pixels: it finds no face.
+    turned, blind = tmp_path / "upside-down.jpg", tmp_path / "blind.toml"
+    Image.open(shoot / "group.jpg").rotate(180).save(turned, quality=92)
+    blind.write_text('recall = "fast"\nmin_face = 300\nreview = "required"\n[effect]\nname = "decoy"\n')
+    done = subprocess.run([*CLOAK, "run", turned, "-o", server.out, "-p", blind], capture_output=True)
+    assert done.returncode == 4, done.stderr
+    page = open_page()
+    opened(page, "upside-down.jpg")
+    assert page.locator(".region").count() == 0
+    heads = [Box(1280 - box.right, 720 - box.bottom, box.width, box.height) for box in faces(expected)]
+    for head in heads:
+        page.keyboard.press("e")
+        drag(page, head.grown(2.3))
+    saved(page)
+    page.keyboard.press("a")
+    wait_for(lambda: published(server, "upside-down.jpg"))
+    before, after = turned.read_bytes(), published(server, "upside-down.jpg")
+    assert min(difference(before, after, head) for head in heads) > 5
+    looks = [Look(open_photo(data), 0) for data in (before, after)]
+    for look in looks:
+        look(1)
+    assert max(alike(*(look.sketch(head) for look in looks)) for head in heads) < ALIKE / 2
+
+
+def test_a_reload_and_a_restart_lose_nothing(open_page, server):
+    page = open_page(expect_complaints=True)
+    opened(page, "group.jpg")
+    page.keyboard.press("f")
+    page.keyboard.press("Space")
+    saved(page)
+    page.reload()
+    page.wait_for_selector(".region.bare")
+    assert page.locator("#about strong").inner_text() == "group.jpg"
+    page.keyboard.press("f")
+    page.keyboard.press("f")
+    page.keyboard.press("Space")
+    saved(page)
+    server.stop()
+    page.wait_for_selector("#banner:not([hidden])")
+    server.start()
+    visit(page, server.address)
+    page.wait_for_selector(".region.bare")
+    assert page.locator(".region.bare").count() == 2
+
+
+def test_a_verdict_that_a_killed_server_had_not_carried_out_is_carried_out_by_the_next(open_page, server):
+    import signal
+
+    page = open_page(expect_complaints=True)
+    opened(page, "group.jpg")
+    page.keyboard.press("a")
+    page.wait_for_function("() => document.querySelector('#rows').innerText.includes('Writing')")
+    server.stop(signal.SIGKILL)
+    assert published(server, "group.jpg") is None
+    server.start()
+    wait_for(lambda: published(server, "group.jpg"))
+
+
+def test_two_editors_never_overwrite_each_other(open_page, server):
+    ada = open_page()
+    opened(ada, "group.jpg")
+    ada.locator("#invite").click()
+    ada.wait_for_function("() => document.querySelector('#address').value")
+    address = ada.locator("#address").input_value()
+    ada.keyboard.press("Escape")
+    grace = open_page(address, expect_complaints=True)  # being refused is what she tries
+    grace.locator("#editor").click()
+    grace.fill("#name", "Grace")
+    grace.keyboard.press("Enter")
+    grace.locator("#rows li button", has_text="group.jpg").click()
+    grace.wait_for_selector("#banner:not([hidden])")
+    assert "Ada is looking at this photo" in grace.locator("#banner").inner_text()
+    assert grace.locator("[data-do=accept]").is_disabled()
+    grace.keyboard.press("f")
+    grace.keyboard.press("Space")
+    assert grace.locator(".region.bare").count() == 0
+
+    ada.keyboard.press("f")
+    ada.keyboard.press("Space")
+    grace.wait_for_selector(".region.bare")  # she sees what Ada does
+    ada.close()  # and when Ada's connection is lost, the photo is hers
+    grace.wait_for_selector("#banner", state="hidden")
+    assert grace.locator(".region.bare").count() == 1
+    grace.locator("[data-do=accept]").click()
+    wait_for(lambda: published(server, "group.jpg"))
+    assert verdicts(server, "group.jpg")[0]["reviewer"] == "Grace"
+
+
+def test_a_hostile_file_name_is_text(open_page):
+    page = open_page()
+    opened(page, HOSTILE)
+    assert page.locator("#about strong").inner_text() == HOSTILE
+    assert page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(open_page, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(color_scheme=scheme, bypass_csp=True)
+    opened(page, "group.jpg")
+    page.keyboard.press("f")
+    faults = check(Axe(), page)
+    page.keyboard.press("c")
+    page.keyboard.press("?")
+    faults += check(Axe(), page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("h")
+    assert faults + check(Axe(), page) == []
+
+
+def check(axe, page):
+    found = axe.run(page).response["violations"]
+    return [
+        (fault["id"], [node["html"][:120] for node in fault["nodes"]][:3])
+        for fault in found
+        if fault["impact"] in {"serious", "critical"}
+    ]
+
+
+def test_zoom_reaches_every_pixel_and_keeps_few_tiles(open_page):
+    page = open_page()
+    opened(page, "group.jpg")
+    page.mouse.move(*on_screen(page, 640, 360))
+    for _ in range(12):
+        page.mouse.wheel(0, -300)
+    page.wait_for_function("() => document.querySelectorAll('#result img').length > 1")
+    assert page.evaluate("document.querySelectorAll('#stage img').length") < 40
+    page.keyboard.press("1")
+    page.wait_for_function("() => document.querySelector('#zoom').textContent === '100 %'")
+    page.keyboard.press("j")
+    page.wait_for_function("() => document.querySelector('#about strong').textContent !== 'group.jpg'")
+    page.wait_for_function("() => document.querySelectorAll('#stage img').length <= 2")
+
+
+def test_the_original_is_shown_while_the_key_is_held(open_page):
+    page = open_page()
+    opened(page, "group.jpg")
+    shown = "getComputedStyle(document.querySelector('#original')).visibility"
+    page.keyboard.down("o")
+    page.wait_for_function(f"() => {shown} === 'visible'")
+    page.keyboard.up("o")
+    page.wait_for_function(f"() => {shown} === 'hidden'")

@@ -1,0 +1,76 @@
+"""A real `cloak serve` process, and how tests speak to it."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+TOKEN = "a-token-for-the-tests-0123456789"
+
+
+class Running:
+    """A service in a process of its own. `http` speaks to it, with the token if it has one."""
+
+    def __init__(self, process, url, token):
+        self.process, self.url = process, url
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False)
+
+    def workers(self):
+        """Process ids of its workers: those of its processes, besides itself, that have loaded the models."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                ours = f"CLOAK_TEST={self.url}".encode() in (process / "environ").read_bytes()
+                if ours and "onnxruntime" in (process / "maps").read_text() and int(process.name) != self.process.pid:
+                    found.append(int(process.name))
+        return found
+
+
+@contextlib.contextmanager
+def service(*options, token=TOKEN, environment=(), ready=True):
+    """Start `cloak serve` on a free port, and end it as an operator would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "cloak.cli", "serve", "--port", str(port), *map(str, options)]
+    variables = {**os.environ, "CLOAK_TEST": url, **dict(environment)}
+    variables.pop("CLOAK_TOKEN", None)
+    if token:
+        variables["CLOAK_TOKEN"] = token
+    process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    running = Running(process, url, token)
+    try:
+        end = time.monotonic() + 120
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                if running.http.get("/readyz" if ready else "/healthz").status_code == 200:
+                    break
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < end, "the service did not start"
+            time.sleep(0.1)
+        yield running
+    finally:
+        running.http.close()
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def running():
+    """One service for all tests that do not harm it."""
+    with service("--workers", "1", "--max-bytes", "2000000", "--max-pixels", "4000000") as started:
+        yield started

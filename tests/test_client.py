@@ -1,0 +1,106 @@
+"""The service's client against answers that a service, a proxy or something else altogether may give."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from cloak.client import Client
+from cloak.errors import Corrupt, TimedOut, TooLarge, Unavailable, UsageError, Withheld
+
+REPORT = json.dumps({"status": "concealed", "faces": 1, "verified": ["faces"]})
+CLEAN = (200, {"Content-Type": "image/jpeg", "Cloak-Report": REPORT}, b"clean")
+
+
+def problem(status, reason, **headers):
+    return status, headers, json.dumps({"reason": reason, "detail": "words", "next": "Do this."}).encode()
+
+
+@pytest.fixture
+def answering():
+    """A function: it serves some answers, one a request, and gives a client and the requests that came."""
+    servers = []
+
+    def start(*answers, **options):
+        waiting, requests = list(answers), []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                requests.append((self.path, dict(self.headers), body))
+                status, headers, content = waiting.pop(0)
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                    self.send_header(name.replace("_", "-"), value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        servers.append(server)
+        return Client(f"http://127.0.0.1:{server.server_port}/below", "token", timeout=20, **options), requests
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_photo_goes_out_raw_and_comes_back_with_its_report(answering):
+    client, requests = answering(CLEAN)
+    assert client.anonymize(b"photo", pipeline="cms", effect=None) == (b"clean", json.loads(REPORT))
+    ((path, headers, body),) = requests
+    assert (path, body) == ("/below/v1/anonymize?pipeline=cms", b"photo")
+    assert headers["Authorization"] == "Bearer token"
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (problem(413, "too-large"), TooLarge),
+        (problem(422, "corrupt"), Corrupt),
+        (problem(422, "a-reason-of-a-later-version"), UsageError),
+        (problem(504, "timed-out"), TimedOut),
+        (problem(400, "usage"), UsageError),
+        (problem(401, "unauthorized"), UsageError),
+        (problem(500, "error"), Unavailable),
+        ((502, {"Content-Type": "text/html"}, b"<h1>Bad gateway</h1>"), Unavailable),
+        ((504, {}, b""), Unavailable),
+        ((302, {"Location": "/login"}, b""), Unavailable),
+        ((200, {"Content-Type": "text/html"}, b"<h1>Welcome</h1>"), Unavailable),
+        ((200, {"Content-Type": "image/jpeg"}, b"not cloak's"), Unavailable),
+        ((200, {**CLEAN[1], "Content-Type": "text/html"}, b"clean"), Unavailable),
+        ((200, {**CLEAN[1], "Cloak-Report": '{"status":"held","verified":[]}'}, b"original"), Unavailable),
+        ((200, CLEAN[1], b""), Unavailable),
+        ((200, {**CLEAN[1], "Content-Length": "9"}, b"clean"), Unavailable),
+    ],
+)
+def test_only_a_whole_answer_of_the_service_makes_a_photo_clean(answering, answer, kind):
+    client, _ = answering(answer, patience=0)
+    with pytest.raises((UsageError, Unavailable, Withheld)) as caught:
+        client.anonymize(b"photo")
+    assert type(caught.value) is kind
+
+
+def test_a_full_service_is_asked_again_for_as_long_as_there_is_patience(answering):
+    full = problem(503, "unavailable", Retry_After="1")
+    client, requests = answering(full, CLEAN)
+    started = time.monotonic()
+    assert client.anonymize(b"photo")[0] == b"clean"
+    assert len(requests) == 2
+    assert time.monotonic() - started >= 1
+    impatient, requests = answering(full, CLEAN, patience=0.5)
+    with pytest.raises(Unavailable, match="words"):
+        impatient.anonymize(b"photo")
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize("address", ["", "localhost:8571", "ftp://a", "http://a:port", "http://user@a", "http://"])
+def test_an_address_that_is_none_is_told(address):
+    with pytest.raises(UsageError, match="address"):
+        Client(address)

@@ -1,0 +1,176 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cloak.anonymizer import Status, anonymize
+from cloak.decisions import Change, Decisions, apply, check, dump, parse
+from cloak.detect import Face
+from cloak.errors import DecisionsUnfit, UnknownName, UsageError, VerificationFailed
+from cloak.geometry import Box, Ellipse, Region, Size, within
+from cloak.photo import open_photo
+from cloak.pipeline import load
+from cloak.verify import problems
+
+SIZE = Size(1000, 500)
+LEFT, RIGHT = Face(Box(100, 100, 60, 80), 0.9, ("yunet",)), Face(Box(700, 120, 60, 80), 0.8, ("yunet",))
+BADGE = Region(Box(300, 300, 50, 30), effect="fill")
+FAST = load("photographer", recall="fast")
+
+
+def test_what_nobody_decided_about_stays_concealed():
+    made = apply(Decisions(SIZE), 0, [LEFT, RIGHT], SIZE)
+    assert (made.faces, made.revealed, made.areas) == ((LEFT, RIGHT), (), ())
+
+
+def test_a_revealed_face_a_moved_one_and_a_drawn_area_are_told_apart():
+    moved = Region(Ellipse(130, 140, 70, 90))
+    made = apply(
+        Decisions(SIZE, (Change(RIGHT.box), Change(LEFT.box, moved), Change(area=BADGE))), 0, [LEFT, RIGHT], SIZE
+    )
+    assert (made.faces, made.revealed, made.replaced) == ((), (RIGHT,), (LEFT,))
+    assert made.areas == (moved, BADGE)
+
+
+def test_a_change_is_of_its_own_frame_and_one_without_a_frame_of_all():
+    decisions = Decisions(SIZE, (Change(area=BADGE, frame=1), Change(area=BADGE, frame=None)))
+    assert [len(apply(decisions, frame, [], SIZE).areas) for frame in (0, 1, 2)] == [1, 2, 1]
+
+
+def test_decisions_follow_a_re_export_of_another_size():
+    half = Size(500, 250)
+    faces = [replace(face, box=face.box.scaled(0.5)) for face in (LEFT, RIGHT)]
+    made = apply(Decisions(SIZE, (Change(LEFT.box), Change(area=BADGE))), 0, faces, half)
+    assert made.revealed == (faces[0],)
+    assert made.areas == (BADGE.scaled(0.5),)
+
+
+@pytest.mark.parametrize(
+    ("decisions", "faces", "size"),
+    [
+        (Decisions(SIZE, (Change(LEFT.box),)), [RIGHT], SIZE),  # nobody stands where the speaker stood
+        (Decisions(SIZE, (Change(LEFT.box),), ((LEFT.box, RIGHT.box),)), [LEFT], SIZE),  # the others are missing
+        (Decisions(SIZE, (Change(area=BADGE),)), [], Size(500, 500)),  # a crop
+    ],
+)
+def test_decisions_about_another_picture_are_refused(decisions, faces, size):
+    with pytest.raises(DecisionsUnfit):
+        apply(decisions, 0, faces, size)
+
+
+def test_a_sidecar_is_read_back_and_holds_places_and_words_only():
+    decisions = Decisions(
+        SIZE, (Change(LEFT.box), Change(area=BADGE, frame=None)), ((LEFT.box,),), "accept", "", "Ada", "2026-01-01"
+    )
+    assert parse(dump(decisions)) == decisions
+    assert set(json.loads(dump(decisions))) == {
+        "cloak_decisions", "size", "changes", "seen", "verdict", "reason", "reviewer", "at",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[]", b"\xff", b"{}", b'{"cloak_decisions": 2}', b'{"cloak_decisions": 1, "size": 3}', b"[" * 100_000]
+    + [
+        b'{"cloak_decisions": 1, "size": {"width": 9, "height": 9}, "changes": %s}' % changes
+        for changes in (
+            b"3",
+            b"[3]",
+            b"[{}]",
+            b'[{"face": {"x": 0, "y": 0, "width": NaN, "height": 1}}]',
+            b'[{"face": {"x": 1e99, "y": 0, "width": 1, "height": 1}}]',
+            b'[{"area": {"shape": {"x": 0, "y": 0, "width": 1e9, "height": 1}}}]',
+            b'[{"area": {"shape": {"cx": 0, "cy": 0, "rx": -1, "ry": 1}}}]',
+            b'[{"area": {"shape": {"cx": 0, "cy": 0, "rx": 2, "ry": 2}, "effect": "sepia"}}]',
+        )
+    ],
+)
+def test_a_hostile_sidecar_is_an_error_of_ours(text):
+    with pytest.raises(UsageError):
+        parse(text)
+
+
+def test_an_unknown_effect_names_the_known_ones():
+    with pytest.raises(UnknownName, match="known: blur"):
+        check(Decisions(SIZE, (Change(area=replace(BADGE, effect="sepia")),)))
+
+
+@pytest.fixture(scope="module")
+def group(samples):
+    data = (samples / "group.jpg").read_bytes()
+    return data, anonymize(data, FAST, key=b"k")
+
+
+def pixels(data):
+    return open_photo(data).preview(1).astype(int)
+
+
+def window(pixels, box):
+    return pixels[int(box.y) : int(box.bottom), int(box.x) : int(box.right)]
+
+
+def test_a_revealed_face_is_identical_to_the_original_and_the_others_are_not(group):
+    data, plain = group
+    speaker, *others = plain.report.detections[0]
+    decisions = Decisions(plain.report.size, (Change(speaker.box),), verdict="accept")
+    result = anonymize(data, FAST, key=b"k", decisions=decisions)
+    assert result.report.revealed == ((speaker,),)
+    assert result.report.faces == len(others)
+    assert np.array_equal(window(pixels(result.data), speaker.box), window(pixels(data), speaker.box))
+    for face in others:
+        assert np.abs(window(pixels(result.data), face.box) - window(pixels(data), face.box)).mean() > 5
+    regions = result.regions
+    assert problems(result.data, FAST.recipe, FAST.limits, regions, frozenset(FAST.keep)) == ["1 bare faces"]
+    assert problems(result.data, FAST.recipe, FAST.limits, regions, frozenset(FAST.keep), [[speaker]]) == []
+
+
+def test_a_drawn_area_has_its_own_effect_also_where_it_overlaps_a_face(group):
+    data, plain = group
+    face = plain.report.detections[0][0]
+    area = Region(Box(face.box.x, face.box.bottom - 10, 80, 40), effect="fill")
+    decisions = Decisions(plain.report.size, (Change(area=area),), verdict="accept")
+    result = anonymize(data, FAST, key=b"k", decisions=decisions)
+    assert result.report.areas == ((area,),)
+    assert window(pixels(result.data), area.shape).std(axis=(0, 1)).max() < 3
+    assert np.abs(window(pixels(result.data), face.box) - window(pixels(data), face.box)).mean() > 5
+
+
+def test_a_face_whose_area_was_moved_away_is_concealed_again(group):
+    data, plain = group
+    face = plain.report.detections[0][0]
+    away = Change(face.box, Region(Box(2, 2, 20, 20)))
+    result = anonymize(data, FAST, key=b"k", decisions=Decisions(plain.report.size, (away,), verdict="accept"))
+    bare = pixels(data)
+    assert np.abs(window(pixels(result.data), face.box) - window(bare, face.box)).mean() > 5
+
+
+def test_every_face_revealed_is_a_state_of_its_own(group):
+    data, plain = group
+    changes = tuple(Change(face.box) for face in plain.report.detections[0])
+    result = anonymize(data, FAST, decisions=Decisions(plain.report.size, changes, verdict="accept"))
+    assert result.report.status is Status.REVEALED
+    assert np.array_equal(pixels(result.data), pixels(data))
+
+
+def test_an_effect_that_does_nothing_to_a_drawn_area_withholds_the_photo(group, monkeypatch):
+    data, plain = group
+    face = plain.report.detections[0][0]
+    area = Region(within(Ellipse(*face.box.center, face.box.width / 2, face.box.height / 2)))
+    changes = (*(Change(f.box) for f in plain.report.detections[0]), Change(area=area))
+    monkeypatch.setattr("cloak.effects.paint", lambda pixels, *_: pixels)
+    with pytest.raises(VerificationFailed, match="still there"):
+        anonymize(data, FAST, decisions=Decisions(plain.report.size, changes, verdict="accept"))
+
+
+@pytest.mark.parametrize("photo", ["group.jpg", "landscape.jpg"])
+def test_a_photo_that_must_be_reviewed_waits_for_a_verdict(samples, photo):
+    data, required = (samples / photo).read_bytes(), load("newsroom", recall="fast")
+    held = anonymize(data, required)
+    assert (held.report.status, held.data, held.report.needs_review) == (Status.HELD, None, True)
+    size = held.report.size
+    assert anonymize(data, required, decisions=Decisions(size)).data is None
+    accepted = anonymize(data, required, decisions=Decisions(size, verdict="accept"))
+    assert accepted.data is not None
+    assert not accepted.report.needs_review
+    assert anonymize(data, FAST, decisions=Decisions(size, verdict="hold")).data is None

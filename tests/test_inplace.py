@@ -1,0 +1,74 @@
+"""Photos cleaned where they lie: the file as it was, or whole and clean."""
+
+import os
+
+import pytest
+
+from cloak.errors import NotWritten, TooLarge, Unreadable
+from cloak.inplace import replace
+from cloak.store import NEUTRAL_TIME
+
+
+def clean(data):
+    return b"clean " + data, "said"
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"photo")
+    path.chmod(0o640)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    return path
+
+
+def test_a_file_is_replaced_with_its_permissions_and_a_neutral_time(photo):
+    assert replace(photo, 100, clean) == "said"
+    assert photo.read_bytes() == b"clean photo"
+    assert photo.stat().st_mode & 0o777 == 0o640
+    assert photo.stat().st_mtime == NEUTRAL_TIME
+    replace(photo, 100, clean, preserve_times=True)
+    assert [path.name for path in photo.parent.iterdir()] == ["a.jpg"]
+
+
+def test_times_are_kept_when_asked_for(photo):
+    replace(photo, 100, clean, preserve_times=True)
+    assert photo.stat().st_mtime == 1_700_000_000
+
+
+def test_the_original_behind_a_link_does_not_survive(photo, tmp_path):
+    link = tmp_path / "link.jpg"
+    link.symlink_to(photo)
+    replace(link, 100, clean)
+    assert link.is_symlink()
+    assert photo.read_bytes() == b"clean photo"
+
+
+def test_a_second_name_of_the_file_would_keep_the_original(photo, tmp_path):
+    os.link(photo, tmp_path / "b.jpg")
+    with pytest.raises(NotWritten, match="hard link"):
+        replace(photo, 100, clean)
+    assert photo.read_bytes() == b"photo"
+
+
+def test_a_file_that_changes_meanwhile_is_left_alone(photo):
+    def slow(data):
+        photo.write_bytes(b"longer photo")
+        return clean(data)
+
+    with pytest.raises(NotWritten, match="changed"):
+        replace(photo, 100, slow)
+    assert photo.read_bytes() == b"longer photo"
+
+
+def test_whatever_fails_leaves_the_file_as_it_was(photo, tmp_path):
+    def fail(data):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        replace(photo, 100, fail)
+    with pytest.raises(TooLarge):
+        replace(photo, 3, clean)
+    with pytest.raises(Unreadable):
+        replace(tmp_path, 100, clean)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"photo"]

@@ -1,0 +1,102 @@
+"""What a look at a file tells before it is published, from files that other tools wrote."""
+
+import io
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import piexif
+import pytest
+from PIL import Image
+
+from cloak.anonymizer import anonymize
+from cloak.inspection import inspect
+from cloak.pipeline import load
+
+REGIONS = (
+    "{AppliedToDimensions={W=256,H=256,Unit=pixel},RegionList=["
+    "{Area={X=0.5,Y=0.4,W=0.1,H=0.2,Unit=normalized},Name=Anna Roe,Type=Face},"
+    "{Area={X=0.2,Y=0.4,W=0.1,H=0.2,Unit=normalized},Name=Bob,Type=Face}]}"
+)
+
+
+@pytest.fixture
+def tagged(tmp_path, jpeg):
+    """A photo with the fields of people and places as exiftool writes them."""
+    if shutil.which("exiftool") is None:
+        pytest.skip("exiftool is not installed")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(jpeg())
+    fields = [f"-RegionInfo={REGIONS}", "-PersonInImage=Anna Roe", "-SerialNumber=SN123", "-OwnerName=Jane Doe"]
+    fields += ["-GPSLatitude=52.5", "-GPSLatitudeRef=S", "-GPSLongitude=13.4", "-GPSLongitudeRef=E", "-Software=Ed 1"]
+    subprocess.run(["exiftool", "-q", "-overwrite_original", *fields, path], check=True, timeout=60)
+    return path.read_bytes()
+
+
+def facts(data, **options):
+    return [(fact["label"], fact["value"]) for fact in inspect(data, "fast").document(**options)["facts"]]
+
+
+def test_names_and_places_of_faces_are_read_as_exiftool_writes_them(tagged):
+    found = facts(tagged)
+    assert ("face", "Anna Roe at x=0.5 y=0.4 w=0.1 h=0.2") in found
+    assert ("face", "Bob at x=0.2 y=0.4 w=0.1 h=0.2") in found
+    assert {("person shown", "Anna Roe"), ("serial number", "SN123"), ("owner", "Jane Doe")} <= set(found)
+    labels = [label for label, _ in found]
+    assert labels.index("GPS position") < labels.index("face") < labels.index("software")
+    published = anonymize(tagged, load("photographer", recall="fast", keep=["icc"])).data
+    assert all(word not in published for word in (b"Anna", b"SN123", b"Jane", b"mwg-rs"))
+
+
+def test_a_place_and_its_map_are_shown_only_when_asked_for(tagged):
+    hidden = json.dumps(inspect(tagged, "fast").document())
+    assert "52.5" not in hidden
+    assert "openstreetmap" not in hidden
+    shown = facts(tagged, show_values=True)
+    link = "https://www.openstreetmap.org/?mlat=-52.500000&mlon=13.400000#map=16/-52.500000/13.400000"
+    assert ("on the map", link) in shown
+    assert ("GPS position", "-52.500000, 13.400000") in shown
+
+
+def with_thumbnail(picture, small):
+    """JPEG bytes of a picture with another one as its EXIF thumbnail."""
+    thumbnail, out = io.BytesIO(), io.BytesIO()
+    Image.fromarray(small).save(thumbnail, "JPEG")
+    exif = piexif.dump({"0th": {}, "1st": {259: 6}, "thumbnail": thumbnail.getvalue()})
+    Image.fromarray(picture).save(out, "JPEG", exif=exif)
+    return out.getvalue()
+
+
+def differing(data):
+    return [value for label, value in facts(data) if label == "differs from the picture"]
+
+
+def small(pixels):
+    return np.asarray(Image.fromarray(pixels).resize((120, 120)))
+
+
+def test_a_thumbnail_of_what_was_cropped_away_is_told(portrait):
+    (said,) = differing(with_thumbnail(portrait[100:, 60:], small(portrait)))
+    assert said.startswith("EXIF IFD1 thumbnail, 120x120")
+
+
+def test_a_thumbnail_from_before_a_face_was_covered_is_told(portrait):
+    covered = portrait.copy()
+    covered[20:150, 60:190] = 128
+    assert len(differing(with_thumbnail(covered, small(portrait)))) == 1
+
+
+@pytest.mark.parametrize("how", ["the same", "turned", "between bars"])
+def test_a_thumbnail_of_the_same_picture_is_no_news(portrait, how):
+    made = {"the same": small(portrait), "turned": np.rot90(small(portrait)).copy(), "between bars": None}[how]
+    if made is None:
+        made = np.pad(small(portrait), ((0, 0), (20, 20), (0, 0)))
+    assert differing(with_thumbnail(portrait, made)) == []
+
+
+def test_a_broken_thumbnail_does_not_stop_the_look(portrait):
+    data = with_thumbnail(portrait, small(portrait))
+    place = data.index(b"\xff\xd8\xff", 10)
+    broken = data[: place + 300] + bytes(900) + data[place + 1200 :]
+    assert inspect(broken, "fast").size is not None

@@ -1,0 +1,230 @@
+"""Signed photos: our manifest and nothing else, and other readers agree."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from benchmarks.leaks import surviving
+from cloak import provenance
+from cloak.anonymizer import anonymize
+from cloak.errors import ConcealmentFailed, Unsupported, UsageError, VerificationFailed
+from cloak.metadata import manifest
+from cloak.photo.base import Limits
+from cloak.pipeline import load
+from cloak.provenance import load_signer, sign, signed
+from cloak.verify import problems
+from tests.plant import PLANTED
+from tests.signing import certified
+from tests.test_batch import digests, run
+
+c2pa = pytest.importorskip("c2pa")
+cbor2 = pytest.importorskip("cbor2")
+TYPES = {"jpeg": "image/jpeg", "png": "image/png"}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    certificates, key = certified()
+    (folder / "cert.pem").write_bytes(certificates)
+    (folder / "key.pem").write_bytes(key)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.fixture(scope="module")
+def signer(files):
+    return load_signer(*files)
+
+
+@pytest.fixture(scope="module")
+def published(signer):
+    """By format: a planted photo anonymized, the same signed, and the markers."""
+    made = {}
+    for name in TYPES:
+        data, markers = PLANTED[name]()
+        result = anonymize(data, load("cms", recall="fast"))
+        made[name] = result.data, signed(result, signer), [m if isinstance(m, bytes) else m.encode() for m in markers]
+    return made
+
+
+def said(data, kind):
+    """What an independent reader finds: the store, with all values."""
+    context = c2pa.Context(c2pa.Settings.from_dict(provenance._SETTINGS))
+    with c2pa.Reader(kind, io.BytesIO(data), context=context) as reader:
+        return json.loads(reader.detailed_json())
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_the_manifest_says_opened_and_edited_and_is_valid(name, published):
+    plain, result, markers = published[name]
+    store = said(result.data, TYPES[name])
+    assert store["validation_state"] == "Valid"
+    (held,) = store["manifests"].values()
+    assertions = held["assertion_store"]
+    opened, edited = assertions["c2pa.actions.v2"]["actions"]
+    assert (opened["action"], edited["action"]) == ("c2pa.opened", "c2pa.edited")
+    assert edited["description"] == manifest.STRIPPED
+    assert set(assertions) == {"c2pa.actions.v2", "c2pa.hash.data", "c2pa.ingredient.v3"}
+    assert set(assertions["c2pa.ingredient.v3"]) == {"relationship", "dc:format", "instanceID"}
+    assert result.report.verified[-1] == "manifest"
+    assert surviving(result.data, markers) == 0
+    assert manifest.carve(result.data)[0] == plain
+    assert problems(result.data, load("cms").recipe, Limits(), None, frozenset()) == []
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_exiftool_finds_the_manifest_and_no_picture_in_it(name, published, tmp_path):
+    if shutil.which("exiftool") is None:
+        pytest.skip("exiftool is not installed")
+    path = tmp_path / f"a.{name}"
+    path.write_bytes(published[name][1].data)
+    command = ["exiftool", "-j", "-a", "-u", "-U", "-G3", "-b", path]
+    found = json.loads(subprocess.run(command, capture_output=True, timeout=60, check=True).stdout)[0]
+    text = json.dumps(found)
+    assert "c2pa.edited" in text
+    assert "humbnail" not in text
+    assert surviving(text.encode(), published[name][2]) == 0
+
+
+def test_a_photo_with_a_concealed_face_says_so(jpeg, signer):
+    result = signed(anonymize(jpeg(), load("photographer", recall="fast")), signer)
+    assert manifest.CONCEALED in json.dumps(said(result.data, "image/jpeg"))
+    assert Image.open(io.BytesIO(result.data)).size == Image.open(io.BytesIO(jpeg())).size
+
+
+def _builder(monkeypatch, change):
+    """Let the library write what it would with other settings or statements."""
+    whole = c2pa.Builder.from_json
+
+    def from_json(text, context=None):
+        definition, settings = json.loads(text), json.loads(json.dumps(provenance._SETTINGS))
+        change(definition, settings)
+        return whole(json.dumps(definition), c2pa.Context(c2pa.Settings.from_dict(settings)))
+
+    monkeypatch.setattr(c2pa.Builder, "from_json", from_json)
+
+
+CHANGES = {
+    "a thumbnail": lambda definition, settings: settings["builder"]["thumbnail"].update(enabled=True),
+    "a title": lambda definition, settings: definition.update(title="anna.jpg"),
+    "another generator": lambda definition, settings: definition["claim_generator_info"][0].update(name="x"),
+    "more of the generator": lambda definition, settings: definition["claim_generator_info"][0].update(host="anna-pc"),
+    "another action": lambda definition, settings: definition.update(
+        assertions=[{"label": "c2pa.actions.v2", "data": {"actions": [{"action": "c2pa.cropped"}]}}]
+    ),
+    "another assertion": lambda definition, settings: definition.update(
+        assertions=[{"label": "stds.exif", "data": {"@context": {"exif": "x"}, "exif:Make": "Anna"}, "kind": "Json"}]
+    ),
+    "another ingredient": lambda definition, settings: definition.update(
+        ingredients=[{"title": "anna.jpg", "format": "image/jpeg", "relationship": "componentOf"}]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_whatever_else_the_library_states_is_withheld(name, jpeg, signer, monkeypatch):
+    _builder(monkeypatch, CHANGES[name])
+    with pytest.raises((VerificationFailed, ConcealmentFailed)):
+        sign(jpeg(), "jpeg", signer, concealed=True)
+
+
+def test_the_thumbnail_of_the_default_settings_would_be_there_and_is_refused(jpeg, signer, monkeypatch):
+    """The danger is real: the test above must not pass because the library states nothing anyway."""
+    _builder(monkeypatch, CHANGES["a thumbnail"])
+    written = provenance._signed(jpeg(), "image/jpeg", signer, manifest.CONCEALED)
+    assert b"c2pa.thumbnail" in written
+    assert manifest.fault(manifest.carve(written)[1])
+    # The verifier of published files refuses it as well, whoever signed it.
+    assert any("C2PA" in problem for problem in problems(written, load("cms").recipe, Limits(), None, frozenset()))
+
+
+def test_a_manifest_of_another_signer_is_not_ours(jpeg, signer, tmp_path):
+    store = manifest.carve(sign(jpeg(), "jpeg", signer, concealed=True))[1]
+    assert manifest.fault(store, signer.chain) == ""
+    assert "certificates" in manifest.fault(store, signer.chain[:1])
+
+
+def test_every_bit_outside_opaque_values_is_looked_at(jpeg, signer):
+    """Of all bytes of the manifest, only hashes, salts, identifiers, certificates and the signature are free."""
+    store = manifest.carve(sign(jpeg(), "jpeg", signer, concealed=True))[1]
+    free = 0
+    for place in range(len(store)):
+        changed = store[:place] + bytes([store[place] ^ 0x80]) + store[place + 1 :]
+        free += manifest.fault(changed, signer.chain) == ""
+    # 6 hashes, 3 salts, a signature, and numbers of the exclusion; certificates are compared, identifiers have a form.
+    assert free <= 6 * 32 + 3 * 16 + 72 + 16
+    assert manifest.fault(store + bytes(8), signer.chain)
+    assert manifest.fault(store[:-1], signer.chain)
+    assert manifest.fault(b"", signer.chain)
+
+
+def test_bytes_in_a_manifests_segments_or_beside_it_stay_in_sight(jpeg, signer):
+    written = sign(jpeg(), "jpeg", signer, concealed=True)
+    second = b"\xff\xeb\0\x10JP\x02\x11\0\0\0\x05secret"  # a segment that continues nothing
+    for spoiled in (written[:2] + second + written[2:], written + b"secret"):
+        assert problems(spoiled, load("cms").recipe, Limits(), None, frozenset())
+
+
+def test_formats_that_cannot_be_signed_are_withheld(signer):
+    with pytest.raises(Unsupported, match="JPEG and PNG"):
+        sign(b"GIF89a", "gif", signer, concealed=True)
+
+
+def test_a_key_that_does_not_fit_and_files_that_are_none_are_usage_errors(files, tmp_path):
+    (tmp_path / "key.pem").write_bytes(certified()[1])
+    with pytest.raises(UsageError, match="not that of"):
+        load_signer(files[0], tmp_path / "key.pem")
+    (tmp_path / "key.pem").write_text("no key")
+    with pytest.raises(UsageError, match="PEM"):
+        load_signer(files[0], tmp_path / "key.pem")
+    with pytest.raises(UsageError, match="read"):
+        load_signer(tmp_path / "none.pem", files[1])
+    assert "PRIVATE" not in repr(load_signer(*files))
+
+
+def test_other_kinds_of_keys_sign_too(landscape, tmp_path):
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    for key in (ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate()):
+        certificates, secret = certified(key)
+        (tmp_path / "c.pem").write_bytes(certificates)
+        (tmp_path / "k.pem").write_bytes(secret)
+        written = sign(landscape, "jpeg", load_signer(tmp_path / "c.pem", tmp_path / "k.pem"), concealed=False)
+        assert said(written, "image/jpeg")["validation_state"] == "Valid"
+
+
+def test_a_run_signs_resumes_and_verifies_and_opens_no_internet_socket(landscape, files, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_bytes(landscape)
+    options = ("--out", tmp_path / "public", "--recall", "fast", "--c2pa-sign", files[0], "--c2pa-key", files[1])
+    command = [sys.executable, "-m", "cloak.cli", "run", tmp_path / "in", *options, "-q", "-j", "1"]
+    trace = tmp_path / "trace"
+    if shutil.which("strace"):
+        command = ["strace", "-f", "-e", "trace=socket,connect", "-o", trace, *command]
+    done = subprocess.run(list(map(str, command)), env={**os.environ}, capture_output=True, text=True, timeout=300)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("this machine does not let us trace")
+    assert done.returncode in (0, 4), done.stderr
+    if trace.exists():
+        assert "AF_INET" not in trace.read_text()
+    first = digests(tmp_path / "public")
+    assert said(next(iter(first)).read_bytes(), "image/jpeg")["validation_state"] == "Valid"
+    again = run("run", tmp_path / "in", *options)
+    assert "of these             1" in again.stdout
+    assert digests(tmp_path / "public") == first
+    run("verify", tmp_path / "public", "--recall", "fast")
+    # Without the signature it is another output: done again.
+    run("run", tmp_path / "in", "--out", tmp_path / "public", "--recall", "fast")
+    assert digests(tmp_path / "public") != first
+
+
+def test_a_certificate_without_its_key_is_a_usage_error(landscape, files, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(landscape)
+    done = run("run", tmp_path / "a.jpg", "--out", tmp_path / "o", "--c2pa-sign", files[0], code=2)
+    assert "go together" in done.stderr

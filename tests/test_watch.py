@@ -1,0 +1,108 @@
+"""`cloak watch` as a process, against the ways in which files come into a folder."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cloak.errors import UsageError
+from cloak.job import Job
+from cloak.pipeline import load
+from cloak.place import Url
+from cloak.watch import Watch
+from tests.service.test_anonymize import bare_faces, carriers
+
+
+@contextlib.contextmanager
+def watching(folder, *options):
+    """Watch folder/in; ends the process as an operator would. Yields a function that waits for published names."""
+    command = [sys.executable, "-m", "cloak.cli", "watch", folder / "in", "--out", folder / "out", "--settle", "0.5"]
+    command += ["--recall", "fast", "--jobs", "1", *options]
+    with open(folder / "log", "a") as log:
+        process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
+
+    def published(*names, seconds=120):
+        end = time.monotonic() + seconds
+        while {p.relative_to(folder / "out").as_posix() for p in (folder / "out").rglob("*.jpg")} != set(names):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < end, (folder / "log").read_text()
+            time.sleep(0.1)
+
+    try:
+        yield published
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def inbox(tmp_path):
+    (tmp_path / "in" / "day").mkdir(parents=True)
+    return tmp_path / "in"
+
+
+def test_photos_are_published_whatever_way_they_come(tmp_path, inbox, jpeg):
+    photo = jpeg(comment=b"a comment")
+    (inbox / "before.jpg").write_bytes(photo)
+    with watching(tmp_path) as published:
+        published("before.jpg")
+        # One that cannot be made safe is named, and nothing dies of it.
+        (inbox / "bad.jpg").write_bytes(b"words, not pixels")
+        # A copy in small pieces, with rests longer than a file must rest.
+        with open(inbox / "slow.jpg", "wb") as slow:
+            for part in range(4):
+                slow.write(photo[part * len(photo) // 4 : (part + 1) * len(photo) // 4])
+                slow.flush()
+                time.sleep(0.9)
+        # A rename into place, from a name under which copies are made.
+        (inbox / "renamed.jpg.part").write_bytes(photo)
+        published("before.jpg", "slow.jpg")
+        os.rename(inbox / "renamed.jpg.part", inbox / "renamed.jpg")
+        # A folder that comes as a whole, and many at once.
+        for number in range(8):
+            (inbox / "day" / f"{number}.jpg").write_bytes(photo)
+        many = [f"day/{number}.jpg" for number in range(8)]
+        published("before.jpg", "slow.jpg", "renamed.jpg", *many)
+    for path in (tmp_path / "out").rglob("*.jpg"):
+        assert not bare_faces(path.read_bytes())
+        assert not carriers(path.read_bytes())
+    log = (tmp_path / "log").read_text()
+    assert log.count("withheld") == log.count("bad.jpg") == 1
+    assert "slow.jpg: 1 faces" in log
+
+
+def test_a_restart_catches_up_and_does_nothing_twice(tmp_path, inbox, jpeg):
+    (inbox / "a.jpg").write_bytes(jpeg())
+    with watching(tmp_path) as published:
+        published("a.jpg")
+    stamp = (tmp_path / "out/a.jpg").stat().st_ino
+    (inbox / "b.jpg").write_bytes(jpeg())
+    with watching(tmp_path) as published:
+        published("a.jpg", "b.jpg")
+        # One that changes is done again.
+        (inbox / "a.jpg").write_bytes(jpeg(quality=70))
+        end = time.monotonic() + 60
+        while (tmp_path / "log").read_text().count("a.jpg") < 2 and time.monotonic() < end:
+            time.sleep(0.1)
+    log = (tmp_path / "log").read_text()
+    assert (log.count("a.jpg"), log.count("b.jpg")) == (2, 1), log
+    assert (tmp_path / "out/a.jpg").stat().st_ino != stamp
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path):
+    command = [sys.executable, "-m", "cloak.cli", "watch", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "folder" in done.stderr
+
+
+def test_a_folder_is_not_watched_for_a_store(tmp_path):
+    job = Job((tmp_path,), Url("s3://bucket", "public"), load("photographer"))
+    with pytest.raises(UsageError, match="into a folder only"):
+        Watch(job)
