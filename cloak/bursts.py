@@ -15,7 +15,7 @@ GLANCE = (64, 48)
 REACH = 6
 """How far, in columns and rows, a frame may have moved against its neighbour."""
 
-ALIKE = 0.93
+ALIKE = 0.85
 """Correlation from which two glances are of the same scene (benchmarks/bursts.py)."""
 
 LEAST = 0.3
@@ -75,6 +75,13 @@ def moved(one: Glance, other: Glance) -> tuple[float, float] | None:
     """By how much `other` shows the scene of `one` shifted, in pixels of the photo; None if it shows another scene."""
     if one.size != other.size:
         return None
+    alike, (dx, dy) = likeness(one, other)
+    # What lies at x in one lies at x - dx in the other.
+    return (-dx * one.size.width / GLANCE[0], -dy * one.size.height / GLANCE[1]) if alike >= ALIKE else None
+
+
+def likeness(one: Glance, other: Glance) -> tuple[float, tuple[int, int]]:
+    """The correlation at the shift (columns, rows) at which two glances are most alike; 0 where none can be told."""
     best, shift = 0.0, (0, 0)
     for dy in range(-REACH, REACH + 1):
         for dx in range(-REACH, REACH + 1):
@@ -84,10 +91,7 @@ def moved(one: Glance, other: Glance) -> tuple[float, float] | None:
                 alike = _correlation(one.light[a][both], other.light[b][both])
                 if alike > best:
                     best, shift = alike, (dx, dy)
-    if best < ALIKE:
-        return None
-    # What lies at x in one lies at x - dx in the other.
-    return -shift[0] * one.size.width / GLANCE[0], -shift[1] * one.size.height / GLANCE[1]
+    return best, shift
 
 
 def bare_in(other: Glance, one: Glance) -> tuple[Box, ...]:

@@ -143,7 +143,7 @@ def test_a_photo_that_now_waits_for_a_person_is_withdrawn(shoot, tmp_path):
     command = ("run", shoot / "a.jpg", "--out", tmp_path / "public", "--recall", "fast")
     run(*command)
     assert names(tmp_path / "public") == ["a.jpg"]
-    run(*command, "-p", "newsroom", "--names", "keep", code=4)
+    run(*command, "-p", "newsroom", code=4)
     assert names(tmp_path / "public") == []
 
 

@@ -137,6 +137,6 @@ def test_a_photo_whose_effect_does_nothing_is_withheld_on_another_grid_too(jpeg,
     from cloak import effects
     from cloak.errors import VerificationFailed
 
-    monkeypatch.setattr(effects, "conceal", lambda pixels, mask, effect, noise: pixels)
+    monkeypatch.setattr(effects, "paint", lambda pixels, *rest: pixels)
     with pytest.raises(VerificationFailed):
         anonymize(jpeg(), load("cms", recall="fast", resize=200, resample=True))

@@ -34,7 +34,6 @@ def batch(shoot):
     """What `cloak run` of the newsroom leaves: nothing published, everything waiting."""
     out = shoot.parent / "public"
     command = [*CLOAK, "run", shoot, "-o", out, "-p", "newsroom", "--recall", "fast", "--keep", "icc", "-j", "1"]
-    command += ["--names", "keep"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 4, done.stderr
     return out
