@@ -24,8 +24,8 @@ import httpx
 
 from benchmarks.measure import ROOT, SCRATCH, _family, _resident
 from cloak.anonymizer import anonymize
-from cloak.batch import _setup
 from cloak.pool import Pool
+from cloak.work import set_up
 
 TOKEN = "a-token-for-the-benchmark-0123456789"
 PHOTOS = ("group.jpg", "turned.jpg", "located.jpg", "close.jpg", "landscape.jpg")
@@ -46,7 +46,7 @@ def in_process(photos: list[Path], workers: int, seconds: float) -> tuple[list[f
         while time.monotonic() < end:
             yield from photos
 
-    with Pool(photo_seconds, workers, 300, _setup) as pool:
+    with Pool(photo_seconds, workers, 300, set_up) as pool:
         end = time.monotonic() + 300
         list(zip(range(2 * workers), pool.map(photos * workers), strict=False))  # models are loaded
         list(pool.drain())

@@ -5,6 +5,7 @@ from typing import Any
 
 COMMANDS = {
     "run": "Conceal the faces in photos and strip their metadata.",
+    "plan": "Count the work of a run, and estimate its core-hours and cost.",
     "inspect": "Show the faces and every metadata carrier of files.",
     "watch": "Publish the photos of a folder as they appear in it.",
     "review": "Look at the photos of a run, correct them, and release them.",

@@ -5,6 +5,20 @@ from typing import Any, TypeVar
 
 import click
 
+
+class PlaceType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A path, or the URL of an object store."""
+
+    name = "path or URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        from cloak.place import place
+
+        return place(value) if isinstance(value, str) else value
+
+
+PLACE = PlaceType()
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS = (

@@ -15,12 +15,12 @@ from typing import Any
 import click
 
 from .inplace import run as in_place_run
-from .options import load_pipeline, pipeline_options
+from .options import PLACE, load_pipeline, pipeline_options
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
-@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", "-o", type=click.Path(path_type=Path), help="Folder to publish into (- for standard output).")
+@click.argument("photos", nargs=-1, required=True, type=PLACE)
+@click.option("--out", "-o", type=PLACE, help="Folder or store to publish into (- for standard output).")
 @click.option("--in-place", is_flag=True, help="Replace each file itself; a running service at CLOAK_SERVER does it.")
 @pipeline_options
 @click.option(
@@ -29,9 +29,22 @@ from .options import load_pipeline, pipeline_options
     metavar="FOLDER",
     help="Leave bare who consented: a sub-folder a person.",
 )
-@click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Worker processes [the cores of the engine].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
-@click.option("--report", metavar="FILE|-", help="Write a JSON report; - prints a line of JSON a photo as it goes.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="This machine's cores, or a Ray cluster.",
+)
+@click.option("--address", metavar="auto|ray://HOST:PORT", help="The Ray cluster [one on this machine].")
+@click.option(
+    "--report",
+    type=PLACE,
+    metavar="FILE|URL|-",
+    help="Write a report: .json, .ndjson, .parquet; - prints a line of JSON a photo as it goes.",
+)
 @click.option("--contact-sheet", metavar="FILE.html", help="Write a page to look at: thumbnails of results, totals.")
 @click.option(
     "--decisions", type=click.Path(path_type=Path), help="Apply *.cloak.json of an earlier review, by position."
@@ -42,17 +55,19 @@ from .options import load_pipeline, pipeline_options
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
 @click.option("--c2pa-sign", metavar="CERT", type=click.Path(path_type=Path), help="Sign: certificates in PEM.")
 @click.option("--c2pa-key", metavar="KEY", type=click.Path(path_type=Path), help="Their private key in PEM.")
-@click.option("--ledger", type=click.Path(path_type=Path), help="Where to note what is done [OUT.cloak/].")
+@click.option("--ledger", type=PLACE, help="Where to note what is done [OUT.cloak/].")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar, no table.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of internal errors.")
 def command(
-    photos: tuple[Path, ...],
-    out: Path | None,
+    photos: tuple[Any, ...],
+    out: Any,
     in_place: bool,
     keep_people: Path | None,
-    jobs: int,
+    jobs: int | None,
     deadline: float,
-    report: str | None,
+    engine: Any,
+    address: str | None,
+    report: Any,
     contact_sheet: str | None,
     decisions: Path | None,
     dry_run: bool,
@@ -61,19 +76,21 @@ def command(
     preserve_times: bool,
     c2pa_sign: Path | None,
     c2pa_key: Path | None,
-    ledger: Path | None,
+    ledger: Any,
     quiet: bool,
     debug: bool,
     **shape: Any,
 ) -> int:
-    """Conceal the faces in PHOTOS (files, folders, or - for standard input) and publish them into --out.
+    """Conceal the faces in PHOTOS and publish them into --out.
+
+    PHOTOS are files, folders, URLs of objects or prefixes (s3://, gs://, az://, https://), or - for standard input.
 
     Originals are never touched. A photo of which anything is in doubt is withheld and named. Run the same command
     again after an interruption: it goes on where it stopped.
     """
     from cloak import pool
 
-    if photos != (Path("-"),):
+    if photos != (Path("-"),) and engine == "local":
         pool.prepare("cloak.batch", "cloak.detect.yunet", "onnxruntime")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
@@ -83,7 +100,9 @@ def command(
             raise click.UsageError(
                 "--in-place takes files and the flags of a pipeline; nothing of a run into a folder."
             )
-        return in_place_run(photos, pipeline, key, jobs, deadline, preserve_times, debug)
+        if engine != "local" or address or not all(isinstance(photo, Path) for photo in photos):
+            raise click.UsageError("--in-place replaces files of this machine, in this machine's workers.")
+        return in_place_run(photos, pipeline, key, jobs or os.cpu_count() or 1, deadline, preserve_times, debug)
     if photos == (Path("-"),):
         return _pipe(out, pipeline, key, signer, report, quiet, _people(keep_people, pipeline))
     if Path("-") in photos:
@@ -96,16 +115,17 @@ def command(
     from cloak.batch import Job, Run
     from cloak.contact_sheet import render
     from cloak.errors import NothingMatched
-    from cloak.report import Totals, document, flagged
+    from cloak.report import Totals, flagged
+    from cloak.rows import open_report
     from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
     if keep_people is not None:
         settings["people"] = _people(keep_people, pipeline)
     job = Job(
-        photos, out or Path("public"), pipeline, jobs=jobs, deadline=deadline, dry_run=dry_run, force=force,
+        photos, out or Path("public"), pipeline, jobs=jobs or 0, deadline=deadline, dry_run=dry_run, force=force,
         preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, decisions=decisions,
-        thumbnails=contact_sheet is not None, **settings,
+        thumbnails=contact_sheet is not None, engine=engine, address=address, **settings,
     )  # fmt: skip
     if shape["review"] and not dry_run:
         from .review import demand_extra, open_desk
@@ -113,17 +133,27 @@ def command(
         demand_extra()
     if decisions is not None and not decisions.exists():
         raise click.UsageError("--decisions names no file or folder that exists")
-    rows: dict[str, dict[str, Any]] = {}
-    thumbnails: dict[str, bytes | None] = {}
+    sheet: dict[str, tuple[dict[str, Any], bytes | None]] = {}
     totals, started = Totals(), time.monotonic()
-    lines = report == "-"
-    with _beside(report, job.out) as save, _beside(contact_sheet, job.out) as save_sheet, Run(job) as run:
-        for item in run.left_out:
-            _say(f"left out   {printable(item.source)}: {item.reason}", quiet)
-        totals.left_out = len(run.left_out)
-        if not run.items:
+    lines = report == Path("-")
+    with (
+        open_report(None if lines else report, job.out) as rows,
+        _beside(contact_sheet, job.out) as save_sheet,
+        Run(job) as run,
+    ):
+
+        def tell_left_out() -> None:
+            totals.left_out += len(run.left_out)
+            while run.left_out:
+                item = run.left_out.pop(0)
+                source = printable(item.source)
+                rows.leave_out(source, item.reason)
+                bar.write(f"left out   {source}: {item.reason}", file=sys.stderr) if not quiet else None
+
+        bar = _progress(run.total, quiet)
+        tell_left_out()
+        if run.items == []:
             raise NothingMatched("there is no photo among the inputs")
-        bar = _progress(len(run.items), quiet)
         try:
             with _interrupts() as interrupted:
                 outcomes = iter(run)
@@ -132,20 +162,22 @@ def command(
                     row = outcome.row()
                     totals.add(row)
                     totals.seconds = round(time.monotonic() - started, 2)
+                    rows.add(row)
                     if lines:
                         click.echo(json.dumps(row))
                     if contact_sheet:
-                        thumbnails[outcome.source] = outcome.thumbnail
-                    if contact_sheet or (report and not lines):
-                        rows[outcome.source] = row
+                        sheet[outcome.source] = row, outcome.thumbnail
                     if outcome.reason:
                         words = f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}"
                         bar.write(words, file=sys.stderr)
+                    bar.total = max(run.total, totals.photos)
                     bar.update()
-                    bar.set_postfix(faces=totals.faces, refresh=False)
+                    bar.set_postfix(faces=totals.faces, withheld=totals.withheld, refresh=False)
+                    tell_left_out()
                     if interrupted:
                         outcomes = run.finish()
         finally:
+            tell_left_out()
             bar.close()
             for source, places in run.bare():
                 totals.bare += 1
@@ -153,19 +185,20 @@ def command(
                 _say(f"to review  {source}: a face that is concealed in {near} may be bare here", quiet)
                 if lines:
                     click.echo(json.dumps(flagged({"source": source}, places)))
-                elif source in rows:
-                    rows[source] = flagged(rows[source], places)
-            left = [(printable(item.source), item.reason) for item in run.left_out]
-            save(lambda: _json(document(rows.values(), totals, pipeline.table(), pipeline.hash(), left)))
-            shown = [(rows[source], thumbnail) for source, thumbnail in thumbnails.items()]
-            save_sheet(lambda: render(shown, totals, pipeline.name))
+                rows.flag(source, places)
+                if source in sheet:
+                    sheet[source] = flagged(sheet[source][0], places), sheet[source][1]
+            rows.end(totals, pipeline.table(), pipeline.hash())
+            save_sheet(lambda: render(sheet.values(), totals, pipeline.name))
+        if not totals.photos and not interrupted:
+            raise NothingMatched("there is no photo among the inputs")
     if not quiet:
         for line in totals.lines():
             click.echo(line, err=lines)
     if dry_run and not quiet:
         click.echo("dry run: no photo was written", err=lines)
     if shape["review"] and not interrupted and not dry_run:
-        open_desk(job.out, ledger=ledger, deadline=deadline)
+        open_desk(out, ledger=ledger, deadline=deadline)
     return 130 if interrupted else totals.exit_code
 
 
@@ -190,17 +223,16 @@ def _people(folder: Path | None, pipeline: Any) -> Any:
     return enrol(portraits(folder, pipeline.limits.bytes), pipeline.limits)
 
 
-def _pipe(
-    out: Path | None, pipeline: Any, key: bytes | None, signer: Any, report: str | None, quiet: bool, people: Any
-) -> int:
+def _pipe(out: Any, pipeline: Any, key: bytes | None, signer: Any, report: Any, quiet: bool, people: Any) -> int:
     """Standard input to standard output."""
     from cloak.anonymizer import anonymize
     from cloak.provenance import signed
-    from cloak.report import Outcome, Totals, document
+    from cloak.report import Outcome, Totals
+    from cloak.rows import open_report
 
     if out not in {None, Path("-")}:
         raise click.UsageError("standard input goes to standard output: cloak run - --out -")
-    if report == "-":
+    if report == Path("-"):
         raise click.UsageError("standard output carries the photo: name a file for --report")
     limit = pipeline.limits.bytes
     data = sys.stdin.buffer.read(limit + 1)
@@ -208,12 +240,13 @@ def _pipe(
         from cloak.errors import TooLarge
 
         raise TooLarge(f"it has more than {limit:,} bytes")
-    with _beside(report, None) as save:
+    with open_report(report, None) as rows:
         result = signed(anonymize(data, pipeline, key=key, people=people), signer)
         totals = Totals()
         row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
         totals.add(row)
-        save(lambda: _json(document([row], totals, pipeline.table(), pipeline.hash())))
+        rows.add(row)
+        rows.end(totals, pipeline.table(), pipeline.hash())
     if result.data is None:
         _say("held back: no face was found, a person must look", quiet)
     else:
@@ -242,15 +275,15 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def _beside(file: str | None, out: Path | None) -> Iterator[Callable[[Callable[[], str]], None]]:
-    """A function that writes a report or a sheet; its place is tried before any work is done."""
+def _beside(file: str | None, out: Any) -> Iterator[Callable[[Callable[[], str]], None]]:
+    """A function that writes a contact sheet; its place is tried before any work is done."""
     if not file or file == "-":
         yield lambda _: None
         return
     from cloak.errors import UsageError
 
     path = Path(file)
-    if out is not None and Path(os.path.realpath(out)) in Path(os.path.realpath(path)).parents:
+    if isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(path)).parents:
         raise UsageError(
             f"{path.name!r} names original files and must not lie in the folder that is published",
             next_step="Name a place outside --out.",
@@ -269,10 +302,6 @@ def _beside(file: str | None, out: Path | None) -> Iterator[Callable[[Callable[[
         yield save
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _json(document: dict[str, Any]) -> str:
-    return json.dumps(document, indent=1) + "\n"
 
 
 def _progress(total: int, quiet: bool) -> Any:

@@ -48,6 +48,7 @@ def command(
             if not isinstance(item, Item):
                 found = [f"it is no published photo: {item.reason}"]
             else:
+                assert isinstance(item.source, Path)
                 try:
                     data = read(item.source, limits.bytes)
                 except Withheld as error:

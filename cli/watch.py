@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from .options import load_pipeline, pipeline_options
+from .options import PLACE, load_pipeline, pipeline_options
 
 
 @click.command(name="watch", short_help="Publish the photos of a folder as they appear in it.")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--out", "-o", required=True, type=click.Path(path_type=Path), help="Folder to publish into.")
+@click.option("--out", "-o", required=True, type=PLACE, help="Folder to publish into.")
 @pipeline_options
 @click.option("--settle", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds a file must rest.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
@@ -24,7 +24,7 @@ from .options import load_pipeline, pipeline_options
 @click.option("--quiet", "-q", is_flag=True, help="Name only photos that are withheld.")
 def command(
     folder: Path,
-    out: Path,
+    out: Any,
     settle: float,
     jobs: int,
     deadline: float,

@@ -14,9 +14,9 @@ TEMPORARY = ".cloak-"
 """Prefix of names that hold a file while it is written; only verified bytes are ever in one."""
 
 
-def printable(path: str | os.PathLike[str]) -> str:
-    """A file name that is safe to print: undecodable bytes, control and direction characters become escapes."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+def printable(place: object) -> str:
+    """A file name or URL that is safe to print: undecodable bytes, control and direction characters become escapes."""
+    text = os.fsencode(str(place)).decode("utf-8", "backslashreplace")
     return "".join(
         c
         if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

@@ -1,4 +1,7 @@
-"""What has been done: a SQLite file beside the output folder, so that a run goes on where the last one stopped."""
+"""What has been done, kept beside the output, so that a run goes on where the last one stopped.
+
+`Records` is what every ledger can do; `Ledger` is a SQLite file, `cloak.parts.Parts` lies in an object store.
+"""
 
 import contextlib
 import hashlib
@@ -11,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol, overload
 
-from cloak.errors import OutputError
+from cloak.errors import OutputError, UsageError
+from cloak.place import Place, Url
 
 VERSION = 1
 
@@ -91,8 +95,42 @@ class Origin:
     settings: str
 
 
-def beside(out: Path) -> Path:
-    """Where the ledger of an output folder lies: next to it, never in what is published."""
+class Records(Protocol):
+    """A ledger: a record for each name below the output.
+
+    A record in a `Ledger` is written before the photo is published; of any other, whoever collects the outcomes writes
+    them, after.
+    """
+
+    def key(self, data: bytes) -> str:
+        """The keyed digest under which a photo's content is known here, and only here."""
+
+    def find(self, name: str) -> Entry | None:
+        """The latest record of a name."""
+
+    def record(self, name: str, entry: Entry) -> None:
+        """Write a record, at the latest with the next `flush`."""
+
+    def flush(self) -> None:
+        """All records are stored when this returns."""
+
+    def close(self) -> None:
+        """Flush, and let go."""
+
+
+@overload
+def beside(out: Path) -> Path: ...
+@overload
+def beside(out: Url) -> Url: ...
+def beside(out: Place) -> Place:
+    """Where the ledger of an output lies: next to it, never in what is published."""
+    if isinstance(out, Url):
+        if not out.key:
+            raise UsageError(
+                "the ledger must not lie in the bucket that is published as a whole",
+                next_step="Name another place with --ledger, or publish below a prefix.",
+            )
+        return Url(out.root, out.key + ".cloak")
     whole = Path(os.path.abspath(out))
     return whole.with_name(whole.name + ".cloak") / "ledger.sqlite"
 
@@ -145,6 +183,9 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def flush(self) -> None:
+        """Nothing waits: a record is written at once."""
 
     def close(self) -> None:
         self._db.close()

@@ -67,6 +67,6 @@ def earlier_names(policy: Names, ledger: Ledger, folder: Folder) -> list[LeftOut
 def _suffix(item: Item) -> str:
     """By content; for what is no photo it hardly matters, as nothing is published."""
     try:
-        return _SUFFIX.get(sniff(read(item.source, 1 << 40, most=64)), "")
+        return _SUFFIX.get(sniff(read(item.path, 1 << 40, most=64)), "")
     except Withheld:
         return ""

@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ from cloak.errors import CloakError, TooLarge, Withheld
 from cloak.geometry import Region
 from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ def withheld(source: str, error: Withheld) -> Outcome:
     return Outcome(source, "", Status.WITHHELD, None, error.slug, str(error), error.next_step)
 
 
-def attempt(source: str, work: Callable[[], Outcome], debug: bool = False) -> Outcome:
-    """The outcome of work on one photo: whatever is wrong with the photo is one, too; errors of the set-up are raised.
+def attempt(source: str, work: Callable[[], Answer], debug: bool = False) -> Answer | Outcome:
+    """What work on one photo answers, or the outcome of its failure; errors of the set-up are raised.
 
     Args:
         source: the photo's name, safe to print.

@@ -1,13 +1,19 @@
-"""Where photos come from and go to: files of this machine, read with bounds, published whole or not at all."""
+"""Where photos come from and go to: files of this machine, read with bounds, published whole or not at all.
 
+`Store` is what an output can do; `Folder` here and `cloak.bucket.Bucket` are the two there are.
+"""
+
+import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Protocol
 
 from cloak.errors import NotWritten, OutputError, UsageError, Withheld
 from cloak.files import NEUTRAL_TIME, TEMPORARY, printable, read, sync_folder, write
 from cloak.metadata import sniff
+from cloak.place import Place, Url
 
 __all__ = [
     "NEUTRAL_TIME",
@@ -17,10 +23,15 @@ __all__ = [
     "Folder",
     "Item",
     "LeftOut",
+    "Store",
+    "passed_over",
+    "portraits",
     "printable",
+    "promises_photo",
     "read",
     "refuse_overlap",
     "same_file",
+    "unique",
     "walk",
 ]
 
@@ -38,18 +49,55 @@ LITTER = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One photo of a run: where it lies, and its name below the output folder."""
+    """One photo of a run.
 
-    source: Path
+    Attributes:
+        source: where it lies.
+        name: below the output.
+        version: by which a store tells that it is unchanged (its etag); "" where only the bytes tell.
+        size: bytes, as a store lists it; 0 for files.
+    """
+
+    source: Place
     name: PurePath
+    version: str = ""
+    size: int = 0
+
+    @property
+    def path(self) -> Path:
+        """Of a file of this machine; for what works with these only."""
+        assert isinstance(self.source, Path)
+        return self.source
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A file or folder that is not taken for a photo, and why."""
 
-    source: Path
+    source: Place
     reason: str
+
+
+class Store(Protocol):
+    """An output. Every photo in it is whole, and nothing is ever written outside it."""
+
+    def standing(self, name: PurePath, limit: int) -> str | None:
+        """The SHA-256 of the published file of that name; "" if it cannot be told, None if there is none."""
+
+    def foreign(self, name: PurePath) -> bool:
+        """Whether something stands there that, without a record of it, cannot be cloak's."""
+
+    def original(self, name: PurePath, sources: Iterable[Place]) -> bool:
+        """Whether publishing at that name would replace one of the originals."""
+
+    def publish(self, name: PurePath, data: bytes, times: float | None = None) -> None:
+        """Store verified bytes, whole or not at all. Raises `NotWritten`, or `OutputError` to end the run."""
+
+    def withdraw(self, name: PurePath) -> None:
+        """Remove a published file, if it is there. Raises `NotWritten`."""
+
+    def sweep(self) -> int:
+        """Remove what a killed run left half-written."""
 
 
 def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
@@ -68,14 +116,14 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
             yield Item(given, PurePath(given.name)) if given.is_symlink() else LeftOut(given, reason)
             continue
         if not given.is_dir():
-            yield Item(given, _unique(PurePath(given.name), taken))
+            yield Item(given, unique(PurePath(given.name), taken))
             yield from (found for found in _sidecars(given, sidecars) if found.source not in inputs)
             continue
         for found in _tree(given, published):
             if isinstance(found, LeftOut):
                 yield found
             else:
-                yield Item(found, _unique(found.relative_to(given), taken))
+                yield Item(found, unique(found.relative_to(given), taken))
 
 
 def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:
@@ -124,12 +172,9 @@ def _sidecars(photo: Path, known: dict[Path, list[Path]]) -> Iterator[LeftOut]:
 
 def _no_photo(path: Path) -> str:
     """Why a file found in a folder is not taken for a photo; "" if it is one by its name or its content."""
-    suffix = path.suffix.lower()
-    if suffix in SIDECARS:
-        return "a sidecar, never copied"
-    if path.name.startswith(".") or path.name.lower() in LITTER:
-        return "a hidden file"
-    if suffix in PHOTOS:
+    if reason := passed_over(path.name):
+        return reason
+    if promises_photo(path.name):
         return ""
     try:
         return "" if sniff(read(path, 1 << 40, most=64)) else "not an image"
@@ -137,14 +182,27 @@ def _no_photo(path: Path) -> str:
         return ""  # it cannot be told: the run names it with the reason
 
 
-def _unique(name: PurePath, taken: dict[str, int]) -> PurePath:
+def passed_over(name: str) -> str:
+    """Why a file of that name is never looked at; "" if it is."""
+    if PurePath(name).suffix.lower() in SIDECARS:
+        return "a sidecar, never copied"
+    return "a hidden file" if name.startswith(".") or name.lower() in LITTER else ""
+
+
+def promises_photo(name: str) -> bool:
+    """Whether a name says that the file is a picture."""
+    return PurePath(name).suffix.lower() in PHOTOS
+
+
+def unique(name: PurePath, taken: dict[str, int]) -> PurePath:
+    """The name, or the next free one with a number, without regard to case; `taken` remembers."""
     folded = str(name).casefold()
     count = taken.get(folded, 0) + 1
     taken[folded] = count
     if count == 1:
         return name
     numbered = name.with_name(f"{name.stem}-{count}{name.suffix}")
-    return _unique(numbered, taken)
+    return unique(numbered, taken)
 
 
 def portraits(folder: Path, limit: int) -> dict[str, list[bytes]]:
@@ -169,7 +227,7 @@ def portraits(folder: Path, limit: int) -> dict[str, list[bytes]]:
         for item in walk([place], None):
             if isinstance(item, Item):
                 try:
-                    found[name].append(read(item.source, limit))
+                    found[name].append(read(item.path, limit))
                 except Withheld as error:
                     raise UsageError(f"a portrait of {name!r} cannot be read: {error}") from None
     return found
@@ -198,6 +256,25 @@ class Folder:
         if name.is_absolute() or ".." in name.parts or not name.parts:
             raise NotWritten("its name leads outside the output folder")
         return self.root / name
+
+    def standing(self, name: PurePath, limit: int) -> str | None:
+        """The SHA-256 of the file at a name; "" if it cannot be read, None if there is none."""
+        path = self.path(name)
+        if not path.exists():
+            return None
+        try:
+            return hashlib.sha256(read(path, limit)).hexdigest()
+        except Withheld:
+            return ""
+
+    def foreign(self, name: PurePath) -> bool:
+        """Whether a file stands there: whose it is, only the ledger knows."""
+        return self.path(name).exists()
+
+    def original(self, name: PurePath, sources: Iterable[Place]) -> bool:
+        """Whether the name leads to one of the originals, by links or otherwise."""
+        path = self.path(name)
+        return path.exists() and any(same_file(path, source) for source in sources if isinstance(source, Path))
 
     def publish(self, name: PurePath, data: bytes, times: float | None = None) -> None:
         """Write verified bytes at a name: to a temporary name in the same folder, to the disk, then renamed.
@@ -244,11 +321,16 @@ class Folder:
             raise NotWritten("a link in the output folder leads outside it")
 
 
-def refuse_overlap(inputs: Sequence[Path], out: Path) -> None:
+def refuse_overlap(inputs: Sequence[Place], out: Place) -> None:
     """Raise `UsageError` if publishing into `out` could replace an original."""
     for given in inputs:
-        folder = given if given.is_dir() else given.parent
-        if os.path.realpath(folder) == os.path.realpath(out):
+        if isinstance(given, Url) or isinstance(out, Url):
+            # In a store nothing tells whether a URL is an object or a prefix: its parent must not be the output either.
+            same = isinstance(given, Url) and isinstance(out, Url) and out.holds(given)
+        else:
+            folder = given if given.is_dir() else given.parent
+            same = os.path.realpath(folder) == os.path.realpath(out)
+        if same:
             raise UsageError(
                 f"the output folder is the folder of the originals ({printable(given)})",
                 next_step="Name another folder with --out; cloak never touches originals.",

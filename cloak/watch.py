@@ -57,9 +57,12 @@ class Watch:
     """
 
     def __init__(self, job: Job, settle: float = 2.0) -> None:
-        if len(job.inputs) != 1 or not job.inputs[0].is_dir():
+        folders = [given for given in job.inputs if isinstance(given, Path) and given.is_dir()]
+        if len(folders) != 1 or len(job.inputs) != 1:
             raise UsageError("only one folder can be watched", next_step="Name a folder that exists.")
-        self._job, self._settle = job, settle
+        if not isinstance(job.out, Path):
+            raise UsageError("a watched folder is published into a folder only", next_step="Name a folder with --out.")
+        self._folder, self._out, self._job, self._settle = folders[0], job.out, job, settle
         self._files: dict[Path, _File] = {}
         self._stop = Event()
 
@@ -76,7 +79,7 @@ class Watch:
         with Run(self._job) as run:
             swept = 0.0
             for events in watch(
-                self._job.inputs[0], watch_filter=None, stop_event=self._stop, debounce=int(TICK * 1000),
+                self._folder, watch_filter=None, stop_event=self._stop, debounce=int(TICK * 1000),
                 rust_timeout=int(TICK * 1000), yield_on_timeout=True, raise_interrupt=False,
             ):  # fmt: skip
                 now = time.monotonic()
@@ -88,16 +91,16 @@ class Watch:
     def _look(self, now: float) -> None:
         """Note what lies in the folder."""
         found: dict[Path, _File] = {}
-        for item in walk(self._job.inputs, self._job.out):
-            if not isinstance(item, Item) or item.source.suffix.lower() in UNFINISHED:
+        for item in walk([self._folder], self._out):
+            if not isinstance(item, Item) or item.path.suffix.lower() in UNFINISHED:
                 continue
             try:
-                status = os.stat(item.source)
+                status = os.stat(item.path)
             except OSError:  # renamed or removed meanwhile
                 continue
             stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-            known = self._files.get(item.source)
-            found[item.source] = known if known and known.stamp == stamp else _File(item, stamp, now)
+            known = self._files.get(item.path)
+            found[item.path] = known if known and known.stamp == stamp else _File(item, stamp, now)
         self._files = found
 
     def _publish(self, run: Run, now: float) -> Iterator[Outcome]:
@@ -110,11 +113,11 @@ class Watch:
         if not ready:
             return
         self._look(now)  # one that grows without events starts its rest anew
-        ready = {name: file for name, file in ready.items() if self._files.get(file.item.source) is file}
+        ready = {name: file for name, file in ready.items() if self._files.get(file.item.path) is file}
         outcomes = run.over(file.item for file in ready.values() if not self._stop.is_set())
         for outcome in outcomes:
             file = ready[outcome.source]
             again = outcome.reason in LATER and file.tries + 1 < TRIES
-            self._files[file.item.source] = replace(file, tries=file.tries + 1, done=not again)
+            self._files[file.item.path] = replace(file, tries=file.tries + 1, done=not again)
             if not again:
                 yield outcome

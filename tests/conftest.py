@@ -68,3 +68,13 @@ def jpeg(portrait):
 def landscape():
     """A JPEG without any face."""
     return (SAMPLES / "landscape.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """An S3 server, one a session; every test makes buckets of its own."""
+    from tests.s3 import Server
+
+    server = Server()
+    yield server
+    server.close()

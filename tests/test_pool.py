@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -97,3 +99,38 @@ def test_a_temporary_folder_with_a_long_name_is_no_obstacle(tmp_path, monkeypatc
     monkeypatch.setattr("tempfile.tempdir", str(long))
     with Pool(work, 1, 30, nothing) as pool:
         assert [a for _, a in pool.map([("ok", 21)])] == [42]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
+    code = f"""
+import os, sys, time
+from pathlib import Path
+from cloak.pool import Pool
+
+def nothing(): pass
+def sleep(item):
+    Path({str(tmp_path / "pid")!r}).write_text(str(os.getpid()))
+    time.sleep(600)
+
+if __name__ == "__main__":
+    with Pool(sleep, 1, 600, nothing) as pool:
+        list(pool.map([1]))
+"""
+    (tmp_path / "main.py").write_text(code)
+    parent = subprocess.Popen([sys.executable, tmp_path / "main.py"])
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    worker = int((tmp_path / "pid").read_text())
+    os.kill(worker, 0)
+    parent.kill()
+    parent.wait()
+    while True:
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

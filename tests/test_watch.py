@@ -9,6 +9,11 @@ import time
 
 import pytest
 
+from cloak.errors import UsageError
+from cloak.job import Job
+from cloak.pipeline import load
+from cloak.place import Url
+from cloak.watch import Watch
 from tests.service.test_anonymize import bare_faces, carriers
 
 
@@ -95,3 +100,9 @@ def test_a_folder_that_is_not_there_is_told(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "folder" in done.stderr
+
+
+def test_a_folder_is_not_watched_for_a_store(tmp_path):
+    job = Job((tmp_path,), Url("s3://bucket", "public"), load("photographer"))
+    with pytest.raises(UsageError, match="into a folder only"):
+        Watch(job)

@@ -98,13 +98,13 @@ def _photos(root: Path, place: Path, person: int, most: int | None) -> Iterator[
         if not isinstance(item, Item):
             continue
         try:
-            image = open_picture(item.source)
+            image = open_picture(item.path)
             faces = search(image)
         except Withheld:
             continue
         if faces:
             count += 1
-            yield Shot(person, 0, item.source.relative_to(root), image, _theirs(faces, image), faces)
+            yield Shot(person, 0, item.path.relative_to(root), image, _theirs(faces, image), faces)
 
 
 def _theirs(faces: Sequence[Face], image: RGB) -> Face:

@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
-from cloak.batch import Job
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump, own_name
 from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.effects import name_of
 from cloak.errors import Conflict, NotFound, UsageError
 from cloak.geometry import Region, Size
+from cloak.job import Job
 from cloak.ledger import Entry, Ledger, Origin, beside, lock_file
 from cloak.pipeline import Pipeline, parse
 from cloak.review.queue import Doubt, doubt
@@ -233,7 +233,7 @@ class Desk:
         return [case for case in self.cases.values() if case.state == "publishing"]
 
     def task(self, case: Case, key: bytes) -> tuple[Item, Job, Decisions, str]:
-        """What a worker needs to carry out a verdict; see `cloak.batch.release`."""
+        """What a worker needs to carry out a verdict; see `cloak.work.release`."""
         assert case.review.decisions is not None
         job = Job((), self.out, case.settings, key=key, ledger=self.place)
         return Item(case.origin.source, case.origin.target), job, case.review.decisions, case.review.content

@@ -5,16 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from cloak.batch import Job, release, set_up
 from cloak.decisions import Decisions
 from cloak.errors import CloakError, Withheld
+from cloak.job import Job
 from cloak.pool import Pool
 from cloak.store import Item
+from cloak.work import release, set_up
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A verdict to be carried out; see `cloak.batch.release`."""
+    """A verdict to be carried out; see `cloak.work.release`."""
 
     id: str
     version: int

@@ -1,0 +1,232 @@
+"""The report of a run as a file: a JSON document, lines of JSON, or Parquet; on this machine or in a store."""
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from cloak.bucket import open_writer, reachable, writing
+from cloak.bursts import Bare
+from cloak.errors import MissingExtra, UsageError
+from cloak.place import Place, Url
+from cloak.report import Totals, document, flagged
+
+LINES = (".ndjson", ".jsonl")
+TABLE = ".parquet"
+
+GROUP = 1000
+"""Rows that a Parquet file gets at once: what a report of any length holds in memory."""
+
+WORDS = ("source", "status", "target", "reason", "message", "next")
+
+
+class Rows(Protocol):
+    """A report in the making."""
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """One more photo."""
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        """Say of a photo told before that a face is bare in it which its neighbour has concealed."""
+
+    def leave_out(self, source: str, reason: str) -> None:
+        """Name what is no photo. Only a document tells of it, as only it holds whatever there is."""
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
+        """The run is over."""
+
+
+@contextlib.contextmanager
+def open_report(place: Place | None, out: Place | None) -> Iterator[Rows]:
+    """A report at a place, its form told by the suffix: .ndjson or .jsonl, .parquet, else one JSON document.
+
+    It stands at its name when the run is over, or was interrupted; lines and Parquet hold no more than `GROUP` rows in
+    memory. The place is tried before any work is done.
+
+    Raises `UsageError` if it cannot be written there, or would be published.
+    """
+    if place is None:
+        yield _Nothing()
+        return
+    if _inside(place, out):
+        raise UsageError(
+            "the report names original files and must not lie in the folder that is published",
+            next_step="Name a place outside --out.",
+        )
+    suffix = os.path.splitext(place.name)[1].lower()
+    sink = _Object(place) if isinstance(place, Url) else _File(place)
+    rows = _Ending(_Lines(sink) if suffix in LINES else _Table(sink) if suffix == TABLE else _Document(sink))
+    try:
+        yield rows
+    finally:
+        sink.finish(whole=rows.ended)
+
+
+def _inside(place: Place, out: Place | None) -> bool:
+    if isinstance(place, Url):
+        return isinstance(out, Url) and out.holds(place)
+    return isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(place)).parents
+
+
+class _File(io.RawIOBase):
+    """A file that stands at its name when it is finished whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._partial = path, path.with_name(path.name + ".part")
+        try:
+            self._partial.touch(mode=0o600)
+            self._file = self._partial.open("wb")
+        except OSError as error:
+            raise UsageError(f"the report cannot be written: {error.strerror}") from None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        # A Parquet writer that is thrown away writes its end all the same.
+        return len(data) if self._file.closed else self._file.write(data)
+
+    def finish(self, *, whole: bool) -> None:
+        self._file.close()
+        if whole:
+            self._partial.replace(self._path)
+        else:
+            self._partial.unlink(missing_ok=True)
+
+
+class _Object(io.RawIOBase):
+    """An object of any length, of which only a few megabytes are held; it is there when it is finished whole."""
+
+    def __init__(self, url: Url) -> None:
+        reachable(url)
+        self._writer = open_writer(url)
+        self._finished = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self._finished:
+            return len(data)
+        with writing():
+            return int(self._writer.write(bytes(data)))
+
+    def finish(self, *, whole: bool) -> None:
+        self._finished = True
+        if whole:
+            with writing():
+                self._writer.close()
+
+
+@dataclass(slots=True)
+class _Ending:
+    """A report that knows whether it was ended."""
+
+    rows: Rows
+    ended: bool = False
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self.rows.add(row)
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        self.rows.flag(source, places)
+
+    def leave_out(self, source: str, reason: str) -> None:
+        self.rows.leave_out(source, reason)
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
+        self.rows.end(totals, pipeline, digest)
+        self.ended = True
+
+
+class _Nothing:
+    def add(self, row: Mapping[str, Any]) -> None: ...
+
+    def flag(self, source: str, places: list[Bare]) -> None: ...
+
+    def leave_out(self, source: str, reason: str) -> None: ...
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None: ...
+
+
+class _Document:
+    """One JSON document, totals first."""
+
+    def __init__(self, sink: Any) -> None:
+        self._sink, self._rows = sink, dict[str, Mapping[str, Any]]()
+        self._left_out: list[tuple[str, str]] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self._rows[row["source"]] = row
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        if source in self._rows:
+            self._rows[source] = flagged(self._rows[source], places)
+
+    def leave_out(self, source: str, reason: str) -> None:
+        self._left_out.append((source, reason))
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
+        whole = document(self._rows.values(), totals, pipeline, digest, self._left_out)
+        self._sink.write(json.dumps(whole, indent=1).encode() + b"\n")
+
+
+class _Lines:
+    """A line of JSON a photo."""
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        self._sink.write(json.dumps(row).encode() + b"\n")
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        self.add(flagged({"source": source}, places))
+
+    def leave_out(self, source: str, reason: str) -> None: ...
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None: ...
+
+
+class _Table:
+    """Parquet: columns for what is asked most, and the whole row as JSON; totals and pipeline in its metadata."""
+
+    def __init__(self, sink: Any) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError:
+            raise MissingExtra("a report in Parquet", "stores") from None
+        self._arrow = pyarrow
+        fields = [(name, pyarrow.string()) for name in WORDS]
+        fields += [("faces", pyarrow.int64()), ("resumed", pyarrow.bool_()), ("row", pyarrow.string())]
+        self._schema = pyarrow.schema(fields)
+        self._writer = pyarrow.parquet.ParquetWriter(sink, self._schema, compression="zstd")
+        self._waiting: list[Mapping[str, Any]] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        told: dict[str, Any] = {name: row.get(name) for name in WORDS}
+        told |= {"faces": row.get("faces", 0), "resumed": bool(row.get("resumed")), "row": json.dumps(row)}
+        self._waiting.append(told)
+        if len(self._waiting) >= GROUP:
+            self._flush()
+
+    def flag(self, source: str, places: list[Bare]) -> None:
+        self.add(flagged({"source": source}, places))
+
+    def leave_out(self, source: str, reason: str) -> None: ...
+
+    def end(self, totals: Totals, pipeline: Mapping[str, Any], digest: str) -> None:
+        self._flush()
+        head = document((), totals, pipeline, digest)
+        self._writer.add_key_value_metadata({"cloak": json.dumps({k: v for k, v in head.items() if k != "photos"})})
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(self._arrow.Table.from_pylist(self._waiting, schema=self._schema))
+            self._waiting = []

@@ -1,0 +1,238 @@
+"""What a worker does with one photo: from where it lies, through the anonymizer, to the output and its ledger."""
+
+import glob
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+import tomli_w
+
+from cloak.anonymizer import Status, anonymize
+from cloak.decisions import SUFFIX, Decisions, dump, fitted, own_name, parse
+from cloak.errors import CloakError, DecisionsUnfit, NotWritten
+from cloak.job import Job
+from cloak.ledger import Entry, Ledger, Origin, Records
+from cloak.photo import open_photo
+from cloak.place import Place
+from cloak.provenance import signed
+from cloak.report import Outcome, attempt
+from cloak.reviews import Reviewed, Reviews
+from cloak.scaled import thumbnail
+from cloak.store import Folder, Item, Store, printable, read
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a worker answers: the outcome, and the record that a ledger in a store gets once the photo is published."""
+
+    outcome: Outcome
+    record: tuple[str, Entry] | None = None
+
+
+def set_up() -> None:
+    """In a new worker: one thread each, models loaded when they are first needed."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def open_store(place: Place) -> Store:
+    """The output at a place. Raises `OutputError` when it cannot be used."""
+    if isinstance(place, Path):
+        return Folder(place)
+    from cloak.bucket import Bucket
+
+    return Bucket(place)
+
+
+def open_ledger(place: Place, *, lock: bool = True) -> Records:
+    """The ledger at a place; the run itself takes its lock. Raises `OutputError` when it cannot be used."""
+    if isinstance(place, Path):
+        return Ledger(place, lock=lock)
+    from cloak.parts import Parts
+
+    return Parts(place, lock=lock)
+
+
+def work(item: Item, *, job: Job) -> Done:
+    """One photo, in a worker. Only an error of the set-up is raised; whatever is wrong with the photo is an outcome."""
+    return _guarded(item, job, lambda source: _photo(item, source, job))
+
+
+def release(item: Item, job: Job, decisions: Decisions, content: str) -> Outcome:
+    """One photo as a person decided, by the same steps as in a run; to be called in a worker that `set_up` prepared.
+
+    Args:
+        item: the photo.
+        job: its output folder, pipeline, key and ledger are used.
+        decisions: with a verdict.
+        content: the ledger's key of the bytes that the person saw; others are withheld.
+    """
+    if decisions.verdict == "hold":
+        return _guarded(item, job, lambda source: _hold(item, source, job)).outcome
+    return _guarded(item, job, lambda source: _photo(item, source, job, decisions, content)).outcome
+
+
+def _guarded(item: Item, job: Job, steps: Callable[[str], Done]) -> Done:
+    source = printable(item.source)
+    answer = attempt(source, lambda: steps(source), job.debug)
+    return Done(answer) if isinstance(answer, Outcome) else answer
+
+
+@lru_cache(maxsize=1)
+def _edges(out: Place, records: Place) -> tuple[Store, Records]:
+    """One connection a worker; its parent holds the lock."""
+    return open_store(out), open_ledger(records, lock=False)
+
+
+def _fetch(item: Item, limit: int) -> bytes:
+    if isinstance(item.source, Path):
+        return read(item.source, limit)
+    from cloak.bucket import fetch
+
+    return fetch(item, limit)
+
+
+def _photo(
+    item: Item, source: str, job: Job, decisions: Decisions | None = None, content_seen: str | None = None
+) -> Done:
+    limit = job.pipeline.limits.bytes
+    # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
+    data = None if item.version and not job.dry_run else _fetch(item, limit)
+    digest = job.pipeline.hash() + (job.signer.digest if job.signer else "")
+    sidecar = _sidecar(item, job) if decisions is None else None
+    if sidecar is not None:
+        decisions, digest = sidecar, sha256(digest.encode() + dump(sidecar)).hexdigest()
+    if job.dry_run:
+        assert data is not None
+        result = anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people)
+        return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
+
+    store, ledger = _edges(job.out, job.records)
+    target = printable(item.name)
+    if job.people is not None:
+        # Whoever joins or leaves the people to keep has the photos done again. Keyed as originals are: without this
+        # ledger's secret nobody can look the portraits up.
+        digest = sha256((digest + ledger.key(job.people.seal)).encode()).hexdigest()
+    content, known = ledger.key(item.version.encode() if data is None else data), ledger.find(target)
+    if content_seen not in {None, content}:
+        raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
+    reviews = Reviews(ledger) if isinstance(ledger, Ledger) else None
+    if decisions is None and reviews is not None:
+        decisions = _reviewed(reviews.latest(target), content)
+    again = job.force or content_seen is not None
+    if known and not again and (known.content, known.pipeline) == (content, digest):
+        unchanged = known.published is None or known.published == store.standing(item.name, limit)
+        if unchanged:
+            status, name = Status(known.row["status"]), known.row.get("target", "")
+            place = job.out / item.name if name and isinstance(job.out, Path) else None
+            return Done(Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place, job)))
+    if data is None:
+        data = _fetch(item, limit)
+    _refuse_foreign(item, store, known, job)
+
+    result = signed(anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people), job.signer)
+    outcome = Outcome(
+        source, target if result.data else "", result.report.status, result.report,
+        glance=result.glance, thumbnail=_thumbnail(result.data, job),
+    )  # fmt: skip
+    published = sha256(result.data).hexdigest() if result.data else None
+    entry = Entry(content, digest, published, outcome.row())
+    if isinstance(ledger, Ledger):
+        # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
+        # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows. (An
+        # object in a store carries its own digest, so that its row can come after, with others.)
+        ledger.record(target, entry, _origin(item, job))
+    if result.data:
+        times = item.path.stat().st_mtime if job.preserve_times else None
+        store.publish(item.name, result.data, times)
+    elif known and known.published and known.published == store.standing(item.name, limit):
+        store.withdraw(item.name)  # what an earlier run or verdict published is no longer to be seen
+    if sidecar is not None and reviews is not None:
+        reviews.adopt(target, content, fitted(sidecar, result.report.size))
+    return Done(outcome, None if isinstance(ledger, Ledger) else (target, entry))
+
+
+def _hold(item: Item, source: str, job: Job) -> Done:
+    """Keep a photo unpublished; what was published of it is withdrawn."""
+    (store, ledger), target = _edges(job.out, job.records), printable(item.name)
+    known = ledger.find(target)
+    if known is not None and known.published is not None:
+        if store.standing(item.name, job.pipeline.limits.bytes) not in {None, known.published}:
+            raise NotWritten(
+                "the published file was changed by somebody else", next_step="Move that file away, then decide again."
+            )
+        row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
+        ledger.record(target, replace(known, published=None, row=row))
+        store.withdraw(item.name)
+    return Done(Outcome(source, "", Status.HELD))
+
+
+def _origin(item: Item, job: Job) -> Origin | None:
+    """What a review needs to treat a photo again; photos in a store are not reviewed."""
+    if not isinstance(item.source, Path):
+        return None
+    settings = tomli_w.dumps(job.pipeline.table())
+    return Origin(item.source.absolute(), item.name, job.pipeline.hash(), job.pipeline.name, settings)
+
+
+def _sidecar(item: Item, job: Job) -> Decisions | None:
+    """The decisions that belong to a photo by its name; another suffix of the re-export does not matter.
+
+    Raises `DecisionsUnfit` when there are some that cannot be read: not to apply them would reveal or hide the wrong.
+    """
+    if job.decisions is None:
+        return None
+    place = job.decisions
+    if place.is_dir():
+        own = own_name(item.name, item.path, job.pipeline.names)
+        exact = place / own.with_name(own.name + SUFFIX)
+        others = sorted(exact.parent.glob(f"{glob.escape(own.stem)}.*{SUFFIX}"))
+        found = [exact] if exact.exists() else others
+        if not found:
+            return None
+        if len(found) > 1:
+            raise DecisionsUnfit("several files of decisions have its name")
+        place = found[0]
+    try:
+        decisions = parse(read(place, 10_000_000))
+    except (CloakError, OSError) as error:
+        raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
+    # Where a person must accept every photo, a verdict on another export of it is no verdict on this one.
+    return replace(decisions, verdict=None) if _overruled(decisions, job) else decisions
+
+
+def _reviewed(review: Reviewed, content: str) -> Decisions | None:
+    """What was decided about a photo in an earlier review into the same folder: a run that starts over must neither
+    undo it nor apply it to other bytes."""
+    if review.decisions is None:
+        return None
+    if review.content == content and review.verdict is not None:
+        return review.decisions
+    changed = "the original has changed since its review" if review.content != content else "its review is not finished"
+    return Decisions(review.decisions.size, verdict="hold", reason=changed)
+
+
+def _overruled(decisions: Decisions, job: Job) -> bool:
+    return job.pipeline.review == "required" and decisions.verdict == "accept"
+
+
+def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:
+    """A small picture of what is published, never of what came in."""
+    if not job.thumbnails or published is None:
+        return None
+    data = read(published, job.pipeline.limits.bytes) if isinstance(published, Path) else published
+    return thumbnail(open_photo(data, job.pipeline.limits))
+
+
+def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> None:
+    """Nothing that cloak did not write is replaced, and never an original."""
+    if store.original(item.name, (item.source, *job.inputs)):
+        raise NotWritten("its output would replace an original", next_step="Name another folder with --out.")
+    if known is None and not job.force and store.foreign(item.name):
+        raise NotWritten(
+            "a file that cloak did not write has its name in the output folder",
+            next_step="Move that file away, or use --force to replace it.",
+        )

@@ -1,0 +1,98 @@
+import itertools
+import json
+
+import pytest
+
+from cloak import parts
+from cloak.bucket import connect
+from cloak.errors import OutputError
+from cloak.ledger import Entry, beside
+from cloak.parts import Parts
+from cloak.place import Url
+
+NUMBERS = itertools.count()
+
+
+@pytest.fixture
+def place(s3, monkeypatch):
+    for name, value in s3.environment().items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    connect.cache_clear()
+    yield Url(f"s3://{s3.bucket(f'ledger-{next(NUMBERS)}')}", "public.cloak")
+    connect.cache_clear()
+
+
+def entry(number=0):
+    return Entry(f"content {number}", "pipeline", "published", {"status": "concealed", "faces": number})
+
+
+def test_records_are_found_by_the_next_run_and_by_its_workers(place):
+    first = Parts(place)
+    for number in range(600):
+        first.record(f"{number:04}.jpg", entry(number))
+    key = first.key(b"etag")
+    first.close()
+    for ledger in (Parts(place), Parts(place, lock=False)):
+        assert ledger.key(b"etag") == key
+        assert [ledger.find(f"{number:04}.jpg") for number in (0, 255, 256, 599)] == [
+            entry(number) for number in (0, 255, 256, 599)
+        ]
+        assert ledger.find("0000.jpg2") is None
+        assert ledger.find("z") is None
+
+
+def test_the_latest_record_of_a_name_wins(place):
+    for number in range(3):
+        ledger = Parts(place)
+        ledger.record("a.jpg", entry(number))
+        ledger.record(f"b{number}.jpg", entry(number))
+        assert ledger.find("a.jpg") == entry(number)
+        ledger.close()
+    assert Parts(place).find("a.jpg") == entry(2)
+    assert Parts(place).find("b0.jpg") == entry(0)
+
+
+def test_a_part_is_written_when_it_is_full_or_old(place, s3, monkeypatch):
+    ledger = Parts(place)
+    bucket = place.root.removeprefix("s3://")
+    ledger.record("a", entry())
+    assert s3.keys(bucket, "public.cloak/parts/") == []
+    monkeypatch.setattr(parts, "AGE", 0.0)
+    ledger.record("b", entry())
+    assert len(s3.keys(bucket, "public.cloak/parts/")) == 1
+
+
+def test_no_plain_version_of_an_original_is_in_the_ledger(place, s3):
+    ledger = Parts(place)
+    assert ledger.key(b"0123456789abcdef") != b"0123456789abcdef".hex()
+    other = Url(place.root, "other.cloak")
+    assert Parts(other).key(b"etag") != ledger.key(b"etag")
+
+
+def test_a_damaged_ledger_is_a_clear_error(place, s3):
+    ledger = Parts(place)
+    ledger.record("a", entry())
+    ledger.close()
+    bucket = place.root.removeprefix("s3://")
+    (part,) = s3.keys(bucket, "public.cloak/parts/")
+    s3.put(bucket, part, b"no Parquet")
+    with pytest.raises(OutputError, match="damaged"):
+        Parts(place)
+    s3.put(bucket, "public.cloak/meta.json", b"{}")
+    with pytest.raises(OutputError, match="damaged"):
+        Parts(place)
+    s3.put(bucket, "public.cloak/meta.json", json.dumps({"version": 99, "secret": "00"}).encode())
+    with pytest.raises(OutputError, match="version"):
+        Parts(place)
+
+
+def test_workers_do_not_make_a_ledger(place):
+    with pytest.raises(OutputError, match="missing"):
+        Parts(place, lock=False)
+
+
+def test_the_ledger_lies_beside_the_prefix_and_a_whole_bucket_has_no_beside():
+    assert beside(Url("s3://public", "x/shoots")) == Url("s3://public", "x/shoots.cloak")
+    with pytest.raises(Exception, match="ledger"):
+        beside(Url("s3://public", ""))

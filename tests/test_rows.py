@@ -1,0 +1,97 @@
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+
+from cloak import rows
+from cloak.errors import OutputError, UsageError
+from cloak.place import Url
+from cloak.report import Totals
+from cloak.rows import open_report
+
+ROWS = [{"source": f"{n}.jpg", "status": "concealed", "target": f"{n}.jpg", "faces": n} for n in range(5)]
+
+
+def write(place, out=Path("public")):
+    totals = Totals()
+    with open_report(place, out) as report:
+        for row in ROWS:
+            report.add(row)
+            totals.add(row)
+        report.end(totals, {"name": "photographer"}, "hash")
+
+
+def test_a_document_has_totals_and_all_rows(tmp_path):
+    write(tmp_path / "report.json")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["photos"] == ROWS
+    assert found["totals"]["concealed"] == 5
+
+
+def test_a_document_names_what_was_left_out(tmp_path):
+    with open_report(tmp_path / "report.json", None) as report:
+        report.leave_out("a.xmp", "a sidecar, never copied")
+        report.end(Totals(), {}, "hash")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["left_out"] == [{"source": "a.xmp", "reason": "a sidecar, never copied"}]
+
+
+@pytest.mark.parametrize("name", ["report.ndjson", "report.JSONL"])
+def test_lines_hold_a_row_each(tmp_path, name):
+    write(tmp_path / name)
+    assert [json.loads(line) for line in (tmp_path / name).read_text().splitlines()] == ROWS
+
+
+def test_parquet_is_written_in_groups(tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(rows, "GROUP", 2)
+    write(tmp_path / "report.parquet")
+    found = parquet.ParquetFile(tmp_path / "report.parquet")
+    assert found.metadata.num_row_groups == 3
+    table = found.read().to_pylist()
+    assert [json.loads(row["row"]) for row in table] == ROWS
+    assert [row["faces"] for row in table] == [0, 1, 2, 3, 4]
+    head = json.loads(found.metadata.metadata[b"cloak"])
+    assert head["pipeline_hash"] == "hash"
+    assert head["totals"]["faces"] == 10
+
+
+@pytest.mark.parametrize("name", ["r.json", "r.ndjson", "r.parquet"])
+def test_a_report_that_was_not_ended_is_not_there(tmp_path, name):
+    (tmp_path / name).write_text("earlier")
+    with contextlib.suppress(RuntimeError), open_report(tmp_path / name, None) as report:
+        report.add(ROWS[0])
+        raise RuntimeError
+    assert (tmp_path / name).read_text() == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_report_is_never_published(tmp_path):
+    with pytest.raises(UsageError, match="published"), open_report(tmp_path / "public/r.json", tmp_path / "public"):
+        pass
+    public = Url("s3://public", "shoots")
+    with pytest.raises(UsageError, match="published"), open_report(public / "r.json", public):
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
+    with pytest.raises(UsageError, match="report"), open_report(tmp_path / "nowhere/r.json", None):
+        pass
+
+
+@pytest.mark.parametrize("name", ["r.json", "r.ndjson", "r.parquet"])
+def test_a_report_in_a_store_is_the_same(s3, monkeypatch, tmp_path, name):
+    from cloak.bucket import connect
+
+    for key, value in s3.environment().items():
+        if key.startswith("AWS_"):
+            monkeypatch.setenv(key, value)
+    connect.cache_clear()
+    bucket = s3.bucket(f"reports-{name.replace('.', '-')}")
+    write(Url(f"s3://{bucket}", f"x/{name}"))
+    write(tmp_path / name)
+    assert s3.objects(bucket) == {f"x/{name}": (tmp_path / name).read_bytes()}
+    with pytest.raises(OutputError), open_report(Url("s3://nobody-has-this", name), None) as report:
+        report.end(Totals(), {}, "")
+    connect.cache_clear()
