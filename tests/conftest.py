@@ -18,6 +18,8 @@ hypothesis.settings.load_profile("cloak")
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
 FACES = ROOT / "tests" / "data" / "faces"
+DATA = Path(os.environ.get("CLOAK_DATA") or ROOT.parent / "shared" / "data")
+"""The benchmark data, which is not part of the repository."""
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +35,9 @@ def expected():
 @pytest.fixture(scope="session")
 def data():
     """The benchmark data, which is not part of the repository."""
-    folder = Path(os.environ.get("CLOAK_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
+    if not DATA.is_dir():
         pytest.skip("the benchmark data is not here (set CLOAK_DATA)")
-    return folder
+    return DATA
 
 
 @lru_cache

@@ -36,8 +36,8 @@ def _ours(data: bytes) -> set[str]:
 
 
 @pytest.mark.parametrize("folder", ["photos", "leaks"])
-def test_carriers_of_real_files_agree(shared_data: Path, folder: str) -> None:
-    paths = sorted(path for path in (shared_data / folder).iterdir() if path.suffix != ".json")
+def test_carriers_of_real_files_agree(data: Path, folder: str) -> None:
+    paths = sorted(path for path in (data / folder).iterdir() if path.suffix != ".json")
     theirs = _exiftool(paths)
     missed = {}
     for path in paths:

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import random
 import shutil
 import struct
@@ -36,9 +35,8 @@ from cloak.metadata.fields import (
 )
 from cloak.metadata.sources import MAX_TEXT, gather
 from cloak.metadata.write import exif_payload, iptc_payload, photoshop_payload, xmp_packet
+from tests.conftest import DATA
 
-ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("CLOAK_DATA", ROOT / ".." / "shared" / "data"))
 ALL = frozenset(KEEP_NAMES)
 URI = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 

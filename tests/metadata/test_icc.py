@@ -3,7 +3,6 @@
 import hashlib
 import importlib.util
 import io
-import os
 import struct
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +19,9 @@ from cloak.metadata import icc, shaper
 from cloak.metadata.icc import KNOWN, canonical, convert, from_cicp, from_gamma, gamma_profile, match, nearest
 from cloak.metadata.shaper import D65, Chromaticities, Floats, Power, Table
 from cloak.metadata.transform import MAX_BYTES, TOLERANCE, colorants, difference
+from tests.conftest import DATA
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("CLOAK_DATA", ROOT / ".." / "shared" / "data"))
 D50_XY = (0.3457, 0.3585)
 
 HASHES = {

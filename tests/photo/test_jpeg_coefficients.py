@@ -24,11 +24,10 @@ from cloak.photo import jpeg, jpeg_pixels, jpeg_write
 from cloak.photo.base import Encoded, Limits, Output
 from cloak.photo.jpeg_header import Component, parse
 from cloak.photo.jpeg_layout import layout, turned
+from tests.conftest import DATA
 
 jpeglib = pytest.importorskip("jpeglib")
 pytestmark = pytest.mark.skipif(jpeg.engine() != "native", reason="the native part is not built")
-
-DATA = Path(os.environ.get("CLOAK_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 
 SAMPLINGS = {
     "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
