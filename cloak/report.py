@@ -113,6 +113,7 @@ class Totals:
     visible: int = 0
     unprotected: int = 0
     doubtful: int = 0
+    ambiguous: int = 0
     resumed: int = 0
     left_out: int = 0
     bare: int = 0
@@ -134,8 +135,9 @@ class Totals:
             self.unprotected += sum(not face["protected"] for face in sight)
             self.faces += int(outcome.get("faces", 0)) - len(sight)
         self.resumed += bool(outcome.get("resumed"))
-        unsure = any(outcome.get("doubtful", ())) or any(outcome.get("ambiguous", ()))
-        self.doubtful += unsure and not outcome.get("accepted")
+        if not outcome.get("accepted"):
+            self.doubtful += any(outcome.get("doubtful", ()))
+            self.ambiguous += any(outcome.get("ambiguous", ()))
         self.bare += bool(outcome.get("bare_in_burst"))
         if reason := outcome.get("reason"):
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -147,7 +149,7 @@ class Totals:
             return 3
         if self.withheld:
             return Withheld.exit_code
-        return 4 if self.held or self.doubtful or self.bare or self.unprotected else 0
+        return 4 if self.held or self.doubtful or self.ambiguous or self.bare or self.unprotected else 0
 
     def lines(self) -> list[str]:
         """The table that ends a run."""
@@ -168,8 +170,9 @@ class Totals:
             reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.reasons.items()))
             rows.append(("withheld", self.withheld, reasons))
         if self.doubtful:
-            words = "weak hits left bare, or faces that may be of people to keep: see the report"
-            rows.append(("to review", self.doubtful, words))
+            rows.append(("to review", self.doubtful, "weak hits were left bare: see the report"))
+        if self.ambiguous:
+            rows.append(("to review", self.ambiguous, "concealed faces that may be of people to keep: see the report"))
         if self.bare:
             rows.append(("to review", self.bare, "a face concealed in a neighbouring frame is bare: see the report"))
         if self.left_out:

@@ -14,6 +14,7 @@ from cloak import consent
 from cloak.anonymizer import Status
 from cloak.errors import UsageError
 from cloak.pipeline import Pipeline
+from cloak.report import Totals
 from cloak.review.desk import Desk
 from cloak.review.queue import Doubt, doubt
 from cloak.store import portraits
@@ -239,3 +240,12 @@ def test_photos_with_ambiguous_faces_are_looked_at_early():
     face = {"score": 1.0, "models": ["yunet"]}
     assert doubt({"detections": [[face]], "ambiguous": [[face]]}, 1)[0] is Doubt.CONSENT
     assert doubt({"detections": [[face]], "ambiguous": [[]]}, 1)[0] is Doubt.REST
+
+
+@pytest.mark.parametrize(("row", "words"), [("doubtful", "weak hits"), ("ambiguous", "people to keep")])
+def test_the_table_says_what_a_person_is_to_look_at(row, words):
+    totals = Totals()
+    totals.add({"status": "concealed", row: [[{"box": [0, 0, 9, 9], "score": 0.2}]]})
+    (line,) = (line for line in totals.lines() if line.startswith("to review"))
+    assert words in line
+    assert totals.exit_code == 4
