@@ -68,8 +68,13 @@ cdef inline void transpose(const float* a, float* out) noexcept nogil:
             out[8 * x + y] = a[8 * y + x]
 
 
+cdef inline Py_ssize_t turned(int32_t place) noexcept nogil:
+    """Rows and columns swapped: coefficients lie so that the two passes need one transposition between them."""
+    return (place & 7) << 3 | (place >> 3 & 7)
+
+
 cdef inline bint spread(const int16_t* block, const float* steps, const Py_ssize_t* places, float* out) noexcept nogil:
-    """Dequantised coefficients in rows and columns; returns whether any but the first is not 0."""
+    """Dequantised coefficients, each at its place; returns whether any but the first is not 0."""
     cdef Py_ssize_t k, i
     cdef uint64_t four
     cdef bint more = False
@@ -115,7 +120,7 @@ def samples(
         raise ValueError("arrays do not fit each other")
     for k in range(64):
         steps[k] = <float> quant[k]
-        places[k] = natural[k] & 63
+        places[k] = turned(natural[k])
     with nogil:
         for mcu in range(coefficients.shape[0]):
             for b in range(h * v):
@@ -130,11 +135,10 @@ def samples(
                         value = q[k] + <float> 128.5
                         value = 0 if value < 0 else value
                         q[k] = 255 if value > 255 else value
-                    transpose(&q[0], &p[0])
                     for k in range(8):
                         row = &plane[y + k, x]
                         for i in range(8):
-                            row[i] = <uint8_t> <int32_t> p[8 * k + i]
+                            row[i] = <uint8_t> <int32_t> q[8 * k + i]
                 else:
                     # What the two transforms make of it, step by step.
                     value = COS4 * (COS4 * p[0]) + <float> 128.5
@@ -164,6 +168,7 @@ def coefficients(
     cdef float[64] p, q
     cdef float[64] steps
     cdef Py_ssize_t[64] places
+    cdef int32_t[64] whole
     cdef int16_t* filled
     cdef const uint8_t* row
     columns = _fit(plane.shape[0], plane.shape[1], h, v, quant, natural)
@@ -174,7 +179,7 @@ def coefficients(
         if not 0 <= chosen[n] < mcus:
             raise ValueError("an MCU outside the plane")
     for k in range(64):
-        places[k] = natural[k] & 63
+        places[k] = turned(natural[k])
         steps[places[k]] = <float> quant[k]
     with nogil:
         for n in range(chosen.shape[0]):
@@ -188,15 +193,14 @@ def coefficients(
                 forward(&p[0], &q[0])
                 transpose(&q[0], &p[0])
                 forward(&p[0], &q[0])
-                transpose(&q[0], &p[0])
                 for k in range(64):
-                    value = p[k] / steps[k]
+                    value = q[k] / steps[k]
                     # T.81 tables F.1 and F.2: what a baseline file can code. The offset makes rounding a truncation.
                     value = -1023 if value < -1023 else value
                     value = 1023 if value > 1023 else value
-                    p[k] = value + <float> 2048.5
+                    whole[k] = <int32_t> (value + <float> 2048.5) - 2048
                 for k in range(64):
-                    filled[k] = <int16_t> (<int32_t> p[places[k]] - 2048)
+                    filled[k] = <int16_t> whole[places[k]]
 
 
 cdef Py_ssize_t _fit(
