@@ -205,7 +205,7 @@ def anonymize(
             paint = partial(_paint, settings=settings, noise=noise, photo=photo, output=output)
             encoded = photo.conceal(masks, paint, output)
         with watch("verify"):
-            published = open_photo(encoded.data, settings.limits)
+            published = open_photo(encoded.data, settings.limits, checked=True)  # by the next line
             size = resampling.size if resampling else photo.size
             check_container(encoded.data, published, size, photo, before, data, fields)
             first = Look(published, 0)

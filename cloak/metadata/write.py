@@ -3,12 +3,15 @@
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from functools import partial
+from html import escape as escape_html
 
 import piexif
 
 from cloak.geometry import Size
 from cloak.metadata.fields import Fields, cleaned
+
+escape = partial(escape_html, quote=False)  # that of xml.sax.saxutils loads the whole of urllib
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ data = open_photo(data).conceal(masks, paint, Output()).data
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from cloak.errors import NotAnImage, TooLarge, Unsupported
 from cloak.metadata import sniff
@@ -41,12 +42,13 @@ _OTHER_IMAGES = (
 """(offset, signature, what it is), for a line that helps; everything else is no image to us."""
 
 
-def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:  # noqa: B008 - frozen
+def open_photo(data: bytes, limits: Limits = Limits(), *, checked: bool = False) -> Photo:  # noqa: B008 - frozen
     """Open a photo by its content, whatever its name.
 
     Args:
         data: the whole file.
         limits: what it may cost; checked on the headers, before any pixel is decoded.
+        checked: the caller lets `jpeg_check.check_scan` pass a JPEG before it asks for pixels; we need not do the same.
 
     Raises `NotAnImage`, `Unsupported`, `TooLarge` or `Corrupt`; never anything else, whatever the bytes.
     """
@@ -64,6 +66,8 @@ def open_photo(data: bytes, limits: Limits = Limits()) -> Photo:  # noqa: B008 -
                 raise Unsupported(f"{name} are not supported")
         raise NotAnImage("the bytes are no image of a known format")
     opener = _opener(kind)
+    if checked and kind == "jpeg":
+        opener = partial(opener, checked=True)
     with Decoding(kind):
         return opener(data, limits)
 

@@ -29,8 +29,10 @@ def engine() -> str:
     return "native" if NATIVE else "fallback"
 
 
-def open_jpeg(data: bytes, limits: Limits) -> "JpegPhoto":
+def open_jpeg(data: bytes, limits: Limits, *, checked: bool = False) -> "JpegPhoto":
     """Opens a JPEG: its header is read and checked, its pixels are not yet decoded.
+
+    `checked`: see `JpegPhoto`.
 
     Raises `NotAnImage`, `TooLarge`, `Corrupt` or `Unsupported`.
     """
@@ -39,15 +41,21 @@ def open_jpeg(data: bytes, limits: Limits) -> "JpegPhoto":
     held = 8 * sum(scan.end - scan.start for scan in header.scans)
     if "arithmetic" not in header.coding and held < layout(header).coded_blocks:
         raise Corrupt("the JPEG has too little data for its size")
-    return JpegPhoto(data, header)
+    return JpegPhoto(data, header, checked)
 
 
 @dataclass(slots=True, eq=False)
 class JpegPhoto:
-    """An opened JPEG (see `cloak.photo.base.Photo`)."""
+    """An opened JPEG (see `cloak.photo.base.Photo`).
+
+    Attributes:
+        data: the file. header: what its segments say.
+        checked: `jpeg_check.check_scan` passes it before any pixel is asked for: nothing can hide between its MCUs.
+    """
 
     data: bytes = field(repr=False)
     header: Header = field(repr=False)
+    checked: bool = False
     _index: "jpeg_coded.Index | None" = field(default=None, repr=False)
     _damaged: bool = False
 
@@ -71,7 +79,7 @@ class JpegPhoto:
         if frame != 0:
             raise IndexError(frame)
         return np.ascontiguousarray(
-            jpeg_pixels.upright(jpeg_pixels.rgb(self._decoded(reduction)), self.header.orientation)
+            jpeg_pixels.upright(jpeg_pixels.rgb(self._decoded(reduction, smooth=False)), self.header.orientation)
         )
 
     def conceal(self, masks: Sequence[Sequence[Mask]], paint: Paint, output: Output) -> Encoded:
@@ -151,15 +159,16 @@ class JpegPhoto:
         head = _head(colour, size, output, plan.profile, None)
         return Encoded(jpeg_pixels.encode(pixels, colour, components, head), "re-encoded", (*plan.notes, *notes))
 
-    def _decoded(self, reduction: int = 1) -> jpeg_pixels.U8:
+    def _decoded(self, reduction: int = 1, *, smooth: bool = True) -> jpeg_pixels.U8:
         """Pixels as stored. What libjpeg gets to see is what is published, without a byte more."""
-        found = self._indexed()
+        found = None if self.checked else self._indexed()
         data = jpeg_write.normalised(self.data, self.header)
         if found is not None and found.surplus:
             source = jpeg_coded.indexed(self.data, self.header, found)
             written = source.write(jpeg_coded.no_changes(source.layout), 1)
             data = written.behind(jpeg_write.start(self.header.colour))
-        return jpeg_pixels.decode(data, self.header, reduction, validated=found is not None)
+        validated = self.checked or found is not None
+        return jpeg_pixels.decode(data, self.header, reduction, validated=validated, smooth=smooth)
 
     def _source(self) -> "jpeg_coded.Indexed | jpeg_coded.Planes":
         found = self._indexed()
