@@ -52,6 +52,9 @@ def open_desk(
     no_browser: bool = False,
 ) -> None:
     """Serve the page until a signal ends it."""
+    from cloak import pool
+
+    pool.prepare("cloak.review.workers")  # while this process imports the server
     demand_extra()
     import getpass
 

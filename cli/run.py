@@ -91,7 +91,7 @@ def command(
     from cloak import pool
 
     if photos != (Path("-"),) and engine == "local":
-        pool.prepare("cloak.batch", "cloak.detect.yunet", "onnxruntime")  # while this process imports much the same
+        pool.prepare("cloak.batch")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     signer = _signer(c2pa_sign, c2pa_key)

@@ -45,6 +45,9 @@ def command(
 
     Originals are held in memory only. SIGTERM or Ctrl-C stops it: requests in flight end, new ones get 503.
     """
+    from cloak import pool
+
+    pool.prepare("cloak.service.work")  # while this process imports the server
     from cloak.errors import MissingExtra, UsageError
     from cloak.pipeline import SHIPPED
 

@@ -39,6 +39,9 @@ def command(
     Files that are still being written are waited for. Originals stay where they are. Start it again after whatever
     happened: it goes on where it stopped.
     """
+    from cloak import pool
+
+    pool.prepare("cloak.batch")  # while this process imports much the same
     from cloak.batch import Job
     from cloak.watch import Watch
 

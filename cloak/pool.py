@@ -20,6 +20,9 @@ from cloak.errors import ConcealmentFailed, SetupError, TimedOut, Withheld
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+SEARCH = ("cloak.anonymizer", "cloak.detect.yunet", "onnxruntime")
+"""Modules that take most of a worker's start."""
+
 ATTEMPTS = 2
 """A worker may die of another's hunger for memory: an item is tried once more before it is given up."""
 
@@ -194,21 +197,28 @@ class Pool(Generic[Item, Answer]):
 def prepare(*modules: str) -> None:
     """Start the process from which workers are forked, and let it import `modules` while the caller goes on.
 
-    Each worker then has them without importing anything. Without effect where workers are not forked.
+    Each worker then has them, and what every search for faces takes, without importing anything. Without effect where
+    workers are not forked.
     """
     if _method() != "forkserver":
         return
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
-    multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+    multiprocessing.get_context("forkserver").set_forkserver_preload([*SEARCH, *modules])
     # A worker has one thread; and libraries that start theirs when imported could not be forked safely. The folder in
     # which the user stands is no place to import from: it may hold anything, and be named like a library.
     extra = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
     before = {name: os.environ.get(name) for name in extra}
     os.environ.update(extra)
+    # A service manager signals all processes at once. Should this one die of it, workers that finish what they have
+    # would be taken for dead: it tells who lives. It inherits the mask and ends with the caller. (The tracker, without
+    # which it does not start, would unblock what is blocked.)
+    resource_tracker.ensure_running()
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         forkserver.ensure_running()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]
@@ -228,8 +238,10 @@ def _method() -> Literal["forkserver", "spawn"]:
 
 
 def _begin(setup: Callable[[], None]) -> None:
-    # Ctrl-C reaches the whole group: the parent decides, workers finish what they have.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches the whole group, a service manager's SIGTERM all processes of a service: the parent decides,
+    # workers finish what they have.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     setup()
 

@@ -15,17 +15,14 @@ from cloak.detect.recipe import RECIPES
 from cloak.effects import EFFECTS, STRENGTHS
 from cloak.errors import NotAnImage, TooLarge, UnknownName
 from cloak.metadata.fields import KEEP_NAMES
+from cloak.service.wire import IDLE
 from cloak.service.work import Answer
 
 MEDIA_TYPES = {name: f"image/{name}" for name in ("avif", "bmp", "gif", "jpeg", "png", "tiff", "webp")} | {
     "heif": "image/heic"
 }
 
-IDLE = 15.0
-"""Seconds that a client may pause while it sends: a place in the queue is not for those who send nothing."""
-
 REPORT_HEADER = "Cloak-Report"
-
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 

@@ -51,7 +51,8 @@ def problem(
         "reason": reason,
         "next": next_step,
     }
-    return JSONResponse(document, status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+    fixed = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return JSONResponse(document, status, {**fixed, **(headers or {})}, MEDIA_TYPE)
 
 
 def of_error(error: CloakError) -> JSONResponse:

@@ -9,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from cloak.errors import CloakError, SetupError
+from cloak.service.wire import Impatient
 
 
 class Life(Protocol):
@@ -77,7 +78,7 @@ def serve(app: ASGIApp, host: str, port: int, life: Life, grace: float) -> None:
     """
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        http="httptools", ws="none", lifespan="on", timeout_keep_alive=30, timeout_graceful_shutdown=5,
+        http=Impatient, ws="none", lifespan="on", timeout_keep_alive=30, timeout_graceful_shutdown=5,
     )  # fmt: skip
     logging.getLogger("uvicorn.error").addFilter(_Silent())
     server = Server(config, life, grace)

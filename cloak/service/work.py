@@ -1,6 +1,5 @@
 """What a worker process of the service does: bytes in, clean bytes and a report out."""
 
-import signal
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -49,8 +48,6 @@ def setup() -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    # A service manager signals all processes of a service: the parent decides, workers finish what they have.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     no_core_dumps()
 
 

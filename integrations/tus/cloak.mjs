@@ -2,8 +2,10 @@
 // It needs nothing but Node.js 20.
 
 import { open, readFile, rename, rm } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
 
 const STATUSES = ['concealed', 'no-face']
+const ATTEMPTS = 3 // A busy service says when to come again.
 
 /** A photo may not be kept. Its `body` is for the person who uploads, its `status_code` for the client. */
 export class Refusal extends Error {
@@ -25,10 +27,28 @@ export function settings({ address, token, pipeline } = {}) {
 }
 
 /** The bytes of a photo, made safe to publish by the service. Throws a `Refusal`. */
-export async function anonymize(photo, { address, token, pipeline }) {
-  let response, data
+export async function anonymize(photo, chosen) {
+  for (let attempt = 1; ; attempt++) {
+    const { response, data } = await ask(photo, chosen)
+    const wait = Number(response.headers.get('retry-after'))
+    if (response.status === 503 && wait > 0 && attempt < ATTEMPTS) {
+      await setTimeout(1000 * Math.min(wait, 10))
+      continue
+    }
+    if (response.status !== 200) throw refusal(response, data)
+    // The report is what tells cloak's answer from that of any other server at this address.
+    const { status, verified } = parse(response.headers.get('cloak-report'))
+    const image = response.headers.get('content-type')?.startsWith('image/')
+    if (!STATUSES.includes(status) || !verified?.length || !image || data.length === 0) {
+      throw new Refusal(503, 'What answers at the address of the cloak service is not cloak.')
+    }
+    return data
+  }
+}
+
+async function ask(photo, { address, token, pipeline }) {
   try {
-    response = await fetch(`${address}/v1/anonymize?pipeline=${encodeURIComponent(pipeline)}`, {
+    const response = await fetch(`${address}/v1/anonymize?pipeline=${encodeURIComponent(pipeline)}`, {
       method: 'POST',
       body: photo,
       redirect: 'error', // A photo goes where the operator said, and nowhere else.
@@ -38,16 +58,10 @@ export async function anonymize(photo, { address, token, pipeline }) {
         ...(token && { Authorization: `Bearer ${token}` }),
       },
     })
-    data = Buffer.from(await response.arrayBuffer())
+    return { response, data: Buffer.from(await response.arrayBuffer()) }
   } catch {
     throw new Refusal(503, 'The service that makes photos safe to publish does not answer. Upload the photo again later.')
   }
-  if (response.status !== 200) throw refusal(response, data)
-  // The report is what tells cloak's answer from that of any other server at this address.
-  if (!STATUSES.includes(parse(response.headers.get('cloak-report')).status) || data.length === 0) {
-    throw new Refusal(503, 'What answers at the address of the cloak service is not cloak.')
-  }
-  return data
 }
 
 /**

@@ -1,12 +1,17 @@
 """The hook program of tusd, given what tusd gives it: the event on standard input and the upload in two files.
 
-tusd itself is not in the registries that tests may use; the event is the one that its documentation shows.
+tusd itself is not in the registries that tests may use; the event is the one that its documentation shows, and the
+program is run as tusd's source runs it (pkg/hooks/file): in the folder of hooks, refusing by its exit code.
 """
 
+import contextlib
 import json
 import os
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import httpx
 import pytest
 
 from tests.hooks.running import INTEGRATIONS, TOKEN, assert_clean, need
@@ -19,7 +24,7 @@ def finish(tmp_path, service):
     """A function that stores bytes as tusd's filestore does and runs the hook: (exit code, output, files left)."""
     need("node")
 
-    def run(data, info=None, **event):
+    def run(data, info=None, partial=False, server=service.address, **event):
         stored, about = (
             tmp_path / "24e533e02ec3bc40c387f1a0e460e216",
             tmp_path / "24e533e02ec3bc40c387f1a0e460e216.info",
@@ -27,7 +32,7 @@ def finish(tmp_path, service):
         storage = {"Type": "filestore", "Path": str(stored), "InfoPath": str(about)}
         upload = {
             "ID": stored.name, "Size": len(data), "SizeIsDeferred": False, "Offset": len(data),
-            "MetaData": {"filename": "photo.jpg"}, "IsPartial": False, "IsFinal": False, "PartialUploads": None,
+            "MetaData": {"filename": "photo.jpg"}, "IsPartial": partial, "IsFinal": False, "PartialUploads": None,
             "Storage": storage,
         }  # fmt: skip
         stored.write_bytes(data)
@@ -36,12 +41,69 @@ def finish(tmp_path, service):
         document = {"Type": "pre-finish", "Event": {"Upload": upload, "HTTPRequest": request}} | event
         done = subprocess.run(
             [INTEGRATIONS / "tus/pre-finish"], input=json.dumps(document), text=True, capture_output=True, timeout=120,
-            env={**os.environ, "CLOAK_SERVER": service.address, "CLOAK_TOKEN": TOKEN}, cwd=INTEGRATIONS / "tus",
+            env={**os.environ, "CLOAK_SERVER": server, "CLOAK_TOKEN": TOKEN}, cwd=INTEGRATIONS / "tus",
         )  # fmt: skip
         assert done.stderr == ""
         return done.returncode, done.stdout, {path.suffix: path.read_bytes() for path in tmp_path.iterdir()}
 
     return run
+
+
+@contextlib.contextmanager
+def before(service, *answers):
+    """A server that gives some answers, (status, headers, body), and then those of the service; yields its address."""
+    waiting = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if waiting:
+                status, headers, data = waiting.pop(0)
+            else:
+                token = {"Authorization": self.headers["Authorization"]}
+                answer = httpx.post(f"{service.address}{self.path}", content=body, headers=token, timeout=120)
+                status, headers, data = answer.status_code, answer.headers, answer.content
+            self.send_response(status)
+            for name in set(headers) - {"content-length", "date", "server"}:
+                self.send_header(name, headers[name])
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_busy_service_is_asked_again_when_it_says(finish, service, photo):
+    with before(service, (503, {"Retry-After": "1"}, b"{}"), (503, {"Retry-After": "1"}, b"{}")) as server:
+        code, _, left = finish(photo, server=server)
+    assert code == 0
+    assert_clean(left[""], photo)
+
+
+REPORT = {"Cloak-Report": '{"status":"no-face","verified":["faces"]}', "Content-Type": "image/jpeg"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-Type": "image/jpeg"},
+        REPORT | {"Content-Type": "text/html"},
+        REPORT | {"Cloak-Report": '{"status":"no-face","verified":[]}'},
+        REPORT | {"Cloak-Report": '{"status":"held","verified":["faces"]}'},
+    ],
+    ids=["no report", "no image", "not verified", "held"],
+)
+def test_another_server_at_the_address_is_not_believed(finish, service, photo, headers):
+    with before(service, (200, headers, photo)) as server:
+        code, out, left = finish(photo, server=server)
+    assert (code, left) == (1, {})
+    assert "is not cloak" in out
 
 
 def test_a_finished_upload_is_clean_and_its_length_known(finish, photo):
@@ -70,6 +132,12 @@ def test_an_upload_whose_length_cannot_be_noted_is_removed(finish, photo):
     code, out, left = finish(photo, info="not JSON")
     assert (code, left) == (1, {})
     assert "server failed" in out
+
+
+def test_a_part_of_an_upload_is_refused_even_if_it_is_a_photo(finish, photo):
+    code, out, left = finish(photo, partial=True)
+    assert (code, left) == (1, {})
+    assert "-disable-concatenation" in out
 
 
 def test_another_event_is_refused(finish, photo):

@@ -23,15 +23,20 @@ class Running:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.http = httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False)
 
-    def workers(self):
-        """Process ids of its workers: those of its processes, besides itself, that have loaded the models."""
-        found = []
+    def family(self):
+        """Process ids of all its processes, besides itself, with that of their parent."""
+        found = {}
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 ours = f"CLOAK_TEST={self.url}".encode() in (process / "environ").read_bytes()
-                if ours and "onnxruntime" in (process / "maps").read_text() and int(process.name) != self.process.pid:
-                    found.append(int(process.name))
+                state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+                if ours and state != "Z" and int(process.name) != self.process.pid:
+                    found[int(process.name)] = int(parent)
         return found
+
+    def workers(self):
+        """Process ids of its workers: they are forked from a process that its own forked for that."""
+        return [pid for pid, parent in self.family().items() if parent != self.process.pid]
 
 
 @contextlib.contextmanager

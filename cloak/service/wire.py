@@ -1,0 +1,87 @@
+"""Connections that cost more than they may are ended: uvicorn alone waits for ever, and bounds no header."""
+
+import asyncio
+from asyncio import TimerHandle
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+IDLE = 15.0
+"""Seconds that a client may take for the head of a request, pause in a body, or take nothing of an answer."""
+
+LONGEST_HEAD = 65_536
+"""Bytes of a request's line and headers, which are held before the token is looked at."""
+
+LEAST = 65_536
+"""Bytes of an answer that a client must take in `IDLE` seconds; answers that nobody takes would fill the memory."""
+
+
+class Impatient(HttpToolsProtocol):
+    """Uvicorn's protocol of one connection, with an end to waiting."""
+
+    _reading: TimerHandle | None = None
+    _writing: TimerHandle | None = None
+    _head = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._head_came()
+        self._taken()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._reading is not None:
+            self._head += len(data)
+            if self._head > LONGEST_HEAD:
+                self._head_came()
+                self.send_400_response("The head of the request is too long.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        self._head_came()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_taking()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken()
+
+    def _await_head(self) -> None:
+        if self._reading is None:
+            self._reading = self.loop.call_later(IDLE, self._late)
+
+    def _late(self) -> None:
+        self._reading = None
+        if (self.cycle is None or self.cycle.response_complete) and not self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:  # the answer to the request before it comes first
+            self._await_head()
+
+    def _head_came(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+        self._reading, self._head = None, 0
+
+    def _await_taking(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._writing = self.loop.call_later(IDLE, self._look, left)
+
+    def _look(self, before: int) -> None:
+        if before - self.transport.get_write_buffer_size() < LEAST:
+            self.transport.abort()
+        else:
+            self._await_taking()
+
+    def _taken(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+        self._writing = None

@@ -1,0 +1,101 @@
+"""Connections that hold on to a place or to memory, against the protocol of the service in a server of its own."""
+
+import socket
+import threading
+import time
+
+import pytest
+import uvicorn
+
+from cloak.service import wire
+
+ANSWER = bytes(16_000_000)
+
+
+async def app(scope, receive, send):
+    """Answers with more than the buffers between two sockets hold."""
+    length = (b"content-length", str(len(ANSWER)).encode())
+    await send({"type": "http.response.start", "status": 200, "headers": [length]})
+    await send({"type": "http.response.body", "body": ANSWER})
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    """A function that opens a connection to a server which waits for 0.5 seconds."""
+    monkeypatch.setattr(wire, "IDLE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, http=wire.Impatient, ws="none", lifespan="off", log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        opened = []
+
+        def connection():
+            opened.append(socket.create_connection(listener.getsockname(), timeout=20))
+            return opened[-1]
+
+        yield connection
+        for one in opened:
+            one.close()
+        server.should_exit = True
+        thread.join(20)
+
+
+def read(connection):
+    """What comes until the other side ends the connection, and after how many seconds."""
+    started, data = time.monotonic(), bytearray()
+    try:
+        while part := connection.recv(1 << 20):
+            data += part
+    except ConnectionResetError:
+        pass
+    return bytes(data), time.monotonic() - started
+
+
+def push(connection, piece, times, pause):
+    for _ in range(times):
+        connection.sendall(piece)
+        time.sleep(pause)
+
+
+@pytest.mark.parametrize("head", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "], ids=["nothing", "half a head"])
+def test_who_sends_no_request_is_cut_off(connect, head):
+    connection = connect()
+    connection.sendall(head)
+    assert read(connection)[0] == b""
+
+
+def test_one_byte_at_a_time_is_no_way_to_stay(connect):
+    connection = connect()
+    connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+    started = time.monotonic()
+    with pytest.raises(ConnectionError):
+        push(connection, b"a", 1000, 0.05)
+    assert time.monotonic() - started < 10
+
+
+def test_half_a_second_request_does_not_cut_the_first_answer_short_nor_stay(connect):
+    connection = connect()
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT")
+    data, _ = read(connection)
+    assert len(data) > len(ANSWER)
+
+
+def test_headers_without_end_are_refused(connect, monkeypatch):
+    monkeypatch.setattr(wire, "IDLE", 60)  # by their length, not by their time
+    connection = connect()
+    connection.sendall(b"GET / HTTP/1.1\r\nX: ")
+    with pytest.raises(ConnectionError):
+        push(connection, b"a" * 10_000, 1000, 0.01)
+
+
+def test_an_answer_that_nobody_takes_is_dropped_and_a_slow_reader_gets_it_all(connect):
+    stuck, slow = connect(), connect()
+    for connection in (stuck, slow):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    got = 0
+    while part := slow.recv(1 << 20):
+        got += len(part)
+        time.sleep(0.05)
+    assert got > len(ANSWER)
+    assert len(read(stuck)[0]) < len(ANSWER)
