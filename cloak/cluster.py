@@ -29,6 +29,9 @@ BLOCK = 64
 _NEXT_STEP = "Check that the cluster runs, and that all its machines have this version of cloak-images with [ray]."
 
 
+_NEXT_TRY = "Ray gives up after 30 seconds on a busy machine: try again later, or leave --engine ray out."
+
+
 class Engine(Protocol):
     """What an actor works with: the engine of one machine, with one worker. Items and outcomes are pickled."""
 
@@ -69,7 +72,8 @@ class Cluster:
             self._ray.init(address=address, **quiet) if address else self._ray.init(address="local", **quiet, **ours)
         except Exception as error:
             self._remove()
-            raise SetupError(f"no cluster of Ray can be used: {type(error).__name__}", next_step=_NEXT_STEP) from None
+            words = f"no cluster of Ray can be used: {type(error).__name__}"
+            raise SetupError(words, next_step=_NEXT_STEP if address else _NEXT_TRY) from None
 
     def map(self, items: Iterable[Any]) -> Iterator[Any]:
         """Outcomes as tasks end, slice by slice."""
