@@ -1,6 +1,7 @@
-"""Options that several commands share: those that shape a pipeline."""
+"""Options that several commands share: those that shape a pipeline, who signs, who is kept."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -111,3 +112,24 @@ def load_pipeline(
 def _names(text: str | None) -> list[str] | None:
     """Names between commas."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def load_signer(certificates: Path | None, key: Path | None) -> Any:
+    """Who signs, or None."""
+    if certificates is None and key is None:
+        return None
+    if certificates is None or key is None:
+        raise click.UsageError("--c2pa-sign CERT and --c2pa-key KEY go together")
+    from cloak import provenance
+
+    return provenance.load_signer(certificates, key)
+
+
+def enrol_people(folder: Path | None, pipeline: Any) -> Any:
+    """Who consented to be seen; in memory, once for the run."""
+    if folder is None:
+        return None
+    from cloak.consent import enrol
+    from cloak.store import portraits
+
+    return enrol(portraits(folder, pipeline.limits.bytes), pipeline.limits)

@@ -7,13 +7,16 @@ from typing import Any
 
 import click
 
-from .options import PLACE, load_pipeline, pipeline_options
+from .options import PLACE, enrol_people, load_pipeline, load_signer, pipeline_options
 
 
 @click.command(name="plan", short_help="Count the work of a run, and estimate its core-hours and cost.")
 @click.argument("photos", nargs=-1, required=True, type=PLACE)
 @click.option("--out", "-o", type=PLACE, help="Where the run would publish: what is done there is not counted again.")
 @pipeline_options
+@click.option("--keep-people", type=click.Path(path_type=Path), metavar="FOLDER", help="As of the run: who consented.")
+@click.option("--c2pa-sign", metavar="CERT", type=click.Path(path_type=Path), help="As of the run: signs what it does.")
+@click.option("--c2pa-key", metavar="KEY", type=click.Path(path_type=Path), help="The private key in PEM.")
 @click.option("--price", type=click.FloatRange(0), metavar="X", help="Of a core for an hour, in any currency.")
 @click.option("--sample", type=click.IntRange(1), default=20, show_default=True, help="Photos to try on this machine.")
 @click.option("--ledger", type=PLACE, help="The ledger of the run [OUT.cloak/].")
@@ -21,6 +24,9 @@ from .options import PLACE, load_pipeline, pipeline_options
 def command(
     photos: tuple[Any, ...],
     out: Any,
+    keep_people: Path | None,
+    c2pa_sign: Path | None,
+    c2pa_key: Path | None,
     price: float | None,
     sample: int,
     ledger: Any,
@@ -38,7 +44,8 @@ def command(
     from cloak.plan import make_plan
     from cloak.store import printable
 
-    job = Job(photos, out or Path("public"), pipeline, ledger=ledger)
+    signer, people = load_signer(c2pa_sign, c2pa_key), enrol_people(keep_people, pipeline)
+    job = Job(photos, out or Path("public"), pipeline, ledger=ledger, signer=signer, people=people)
     plan = make_plan(job, price, sample)
     if not plan.photos:
         raise NothingMatched("there is no photo among the inputs")

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from .inplace import run as in_place_run
-from .options import PLACE, load_pipeline, pipeline_options
+from .options import PLACE, enrol_people, load_pipeline, load_signer, pipeline_options
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
@@ -94,7 +94,7 @@ def command(
         pool.prepare("cloak.batch")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
-    signer = _signer(c2pa_sign, c2pa_key)
+    signer = load_signer(c2pa_sign, c2pa_key)
     if in_place:
         if out or report or ledger or dry_run or signer or keep_people or decisions or Path("-") in photos:
             raise click.UsageError(
@@ -104,7 +104,7 @@ def command(
             raise click.UsageError("--in-place replaces files of this machine, in this machine's workers.")
         return in_place_run(photos, pipeline, key, jobs or os.cpu_count() or 1, deadline, preserve_times, debug)
     if photos == (Path("-"),):
-        return _pipe(out, pipeline, key, signer, report, quiet, _people(keep_people, pipeline))
+        return _pipe(out, pipeline, key, signer, report, quiet, enrol_people(keep_people, pipeline))
     if Path("-") in photos:
         raise click.UsageError("- (standard input) stands alone.")
     if out is None and not dry_run:
@@ -121,7 +121,7 @@ def command(
 
     settings: dict[str, Any] = {"key": key} if key else {}
     if keep_people is not None:
-        settings["people"] = _people(keep_people, pipeline)
+        settings["people"] = enrol_people(keep_people, pipeline)
     job = Job(
         photos, out or Path("public"), pipeline, jobs=jobs or 0, deadline=deadline, dry_run=dry_run, force=force,
         preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, decisions=decisions,
@@ -200,27 +200,6 @@ def command(
     if shape["review"] and not interrupted and not dry_run:
         open_desk(out, ledger=ledger, deadline=deadline)
     return 130 if interrupted else totals.exit_code
-
-
-def _signer(certificates: Path | None, key: Path | None) -> Any:
-    """Who signs, or None."""
-    if certificates is None and key is None:
-        return None
-    if certificates is None or key is None:
-        raise click.UsageError("--c2pa-sign CERT and --c2pa-key KEY go together")
-    from cloak.provenance import load_signer
-
-    return load_signer(certificates, key)
-
-
-def _people(folder: Path | None, pipeline: Any) -> Any:
-    """Who consented to be seen; in memory, once for the run."""
-    if folder is None:
-        return None
-    from cloak.consent import enrol
-    from cloak.store import portraits
-
-    return enrol(portraits(folder, pipeline.limits.bytes), pipeline.limits)
 
 
 def _pipe(out: Any, pipeline: Any, key: bytes | None, signer: Any, report: Any, quiet: bool, people: Any) -> int:

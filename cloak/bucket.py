@@ -22,13 +22,16 @@ DIGEST = "cloak-sha256"
 SECONDS = float(os.environ.get("CLOAK_STORE_TIMEOUT", "60"))
 """For one request, its body included; a request that failed is tried again, for up to four times as long."""
 
+_UNANSWERED = ("the store did not answer in time", "the connection failed")
+
 LOOKS = 32
 """Objects whose names promise nothing are looked into, this many at a time."""
 
 
 @lru_cache(maxsize=8)
-def connect(root: str) -> Any:
-    """The client of a bucket, one a process. Credentials come from where the platform keeps them, never from cloak."""
+def connect(root: str, *, stranger: bool = False) -> Any:
+    """The client of a bucket, one a process. Credentials come from where the platform keeps them, never from cloak; a
+    stranger has none."""
     try:
         from obstore import store
     except ImportError:
@@ -43,11 +46,12 @@ def connect(root: str) -> Any:
     # What is said here replaces what obstore would read of the environment.
     if scheme == "http" or os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"true", "1"}:
         client["allow_http"] = True
-    provider = _profile() if scheme == "s3" else None
+    provider = _profile() if scheme == "s3" and not stranger else None
+    known: Any = {"skip_signature": True} if stranger else {"credential_provider": provider}
     try:
         if scheme in READ_ONLY:
             return store.HTTPStore.from_url(root, client_options=client, retry_config=retry)
-        return store.from_url(root, client_options=client, retry_config=retry, credential_provider=provider)
+        return store.from_url(root, client_options=client, retry_config=retry, **known)
     except Exception as error:
         raise SetupError(
             f"the store cannot be used: {_words(error)}", next_step="Check the URL, the region and the credentials."
@@ -270,12 +274,37 @@ def try_put(url: Url, data: bytes, *, new: bool = False) -> bool:
     return True
 
 
-def reachable(url: Url) -> None:
-    """Raise `OutputError` if an object could not even be looked for at a URL."""
+def make_room(url: Url) -> bool:
+    """See that an object can be put at a URL, by an empty one if there is none yet: True. Raises `OutputError`."""
     try:
-        _one(connect(url.root), url.key)
+        return not _one(connect(url.root), url.key) and try_put(url, b"", new=True)
     except _errors() as error:
         raise OutputError(f"the store cannot be reached: {_words(error)}") from None
+
+
+def remove(url: Url) -> None:
+    """Remove an object of cloak's own, if that is allowed."""
+    with contextlib.suppress(*_errors()):
+        _obstore().delete(connect(url.root), url.key)
+
+
+def refuse_strangers(url: Url, what: str, *, new: bool) -> None:
+    """Raise `UsageError` if an object that is there can be read by anybody, without credentials; a new one is removed.
+
+    It shows what the whole world sees. Not what those see who are let in by another way, such as a web server.
+    """
+    try:
+        _obstore().head(connect(url.root, stranger=True), url.key)
+    except _errors() as error:
+        if _words(error) in _UNANSWERED:
+            raise OutputError(f"it cannot be told whether strangers can read the {what}: {_words(error)}") from None
+        return
+    if new:
+        remove(url)
+    raise UsageError(
+        f"the {what} names original files, and anybody could read it there",
+        next_step=f"Name a private place with --{what}, or make this one private.",
+    )
 
 
 def open_writer(url: Url) -> Any:
@@ -349,5 +378,5 @@ def _words(error: BaseException) -> str:
     if re.search(r"credential|metadata endpoint", text, re.IGNORECASE):
         return "no credentials were found"
     if re.search(r"timed? ?out", text, re.IGNORECASE):
-        return "the store did not answer in time"
-    return "the connection failed" if re.search(r"connect|request|HTTP", text) else type(error).__name__
+        return _UNANSWERED[0]
+    return _UNANSWERED[1] if re.search(r"connect|request|HTTP", text) else type(error).__name__

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from typing import Any, Protocol
@@ -26,6 +27,9 @@ BLOCK = 64
 """Photos of one task at most. A task that is lost is done again; the report hears of it when it ends."""
 
 _NEXT_STEP = "Check that the cluster runs, and that all its machines have this version of cloak-images with [ray]."
+
+
+_NEXT_TRY = "Ray gives up after 30 seconds on a busy machine: try again later, or leave --engine ray out."
 
 
 class Engine(Protocol):
@@ -53,10 +57,14 @@ class Cluster:
         self._ray = _ray(ours=address is None)
         self._make, self._actors = make, actors
         self._folder = None if address else _folder()
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
         ours = {
             "num_cpus": actors or None,
+            # Without a dashboard, Ray still starts the server of it for its reporter of usage, which, told to report
+            # nothing, asks name servers and 169.254.169.254 in which cloud it runs. It goes on without that server when
+            # there is no such port.
             "include_dashboard": False,
+            "dashboard_port": 65_536,
             "object_store_memory": 100_000_000,  # it holds keys and rows, no photos
             "_temp_dir": self._folder,
         }
@@ -64,7 +72,8 @@ class Cluster:
             self._ray.init(address=address, **quiet) if address else self._ray.init(address="local", **quiet, **ours)
         except Exception as error:
             self._remove()
-            raise SetupError(f"no cluster of Ray can be used: {type(error).__name__}", next_step=_NEXT_STEP) from None
+            words = f"no cluster of Ray can be used: {type(error).__name__}"
+            raise SetupError(words, next_step=_NEXT_STEP if address else _NEXT_TRY) from None
 
     def map(self, items: Iterable[Any]) -> Iterator[Any]:
         """Outcomes as tasks end, slice by slice."""
@@ -74,7 +83,7 @@ class Cluster:
             taken = list(islice(source, max(SLICE, SHARE * actors)))
             if not taken:
                 return
-            work = _far if self._ray.util.client.ray.is_connected() else _slice
+            work = _far if self._ray.util.client.ray.is_connected() else partial(_slice, folder=self._folder)
             try:
                 for answer in work(self._make, taken, max(1, min(actors, len(taken)))):
                     if isinstance(answer, CloakError):
@@ -98,7 +107,7 @@ class Cluster:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _slice(make: Callable[[], Engine], items: list[Any], actors: int) -> Iterator[Any]:
+def _slice(make: Callable[[], Engine], items: list[Any], actors: int, folder: str | None = None) -> Iterator[Any]:
     """Outcomes of one dataset of Ray Data; a `CloakError` among them ends the run."""
     import pyarrow
     from ray import data
@@ -116,7 +125,7 @@ def _slice(make: Callable[[], Engine], items: list[Any], actors: int) -> Iterato
     ]
     answers = data.from_arrow(blocks).map_batches(
         _Actor,
-        fn_constructor_args=(make, version("cloak-images")),
+        fn_constructor_args=(make, version("cloak-images"), folder),
         compute=data.ActorPoolStrategy(size=actors),
         batch_size=None,
         batch_format="pyarrow",
@@ -149,7 +158,9 @@ class _Foreman:
 class _Actor:
     """One core of the cluster. It raises nothing: an error of the set-up is its answer, and ends the run."""
 
-    def __init__(self, make: Callable[[], Engine], driver: str) -> None:
+    def __init__(self, make: Callable[[], Engine], driver: str, folder: str | None) -> None:
+        if folder:  # what it leaves behind when Ray kills it goes with the cluster
+            os.environ["TMPDIR"] = tempfile.tempdir = folder
         self._make, self._driver = make, driver
         self._engine: Engine | None = None
 
@@ -180,6 +191,8 @@ def _ray(*, ours: bool) -> Any:
     if ours:
         # Nobody else on this machine may give it work. Left alone, Ray would keep one token for ever in the home.
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        # On the loopback only, as where Ray knows no clusters; nor does it look for this machine's address then.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:

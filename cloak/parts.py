@@ -17,7 +17,7 @@ from hashlib import sha256
 from hmac import digest as keyed_digest
 from typing import Any
 
-from cloak.bucket import read_object, try_put, under
+from cloak.bucket import read_object, refuse_strangers, try_put, under
 from cloak.errors import MissingExtra, OutputError
 from cloak.ledger import VERSION, Entry
 from cloak.place import Url
@@ -45,7 +45,7 @@ class Parts:
         lock: make what is missing, and index the parts of earlier runs. Workers of the run that did pass False.
         fresh: look at the parts of earlier runs, without writing an index; for those who only read.
 
-    Raises `OutputError` if the store fails or the ledger is damaged.
+    Raises `OutputError` if the store fails or the ledger is damaged, `UsageError` if anybody could read it.
     """
 
     def __init__(self, place: Url, *, lock: bool = True, fresh: bool = False) -> None:
@@ -54,7 +54,11 @@ class Parts:
         meta = read_object(place / "meta.json")
         if meta is None and lock:
             made = json.dumps({"version": VERSION, "secret": secrets.token_hex(32)}).encode()
-            meta = made if try_put(place / "meta.json", made, new=True) else read_object(place / "meta.json")
+            new = try_put(place / "meta.json", made, new=True)
+            meta = made if new else read_object(place / "meta.json")
+            refuse_strangers(place / "meta.json", "ledger", new=new)
+        elif lock:
+            refuse_strangers(place / "meta.json", "ledger", new=False)
         try:
             known = json.loads(meta or b"")
             version, self._secret = known["version"], bytes.fromhex(known["secret"])

@@ -16,6 +16,7 @@ from cloak.errors import OutputError
 from cloak.job import Job, refuse
 from cloak.ledger import Ledger, Records
 from cloak.store import Item, printable
+from cloak.work import treatment
 
 SAMPLE = 20
 """Photos done here to learn how long one takes."""
@@ -103,7 +104,7 @@ def _is_done(ledger: Records, item: Item, job: Job) -> bool:
         assert isinstance(ledger, Ledger)  # see `refuse`
         name = ledger.name_given(job.pipeline.names, os.fsencode(item.name))
     known = ledger.find(name) if name else None
-    if known is None or job.force or known.pipeline != job.pipeline.hash():
+    if known is None or job.force or known.pipeline != treatment(job, ledger):
         return False
     return not item.version or known.content == ledger.key(item.version.encode())
 

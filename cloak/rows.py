@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cloak.bucket import open_writer, reachable, writing
+from cloak.bucket import make_room, open_writer, refuse_strangers, remove, writing
 from cloak.bursts import Bare
 from cloak.errors import MissingExtra, UsageError
 from cloak.place import Place, Url
@@ -47,7 +47,7 @@ def open_report(place: Place | None, out: Place | None) -> Iterator[Rows]:
     It stands at its name when the run is over, or was interrupted; lines and Parquet hold no more than `GROUP` rows in
     memory. The place is tried before any work is done.
 
-    Raises `UsageError` if it cannot be written there, or would be published.
+    Raises `UsageError` if it cannot be written there, would be published, or could be read by anybody.
     """
     if place is None:
         yield _Nothing()
@@ -102,7 +102,8 @@ class _Object(io.RawIOBase):
     """An object of any length, of which only a few megabytes are held; it is there when it is finished whole."""
 
     def __init__(self, url: Url) -> None:
-        reachable(url)
+        self._url, self._new = url, make_room(url)
+        refuse_strangers(url, "report", new=self._new)
         self._writer = open_writer(url)
         self._finished = False
 
@@ -120,6 +121,8 @@ class _Object(io.RawIOBase):
         if whole:
             with writing():
                 self._writer.close()
+        elif self._new:
+            remove(self._url)
 
 
 @dataclass(slots=True)

@@ -61,6 +61,18 @@ def work(item: Item, *, job: Job) -> Done:
     return _guarded(item, job, lambda source: _photo(item, source, job))
 
 
+def treatment(job: Job, ledger: Records, sidecar: Decisions | None = None) -> str:
+    """The hash under which a ledger knows how a photo was treated: pipeline, signer, decisions, people to keep."""
+    digest = job.pipeline.hash() + (job.signer.digest if job.signer else "")
+    if sidecar is not None:
+        digest = sha256(digest.encode() + dump(sidecar)).hexdigest()
+    if job.people is not None:
+        # Whoever joins or leaves the people to keep has the photos done again. Keyed as originals are: without this
+        # ledger's secret nobody can look the portraits up.
+        digest = sha256((digest + ledger.key(job.people.seal)).encode()).hexdigest()
+    return digest
+
+
 def release(item: Item, job: Job, decisions: Decisions, content: str) -> Outcome:
     """One photo as a person decided, by the same steps as in a run; to be called in a worker that `set_up` prepared.
 
@@ -101,10 +113,8 @@ def _photo(
     limit = job.pipeline.limits.bytes
     # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
     data = None if item.version and not job.dry_run else _fetch(item, limit)
-    digest = job.pipeline.hash() + (job.signer.digest if job.signer else "")
     sidecar = _sidecar(item, job) if decisions is None else None
-    if sidecar is not None:
-        decisions, digest = sidecar, sha256(digest.encode() + dump(sidecar)).hexdigest()
+    decisions = sidecar or decisions
     if job.dry_run:
         assert data is not None
         result = anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people)
@@ -112,10 +122,7 @@ def _photo(
 
     store, ledger = _edges(job.out, job.records)
     target = printable(item.name)
-    if job.people is not None:
-        # Whoever joins or leaves the people to keep has the photos done again. Keyed as originals are: without this
-        # ledger's secret nobody can look the portraits up.
-        digest = sha256((digest + ledger.key(job.people.seal)).encode()).hexdigest()
+    digest = treatment(job, ledger, sidecar)
     content, known = ledger.key(item.version.encode() if data is None else data), ledger.find(target)
     if content_seen not in {None, content}:
         raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")

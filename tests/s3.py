@@ -1,6 +1,7 @@
 """An S3 server of one's own (moto's), and a proxy before it that fails as networks do."""
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -60,6 +61,12 @@ class Server:
     def bucket(self, name):
         self.client.create_bucket(Bucket=name)
         return name
+
+    def open_to_all(self, bucket):
+        """Let anybody read all objects of a bucket."""
+        may = {"Effect": "Allow", "Principal": "*", "Resource": f"arn:aws:s3:::{bucket}/*"}
+        may["Action"] = ["s3:GetObject", "s3:HeadObject"]  # the latter is what moto asks for
+        self.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [may]}))
 
     def put(self, bucket, key, data):
         self.client.put_object(Bucket=bucket, Key=key, Body=data)

@@ -3,9 +3,9 @@ import json
 
 import pytest
 
-from cloak import parts
+from cloak import bucket, parts
 from cloak.bucket import connect
-from cloak.errors import OutputError
+from cloak.errors import OutputError, UsageError
 from cloak.ledger import Entry, beside
 from cloak.parts import Parts
 from cloak.place import Url
@@ -40,6 +40,35 @@ def test_records_are_found_by_the_next_run_and_by_its_workers(place):
         ]
         assert ledger.find("0000.jpg2") is None
         assert ledger.find("z") is None
+
+
+def test_a_ledger_that_anybody_could_read_is_refused(place, s3):
+    name = place.root.removeprefix("s3://")
+    Parts(place).close()
+    before = s3.keys(name)
+    assert before == ["public.cloak/meta.json"]
+    s3.open_to_all(name)
+    for where in (place, Url(place.root, "other.cloak")):
+        with pytest.raises(UsageError, match="anybody could read") as error:
+            Parts(where)
+        assert "--ledger" in error.value.next_step
+        assert s3.keys(name) == before  # of a new one nothing is left
+
+
+def test_a_store_that_does_not_answer_strangers_is_no_proof(place, s3, monkeypatch):
+    ledger, asked = place / "meta.json", []
+    Parts(place).close()
+    real = connect
+
+    def lost(root, *, stranger=False):
+        asked.append(stranger)
+        return real("http://127.0.0.1:9" if stranger else root)
+
+    monkeypatch.setattr(bucket, "connect", lost)
+    monkeypatch.setattr(bucket, "SECONDS", 0.2)
+    with pytest.raises(OutputError, match="cannot be told"):
+        bucket.refuse_strangers(ledger, "ledger", new=False)
+    assert asked == [True]
 
 
 def test_the_latest_record_of_a_name_wins(place):

@@ -94,4 +94,15 @@ def test_a_report_in_a_store_is_the_same(s3, monkeypatch, tmp_path, name):
     assert s3.objects(bucket) == {f"x/{name}": (tmp_path / name).read_bytes()}
     with pytest.raises(OutputError), open_report(Url("s3://nobody-has-this", name), None) as report:
         report.end(Totals(), {}, "")
+    with contextlib.suppress(RuntimeError), open_report(Url(f"s3://{bucket}", f"y/{name}"), None):
+        raise RuntimeError
+    s3.open_to_all(bucket)
+    for place in ("x", "z"):
+        with (
+            pytest.raises(UsageError, match="anybody could read") as error,
+            open_report(Url(f"s3://{bucket}", f"{place}/{name}"), None),
+        ):
+            pass
+        assert "--report" in error.value.next_step
+    assert s3.objects(bucket) == {f"x/{name}": (tmp_path / name).read_bytes()}
     connect.cache_clear()

@@ -75,3 +75,26 @@ def test_a_plan_of_a_folder_names_its_cost(tmp_path, jpeg):
     assert "at 1 a core-hour" in words
     assert not (tmp_path / "public").exists()
     assert not (tmp_path / "public.cloak").exists()
+
+
+def test_a_plan_knows_that_other_people_or_another_signer_are_other_work(tmp_path, jpeg):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_bytes(jpeg())
+    people = tmp_path / "people"
+    (people / "she").mkdir(parents=True)
+    for number in range(2):
+        (people / f"she/{number}.jpg").write_bytes(jpeg(quality=90 - number))
+    where = [tmp_path / "in", "--out", tmp_path / "public", "--recall", "fast"]
+
+    def done(*options):
+        return json.loads(call("plan", *where, *options, "--json"))["done"]
+
+    call("run", *where, "-j", "1", "--keep-people", people, code=(0, 4))
+    assert (done("--keep-people", people), done()) == (1, 0)
+    pytest.importorskip("c2pa")
+    from tests.signing import certified
+
+    for file, data in zip(("certificate.pem", "key.pem"), certified(), strict=True):
+        (tmp_path / file).write_bytes(data)
+    sign = ["--c2pa-sign", tmp_path / "certificate.pem", "--c2pa-key", tmp_path / "key.pem"]
+    assert done("--keep-people", people, *sign) == 0
