@@ -50,7 +50,11 @@ def examined(folder: Path, people: int | None) -> list[Photo]:
 def _middle(faces: Sequence[Face], size: Size) -> int:
     """The face that a photo of this collection was filed for: it was cut out around that one."""
     middle = np.array([size.width, size.height]) / 2
-    away = [float(np.linalg.norm(np.array(face.box.center) - middle)) / size.width for face in faces]
+    # A hit as wide as the whole picture is not a face that it was cut out around: those fill about half of it.
+    away = [
+        float(np.linalg.norm(np.array(face.box.center) - middle)) / size.width + (face.box.width > 0.7 * size.width)
+        for face in faces
+    ]
     return int(np.argmin(away)) if away and min(away) < 0.2 else -1
 
 

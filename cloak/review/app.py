@@ -37,7 +37,7 @@ _GO = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="
 <title>cloak review</title><p><a href="/">Go on</a></p></html>"""
 
 AWAKE = 1.0
-"""Seconds between looks at the ledger: a run that goes on adds photos to the queue."""
+"""Seconds between looks at the ledger, to which a run adds photos, and at claims without a sign of life."""
 
 
 class Review:
@@ -122,6 +122,8 @@ class Review:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(AWAKE)
+            for id_ in self.desk.lapsed():
+                self.told(self.desk.case(id_))
             if self.desk.refresh():
                 self.hub.tell("queue", {})
 
@@ -212,11 +214,11 @@ def create_app(review: Review) -> FastAPI:
     @app.post("/api/photos/{id_}/claim")
     async def claim(request: Request, id_: str) -> JSONResponse:
         who, client = here(request)
+        for other in desk.leave_others(client, id_):  # whether or not it gets this one
+            review.told(desk.case(other))
         new = desk.holder(id_) is None
         desk.claim(id_, client, who.editor)
         if new:
-            for other in desk.leave_others(client, id_):
-                review.told(desk.case(other))
             review.told(desk.case(id_))
         return JSONResponse(detail(desk.case(id_), desk.holder(id_)))
 

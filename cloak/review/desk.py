@@ -202,6 +202,13 @@ class Desk:
             del self._claims[i]
         return freed
 
+    def lapsed(self) -> list[str]:
+        """End the claims without a sign of life; the ids of what is free now."""
+        ended = [i for i in self._claims if self.holder(i) is None]
+        for i in ended:
+            del self._claims[i]
+        return ended
+
     # Decisions
 
     def change(self, id_: str, client: str, editor: str, version: int, changes: Sequence[Change]) -> Case:

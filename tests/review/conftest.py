@@ -110,7 +110,7 @@ def open_page(chromium, server):
         page.set_default_timeout(60_000)
         if not expect_complaints:
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+            page.on("console", lambda message: message.type == "error" and complaints.append(complaint(message)))
         page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
         visit(page, address or server.address)
         page.wait_for_selector("body[data-opened]")
@@ -120,6 +120,10 @@ def open_page(chromium, server):
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+def complaint(message):
+    return f"{message.text} {message.location.get('url', '')}"
 
 
 def visit(page, address):

@@ -246,6 +246,71 @@ def test_two_editors_never_overwrite_each_other(open_page, server):
     assert verdicts(server, "group.jpg")[0]["reviewer"] == "Grace"
 
 
+def test_in_quiet_no_page_asks_for_a_photo_again(open_page, server):
+    ada = open_page(expect_complaints=True)  # two of the three are refused
+    opened(ada, "group.jpg")
+    ada.evaluate(
+        "fetch('/api/invitations', {method: 'POST'}).then((a) => a.json()).then((a) => (window.address = a.address))"
+    )
+    grace = open_page(ada.wait_for_function("() => window.address").json_value(), expect_complaints=True)
+    grace.locator("#rows li button", has_text="group.jpg").click()
+    grace.wait_for_selector("#banner:not([hidden])")
+    with ada.expect_popup() as popup:  # as a tab that is duplicated, it begins with a copy of the storage
+        ada.evaluate("window.open('/')")
+    pages = [ada, grace, popup.value]
+    popup.value.wait_for_selector("body[data-opened]")
+    names = {page.evaluate("import('/page/api.js').then((api) => api.page)") for page in pages}
+    assert len(names) == 3
+    for page in pages[1:]:  # all three look at one photo, that is nobody's for a moment
+        page.locator("#rows li button", has_text="group.jpg").click()
+    opened(ada, "landscape.jpg")
+    ada.locator("#rows li button", has_text="group.jpg").click()
+    ada.wait_for_timeout(1000)
+    asked = []
+    for page in pages:
+        page.evaluate("performance.clearMeasures()")
+        page.on("request", lambda request: asked.append((request.method, request.url)))
+    ada.wait_for_timeout(5000)
+    claims = [request for request in asked if request[1].endswith("/claim")]
+    assert len(claims) <= 1  # a sign of life of the one that has it
+    assert [request for request in asked if request not in claims] == []
+    assert [page.evaluate("performance.getEntriesByName('opened').length") for page in pages] == [0, 0, 0]
+    assert [page.locator("[data-do=accept]").is_enabled() for page in pages].count(True) == 1
+
+
+def test_who_goes_on_at_once_loses_nothing(open_page, server):
+    page = open_page()
+    opened(page, "group.jpg")
+    page.keyboard.press("f")
+    page.keyboard.press("Space")
+    page.keyboard.press("j")  # before the change is sent
+    page.wait_for_function("() => document.querySelector('#about strong').textContent !== 'group.jpg'")
+    there = page.locator("#about strong").inner_text()
+    opened(page, "group.jpg")
+    page.wait_for_selector(".region.bare")
+    # A verdict that is on its way is of the photo that was seen, not of the one that comes next.
+    page.route("**/accept", lambda route: (page.wait_for_timeout(700), route.continue_()))
+    page.keyboard.press("a")
+    page.keyboard.press("j")
+    page.wait_for_function("(name) => document.querySelector('#about strong').textContent === name", arg=there)
+    assert [verdict["verdict"] for verdict in verdicts(server, "group.jpg")] == ["accept"]
+    assert verdicts(server, there) == []
+    wait_for(lambda: published(server, "group.jpg"))
+
+
+def test_what_a_lost_connection_kept_back_is_stored_when_it_is_there_again(open_page):
+    page = open_page(expect_complaints=True)
+    opened(page, "group.jpg")
+    page.context.set_offline(True)
+    page.keyboard.press("f")
+    page.keyboard.press("Space")
+    page.wait_for_function("() => document.querySelector('#saved').textContent === 'Not saved'")
+    page.context.set_offline(False)
+    saved(page)
+    page.reload()
+    page.wait_for_selector(".region.bare")
+
+
 def test_a_hostile_file_name_is_text(open_page):
     page = open_page()
     opened(page, HOSTILE)

@@ -1,11 +1,11 @@
 // The server's side: requests, pictures, events.
 
-// Names this tab; it survives a reload, so that a reload keeps what the tab had claimed.
-let page = sessionStorage.getItem("page");
-if (!page) {
-  page = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
-  sessionStorage.setItem("page", page);
-}
+// Names this tab. It survives a reload, so that a reload keeps what the tab had claimed; but it is stored only while the
+// page is away: a tab that is duplicated takes the storage along, and two pages of one name would free each other's photo.
+export const page = sessionStorage.getItem("page")
+  ?? Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
+sessionStorage.removeItem("page");
+addEventListener("pagehide", () => sessionStorage.setItem("page", page));
 
 /** What the server refuses, in its own words. */
 export class Problem extends Error {

@@ -59,12 +59,12 @@ export class Queue {
   }
 
   /** The photo so many places on, round the end; with `waiting`, the next that nobody decided or has. */
-  next(step, me, waiting = false) {
+  next(step, waiting = false) {
     const shown = this.shown;
     const from = shown.findIndex((photo) => photo.id === this.current);
     for (let i = 1; i <= shown.length; i++) {
       const photo = shown[(from + step * i + shown.length * i) % shown.length];
-      const free = !photo.claim || photo.claim.client === me;
+      const free = !photo.claim || photo.claim.client === this.me;
       if (!waiting || (photo.state === "waiting" && free)) return photo.id === this.current ? null : photo;
     }
     return null;

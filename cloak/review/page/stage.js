@@ -141,13 +141,6 @@ export class Stage {
     }
   }
 
-  close() {
-    this.photo = null;
-    this.original.clear();
-    this.result.clear();
-    this.draw();
-  }
-
   show(mode) {
     this.mode = mode;
     this.draw();
@@ -195,6 +188,21 @@ export class Stage {
     view.x = view.width / 2 - x * view.scale;
     view.y = view.height / 2 - y * view.scale;
     this.fitted = false;
+    this.draw();
+  }
+
+  /** Bring a place into sight if it is not, large enough to be judged. */
+  reach(x, y, size) {
+    const { view } = this;
+    const tooSmall = size * view.scale < 60;
+    const [sx, sy] = [view.x + x * view.scale, view.y + y * view.scale];
+    const outside = sx < 40 || sy < 40 || sx > view.width - 40 || sy > view.height - 40;
+    if (tooSmall || outside) this.center(x, y, tooSmall ? size : 0);
+  }
+
+  /** Where the slider stands: 0 shows the result alone, 1 the original. */
+  divide(at) {
+    this.split = Math.min(Math.max(at, 0), 1);
     this.draw();
   }
 
