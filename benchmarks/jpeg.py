@@ -1,12 +1,16 @@
 """CPU time and peak memory of concealing faces in JPEGs: cloak beside jpegtran, Pillow and OpenCV, interleaved.
 
-    python benchmarks/jpeg.py [--rounds 5] [--sizes 12 24 48] [--faces 0 5 50]
+    python -m benchmarks.jpeg [--rounds 5] [--sizes 12 24 48] [--faces 0 5 50]
+    python -m benchmarks.jpeg --whole [--rounds 5]
 
 Every measurement is a process of its own. CPU time counts the job (bytes in memory to bytes in memory), not imports;
 memory is what the job adds to the process at its peak. jpegtran does not conceal anything (`-copy none`): it is the
 least that any tool takes which reads and writes all coefficients; its figures hold reading and writing files as well.
 cloak pixelates heads as its pipelines do, in ellipses with a feather; the others blur plain rectangles.
 The photos are put together from those of the benchmark data (CLOAK_DATA, else ../shared/data), or are made up.
+
+--whole instead compares all of `cloak.anonymize` (search, concealment, second look) with the first search alone, on
+two group photos of 24 MP.
 """
 
 import argparse
@@ -136,16 +140,50 @@ def work(tool: str, path: Path, count: int, size: tuple[int, int]) -> dict[str, 
     return {"cpu": cpu, "memory": memory, "ratio": len(out) / len(data)}
 
 
+def whole(rounds: int) -> None:
+    """Print the CPU time of the first search, of all of `anonymize`, and their ratio."""
+    import cv2
+
+    from benchmarks.throughput import photos
+    from cloak.anonymizer import anonymize
+    from cloak.detect import find
+    from cloak.photo import open_photo
+    from cloak.pipeline import load
+    from cloak.verify import Look
+
+    cv2.setNumThreads(1)
+    settings, key = load("photographer"), b"benchmark"
+    anonymize((ROOT / "samples" / "group.jpg").read_bytes(), settings, key=key)  # loads the models
+    print("| photo | faces | CPU ms of the search alone (median) | of `anonymize` | ratio |")
+    print("|---|---|---|---|---|")
+    for path in sorted(photos(24, 2).glob("*.jpg")):
+        data, alone, together, faces = path.read_bytes(), [], [], 0
+        for _ in range(rounds):
+            began = time.process_time()
+            photo = open_photo(data, settings.limits)
+            find(Look(photo, 0), photo.size, settings.recipe)
+            found = time.process_time()
+            faces = anonymize(data, settings, key=key).report.faces
+            alone.append(1000 * (found - began))
+            together.append(1000 * (time.process_time() - found))
+        a, b = statistics.median(alone), statistics.median(together)
+        print(f"| {path.name} | {faces} | {a:.0f} | {b:.0f} | {b / a:.2f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--faces", type=int, nargs="+", default=[0, 5, 50])
+    parser.add_argument("--whole", action="store_true", help="anonymize beside detection alone")
     parser.add_argument("--work", nargs=4, metavar=("TOOL", "FILE", "FACES", "SIZE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         tool, path, count, size = options.work
         print(json.dumps(work(tool, Path(path), int(count), SIZES[int(size)])))
+        return
+    if options.whole:
+        whole(options.rounds)
         return
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     print("| megapixels | faces | tool | CPU ms (median) | least | peak MB above start | bytes, of the original |")

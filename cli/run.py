@@ -53,7 +53,12 @@ from .options import PLACE, enrol_people, load_pipeline, load_signer, pipeline_o
 @click.option("--force", is_flag=True, help="Do again what is done, and replace files that cloak did not write.")
 @click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
-@click.option("--c2pa-sign", metavar="CERT", type=click.Path(path_type=Path), help="Sign: certificates in PEM.")
+@click.option(
+    "--c2pa-sign",
+    metavar="CERT",
+    type=click.Path(path_type=Path),
+    help="Sign JPEG, PNG and WebP (others are withheld): certificates in PEM.",
+)
 @click.option("--c2pa-key", metavar="KEY", type=click.Path(path_type=Path), help="Their private key in PEM.")
 @click.option("--ledger", type=PLACE, help="Where to note what is done [OUT.cloak/].")
 @click.option("--quiet", "-q", is_flag=True, help="No progress bar, no table.")

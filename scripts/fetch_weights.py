@@ -299,6 +299,18 @@ def build(folder: Path) -> dict[str, bytes]:
     return files | licences(folder) | {"PROVENANCE.toml": provenance(made)}
 
 
+def put(files: dict[str, bytes], folder: Path, *, check: bool) -> None:
+    """Write the files; or, to check, only compare them with what is there."""
+    if check:
+        wrong = [name for name, data in files.items() if (folder / name).read_bytes() != data]
+        if wrong:
+            raise SystemExit(f"differs: {', '.join(wrong)}")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="folder", type=Path, help="a folder with the packages; others are downloaded")
@@ -306,14 +318,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         files = build(options.folder or Path(scratch))
-    if options.check:
-        wrong = [name for name, data in files.items() if (WEIGHTS / name).read_bytes() != data]
-        if wrong:
-            raise SystemExit(f"differs: {', '.join(wrong)}")
-        return
-    WEIGHTS.mkdir(parents=True, exist_ok=True)
-    for name, data in files.items():
-        (WEIGHTS / name).write_bytes(data)
+    put(files, WEIGHTS, check=options.check)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Signed photos: our manifest and nothing else, and other readers agree."""
 
+import base64
 import io
 import json
 import os
@@ -25,7 +26,7 @@ from tests.test_batch import digests, run
 
 c2pa = pytest.importorskip("c2pa")
 cbor2 = pytest.importorskip("cbor2")
-TYPES = {"jpeg": "image/jpeg", "png": "image/png"}
+TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +87,12 @@ def test_exiftool_finds_the_manifest_and_no_picture_in_it(name, published, tmp_p
     path.write_bytes(published[name][1].data)
     command = ["exiftool", "-j", "-a", "-u", "-U", "-G3", "-b", path]
     found = json.loads(subprocess.run(command, capture_output=True, timeout=60, check=True).stdout)[0]
-    text = json.dumps(found)
-    assert "c2pa.edited" in text
-    assert "humbnail" not in text
-    assert surviving(text.encode(), published[name][2]) == 0
+    # Of WebP's manifest it prints the bytes.
+    raw = [base64.b64decode(v[7:]) for v in found.values() if isinstance(v, str) and v.startswith("base64:")]
+    text = b"".join((json.dumps(found).encode(), *raw))
+    assert b"c2pa.edited" in text
+    assert b"humbnail" not in text
+    assert surviving(text, published[name][2]) == 0
 
 
 def test_a_photo_with_a_concealed_face_says_so(jpeg, signer):
@@ -171,8 +174,22 @@ def test_bytes_in_a_manifests_segments_or_beside_it_stay_in_sight(jpeg, signer):
         assert problems(spoiled, load("cms").recipe, Limits(), None, frozenset())
 
 
+def test_bytes_in_a_webps_manifest_chunk_or_beside_it_stay_in_sight(published):
+    written = published["webp"][1].data
+    at = written.index(b"C2PA")
+    odd = int.from_bytes(written[at + 4 : at + 8], "little") + 1
+    longer = written[: at + 4] + odd.to_bytes(4, "little") + written[at + 8 :] + b"s"  # a byte more in the chunk
+    if odd & 1:
+        longer += b"s"  # and one where the padding is
+    whole = longer[:4] + (len(longer) - 8).to_bytes(4, "little") + longer[8:]
+    second = written + b"C2PA\6\0\0\0secret"
+    second = second[:4] + (len(second) - 8).to_bytes(4, "little") + second[8:]
+    for spoiled in (whole, second, longer, written + b"secret"):
+        assert problems(spoiled, load("cms").recipe, Limits(), None, frozenset())
+
+
 def test_formats_that_cannot_be_signed_are_withheld(signer):
-    with pytest.raises(Unsupported, match="JPEG and PNG"):
+    with pytest.raises(Unsupported, match="JPEG, PNG and WebP"):
         sign(b"GIF89a", "gif", signer, concealed=True)
 
 

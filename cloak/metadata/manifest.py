@@ -19,7 +19,7 @@ STRIPPED = "Metadata was removed; no face was found."
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _VERSION = r"[0-9A-Za-z.+-]{1,32}"
 _ASSERTIONS = ("c2pa.ingredient.v3", "c2pa.actions.v2", "c2pa.hash.data")
-_FORMATS = r"image/(?:jpeg|png)"
+_FORMATS = r"image/(?:jpeg|png|webp)"
 _JUMD = b"\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"  # ends the type's UUID (ISO/IEC 19566-5, section B)
 
 
@@ -28,8 +28,17 @@ class _Foreign(Exception):
 
 
 def carve(data: bytes) -> tuple[bytes, bytes]:
-    """A JPEG or PNG without its manifest, and the manifest's JUMBF, b"" if there is none. Never raises."""
-    pieces = list(_chunks(data) if data.startswith(b"\x89PNG") else _segments(data))
+    """A JPEG, PNG or WebP without its manifest, and the manifest's JUMBF, b"" if there is none. Never raises."""
+    if data.startswith(b"\x89PNG"):
+        pieces = list(_chunks(data))
+    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        pieces = list(_riff(data))
+        # The RIFF states its length; without the manifest it must be right again.
+        length = int.from_bytes(data[4:8], "little") - sum(end - start for start, end, *_ in pieces)
+        if pieces and length >= 0:
+            data = data[:4] + length.to_bytes(4, "little") + data[8:]
+    else:
+        pieces = list(_segments(data))
     rest, store, at = [], b"", 0
     for number, (start, end, body, repeated) in enumerate(pieces):
         rest.append(data[at:start])
@@ -45,6 +54,17 @@ def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
         if data[at + 4 : at + 8] == b"caBX":
             yield at, at + 12 + length, data[at + 8 : at + 8 + length], 0
         at += 12 + length
+
+
+def _riff(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+    at = 12
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        end = at + 8 + length + (length & 1)
+        # A pad byte that is not zero is no padding: such a chunk stays in the file.
+        if data[at : at + 4] == b"C2PA" and end <= len(data) and not any(data[at + 8 + length : end]):
+            yield at, end, data[at + 8 : at + 8 + length], 0
+        at = end
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:

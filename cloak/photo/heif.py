@@ -19,7 +19,7 @@ from cloak.metadata.items import Meta, boxes, parse_meta
 from cloak.metadata.listing import Span
 from cloak.photo.avif_write import Colours
 from cloak.photo.base import Limits
-from cloak.photo.pixels import BAND, Frame, full_range, reduced, with_alpha
+from cloak.photo.pixels import BAND, Frame, with_alpha
 from cloak.photo.raster import Carry, RasterPhoto, check
 
 QUALITY = 90
@@ -73,9 +73,7 @@ class Heic:
         if samples.ndim == 2:
             samples = samples[..., None]
         if samples.dtype == np.uint16:
-            # libheif puts 10 and 12 bits at the top of 16.
-            samples = samples.copy()
-            _remap(samples, full_range(np.arange(1 << picture.bits, dtype=np.uint16), picture.bits), 16 - picture.bits)
+            samples = _expanded(samples, picture.bits)
         alpha = np.ascontiguousarray(samples[..., -1]) if samples.shape[2] in (2, 4) else None
         pixels = np.ascontiguousarray(samples[..., :-1]) if alpha is not None else samples
         return Frame(pixels, alpha, picture.profile)
@@ -177,10 +175,23 @@ def _opened(data: bytes) -> pillow_heif.HeifFile:
     return pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
 
 
-def _remap(samples: Pixels, table: Pixels, shift: int) -> None:
-    """samples = table[samples >> shift], in place and by bands."""
+def _expanded(samples: Pixels, bits: int) -> Pixels:
+    """libheif puts 10 and 12 bits at the top of 16; repeated below, they span the full range to within one step."""
+    out = np.empty_like(samples)
     for y in range(0, samples.shape[0], BAND):
-        samples[y : y + BAND] = table[samples[y : y + BAND] >> np.uint16(shift)]
+        band = samples[y : y + BAND]
+        np.bitwise_or(band, band >> np.uint16(bits), out=out[y : y + BAND])
+    return out
+
+
+def _reduce(pixels: Pixels, bits: int) -> None:
+    """The nearest of `bits` levels, at the top of 16 bits, in place; undoes `_expanded` exactly."""
+    half, kept = np.uint16(1 << (15 - bits)), np.uint16((0xFFFF << (16 - bits)) & 0xFFFF)
+    for y in range(0, pixels.shape[0], BAND):
+        band = pixels[y : y + BAND]
+        band -= band >> np.uint16(bits)
+        band += half
+        band &= kept
 
 
 def _nclx(colours: Colours, profile: bytes) -> dict[str, int]:
@@ -198,7 +209,6 @@ def _samples(frame: Frame, bits: int) -> tuple[str, Pixels]:
     mode = _MODES[frame.pixels.shape[2]][frame.alpha is not None]
     pixels = with_alpha(frame.pixels, frame.alpha)
     if pixels.dtype == np.uint16:
-        levels = cast(Pixels, reduced(np.arange(1 << 16, dtype=np.uint16), bits) << np.uint16(16 - bits))
-        _remap(pixels, levels, 0)
+        _reduce(pixels, bits)
         return f"{mode};16", pixels
     return mode, cast(Pixels, np.ascontiguousarray(pixels))

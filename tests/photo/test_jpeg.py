@@ -353,10 +353,15 @@ def test_progressive_files_without_their_last_scans_are_published_as_they_are_sh
 
 
 @BOTH
+@pytest.mark.parametrize(
+    "options", ["", "-progressive", "-sample 2x1 -quality 61", "-sample 1x1 -restart 3", "-grayscale", "-rgb"]
+)
 @pytest.mark.skipif(shutil.which("cjpeg") is None, reason="nothing here writes arithmetic coding")
-def test_arithmetic_coding_is_reencoded_with_its_own_tables(engine: str) -> None:
+def test_arithmetic_coding_is_reencoded_with_its_own_tables(engine: str, options: str) -> None:
     header = b"P6 160 112 255\n"
-    made = subprocess.run(["cjpeg", "-arithmetic"], input=header + scene().tobytes(), capture_output=True, check=True)
+    command = ["cjpeg", "-arithmetic", *options.split()]
+    made = subprocess.run(command, input=header + scene().tobytes(), capture_output=True, check=True)
+    assert "arithmetic" in parse(made.stdout, Limits()).coding
     after = published(made.stdout)
     assert after.path == "re-encoded"
     assert after.notes
