@@ -4,10 +4,12 @@
 
 The photos are made from real group photos (`faces/groups` of the benchmark data, else samples/), enlarged with camera
 grain so that they compress as a camera's do. All contenders take turns on the same files, round after round; figures
-are medians. deface runs in a virtual environment of its own.
+are medians. deface runs in a virtual environment of its own. cloak's modules are compiled first, as pip compiles what
+it installs: a checkout whose bytecode is missing or stale starts a fifth of a second later.
 """
 
 import argparse
+import compileall
 import json
 import shutil
 import statistics
@@ -67,6 +69,8 @@ def main() -> None:
     parser.add_argument("--megapixels", type=int, nargs="+", default=sorted(SIZES))
     parser.add_argument("--json", type=Path, default=SCRATCH / "throughput.json")
     options = parser.parse_args()
+    for package in ("cloak", "cli"):
+        compileall.compile_dir(ROOT / package, quiet=1)
     deface = peer("deface", "deface==1.5.0", "onnxruntime", "onnx")
     table: dict[str, dict[str, list[Cost]]] = {}
     for megapixels in options.megapixels:

@@ -138,7 +138,7 @@ def confirmed(image: RGB, box: Box, calm: float = 0.0) -> bool:
     beside them. Of hits on annotated faces of crowds it refuses 8 %, of the others 62 % (benchmarks/closer.py).
     `calm` is how much more than usual is asked of it. Raises as `find` does.
     """
-    return _scores(image, box)["centerface"] >= CONFIRMS + calm
+    return _scores(scaling.exposed(image), box)["centerface"] >= CONFIRMS + calm
 
 
 def _seen(image: RGB, box: Box) -> bool | None:
@@ -351,7 +351,7 @@ def _picture(preview: Preview, step: int, size: Size) -> RGB:
     expected = (math.ceil(size.height / step), math.ceil(size.width / step), 3)
     if picture.shape != expected or picture.dtype != "uint8":
         raise DetectionFailed("the picture to search does not have the size that its file states")
-    return picture
+    return scaling.exposed(picture)
 
 
 def _detect(detector: Detector, image: RGB) -> list[Detection]:

@@ -28,7 +28,7 @@ def decode(data: bytes, header: Header, reduction: int = 1, *, validated: bool =
         data: a file as `jpeg_write.normalised` makes it.
         reduction: 1, 2, 4 or 8; libjpeg then transforms fewer coefficients.
         validated: the entropy-coded data is known to be sound.
-        smooth: chroma is interpolated; False repeats it, in three quarters of the time, for pixels only to be looked at.
+        smooth: chroma is interpolated; False repeats it, which takes a quarter less, for pixels only to be looked at.
     """
     space = {"grey": "GRAY", "cmyk": "CMYK", "ycck": "CMYK"}.get(header.colour, "RGB")
     height, width = -(-header.size.height // reduction), -(-header.size.width // reduction)

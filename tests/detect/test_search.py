@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from cloak.detect import RECIPES, confirmed, find, recheck, registry
+from cloak.detect import RECIPES, confirmed, find, recheck, registry, scaling
 from cloak.detect import search as search_module
 from cloak.detect.base import Detection
 from cloak.detect.cover import cover
 from cloak.errors import DetectionFailed, MissingExtra, UnknownName
 from cloak.geometry import Box, Size, draw
+from cloak.photo import open_photo
 from tests.detect.conftest import noise, preview_of, size_of
 
 FACES = {  # boxes of the one face in each picture
@@ -58,6 +59,17 @@ def test_a_picture_that_lies_on_its_side_or_head_is_searched_too(photo, name, tu
     assert abs(difference) < 25
 
 
+@pytest.mark.parametrize("turn", [90, 180])
+def test_thorough_covers_a_face_in_a_turned_picture_once(photo, turn):
+    image = cv2.resize(photo("obama"), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    found = search(np.ascontiguousarray(np.rot90(image, -(turn // 90))), RECIPES["thorough"])
+    height, width = image.shape[:2]
+    cx, cy = FACES["obama"].scaled(0.5).center
+    x, y = {90: (height - cy, cx), 180: (width - cx, height - cy)}[turn]
+    (face,) = [face for face in found.faces if math.dist(face.box.center, (x, y)) < 30]
+    assert abs((face.angle - turn + 180) % 360 - 180) < 25
+
+
 @pytest.mark.parametrize("orientation", range(8))
 def test_all_eight_orientations_of_a_picture_are_searched(photo, orientation):
     image = np.rot90(photo("obama"), orientation % 4)
@@ -73,10 +85,49 @@ def test_grey_pictures_are_searched(photo, name):
     assert share_covered(search(grey), size_of(grey), FACES[name]) > 0.9
 
 
+@pytest.mark.parametrize("brightest", [20, 7])
 @pytest.mark.parametrize("name", sorted(FACES))
-def test_very_dark_pictures_are_searched(photo, name):
-    dark = (photo(name).astype(np.float32) * 0.08).astype(np.uint8)  # nothing brighter than 20 of 255
+def test_very_dark_pictures_are_searched(photo, name, brightest):
+    dark = (photo(name).astype(np.float32) * brightest / 255).astype(np.uint8)
     assert share_covered(search(dark), size_of(dark), FACES[name]) > 0.9
+
+
+def test_small_faces_in_a_very_dark_picture_are_found(samples, expected):
+    # Seen as it is, YuNet finds none of them.
+    image = cv2.cvtColor(cv2.imread(str(samples / "crowd.jpg")), cv2.COLOR_BGR2RGB)
+    dark = np.rint(image / np.float32(32)).astype(np.uint8)
+    found = search(dark, RECIPES["fast"])
+    truth = [Box(*box) for box in expected["crowd.jpg"]["faces"]]
+    assert np.mean([any(face.box.iou(box) >= 0.4 for face in found.faces) for box in truth]) > 0.8
+
+
+def test_a_closer_look_sees_a_face_in_the_dark(photo):
+    dark = np.rint(photo("biden") / np.float32(32)).astype(np.uint8)
+    assert confirmed(dark, FACES["biden"])
+
+
+@pytest.mark.parametrize("lights", [0, 96, 255])
+def test_pictures_that_are_black_or_not_dark_are_searched_as_they_are(lights):
+    image = np.zeros((60, 60, 3), np.uint8)
+    image[:30] = lights
+    assert scaling.exposed(image) is image
+
+
+def test_a_few_hot_pixels_do_not_keep_a_picture_dark():
+    image = np.full((100, 100, 3), 10, np.uint8)
+    image[50, 50:60] = 255
+    assert np.median(scaling.exposed(image)) == scaling.LIGHT
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+@pytest.mark.parametrize("light", [1.0, 0.02])
+def test_pictures_of_16_bits_are_searched(photo, kind, light):
+    deep = (photo("grace_hopper").astype(np.float32) * 257 * light).astype(np.uint16)
+    done, data = cv2.imencode(f".{kind}", deep[..., ::-1])
+    assert done
+    opened = open_photo(data.tobytes())
+    found = find(opened.preview, opened.size, BALANCED)
+    assert share_covered(found, opened.size, FACES["grace_hopper"]) > 0.9
 
 
 @pytest.mark.parametrize("name", sorted(FACES))
