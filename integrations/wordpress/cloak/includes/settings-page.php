@@ -137,7 +137,7 @@ function cloak_show_row( $name, $label, $type, $value, $help ) {
 	<tr>
 		<th scope="row"><label for="cloak-<?php echo esc_attr( $name ); ?>"><?php echo esc_html( $label ); ?></label></th>
 		<td>
-			<input id="cloak-<?php echo esc_attr( $name ); ?>" name="cloak[<?php echo esc_attr( $name ); ?>]" type="<?php echo esc_attr( $type ); ?>" value="<?php echo esc_attr( $value ); ?>" class="regular-text" autocomplete="off" <?php disabled( $fixed ); ?>>
+			<input id="cloak-<?php echo esc_attr( $name ); ?>" name="cloak[<?php echo esc_attr( $name ); ?>]" type="<?php echo esc_attr( $type ); ?>" value="<?php echo esc_attr( $value ); ?>" class="regular-text" autocomplete="<?php echo 'password' === $type ? 'new-password' : 'off'; ?>" <?php disabled( $fixed ); ?>>
 			<p class="description">
 				<?php
 				/* translators: %s: a constant of wp-config.php. */
