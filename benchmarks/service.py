@@ -5,7 +5,7 @@
 Clients send photos without pause and wait as long as Retry-After says. Stated are: answers by status (nothing but 200
 and 503 may be among them), seconds of a worker for a photo and photos a second beside `cloak.anonymize` in as many
 processes (measured before and after, on the same photos), seconds from request to answer, and the memory of all the
-service's processes, early and late.
+service's processes, early and late. The last line is the verdict, and so is the exit code.
 """
 
 import argparse
@@ -28,6 +28,12 @@ from cloak.pool import Pool
 from cloak.work import set_up
 
 TOKEN = "a-token-for-the-benchmark-0123456789"
+SLOWER = 1.3
+"""Times that a photo may take in a worker of the service as long as in process."""
+
+GROWTH = 0.05
+"""Share by which memory may grow from the first half to the second, of the last four fifths of the time."""
+
 PHOTOS = ("group.jpg", "turned.jpg", "located.jpg", "close.jpg", "landscape.jpg")
 
 
@@ -138,13 +144,24 @@ def main() -> None:
     print(f"photos a second  {served:.2f}; in process {rate:.2f}: {served / rate:.2f}x")
     print(f"request, whole   median {whole:.2f} s, waiting in the queue included")
     print(f"memory           {early:.0f} MB early, {late:.0f} MB late: {late / early - 1:+.1%}")
+    faults = [
+        words
+        for words, found in (
+            ("errors but 503", bool(errors) or not seen["answers"][200]),
+            (f"slower than {SLOWER}x", work / alone > SLOWER),
+            (f"memory grew by more than {GROWTH:.0%}", late / early - 1 > GROWTH),
+        )
+        if found
+    ]
+    print(f"verdict          {'; '.join(faults) or 'passed'}")
     options.json.parent.mkdir(parents=True, exist_ok=True)
     figures = {
         "answers": {str(k): v for k, v in seen["answers"].items()}, "work": work, "alone": alone, "ratio": work / alone,
         "rate": served, "rate_alone": rate, "whole": whole, "memory_early": early, "memory_late": late,
+        "faults": faults,
     }  # fmt: skip
     options.json.write_text(json.dumps(figures, indent=1))
-    sys.exit(1 if errors else 0)
+    sys.exit(1 if faults else 0)
 
 
 def _halves(values: list[float]) -> tuple[list[float], list[float]]:

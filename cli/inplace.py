@@ -35,16 +35,13 @@ def run(
 def _work(path: Path, *, pipeline: Any, key: bytes | None, times: bool, debug: bool) -> "Outcome":
     """One photo, in a worker."""
     from cloak.anonymizer import Report, anonymize
-    from cloak.errors import Held
     from cloak.inplace import replace
     from cloak.report import Outcome, attempt
     from cloak.store import printable
 
     def clean(data: bytes) -> tuple[bytes, Report]:
         result = anonymize(data, pipeline, key=key)
-        if result.data is None:
-            raise Held
-        return result.data, result.report
+        return result.published(), result.report
 
     def one() -> Outcome:
         report = replace(path, pipeline.limits.bytes, clean, preserve_times=times)

@@ -18,7 +18,7 @@ from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
 from cloak.effects import Noise, Perturb
-from cloak.errors import VerificationFailed
+from cloak.errors import Held, VerificationFailed
 from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import read_fields
@@ -141,6 +141,17 @@ class Result:
     regions: tuple[tuple[Region, ...], ...]
     report: Report
     glance: Glance | None = None
+
+    def published(self) -> bytes:
+        """The bytes to publish. Raises `Held`, which says why, where a person must look first."""
+        if self.data is None and self.report.faces:
+            raise Held(
+                "its pipeline publishes nothing before a person has accepted it",
+                next_step='Accept it (cloak run, then cloak review), or take a pipeline without review = "required".',
+            )
+        if self.data is None:
+            raise Held
+        return self.data
 
 
 def anonymize(

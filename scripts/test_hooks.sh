@@ -20,11 +20,17 @@ fi
 # shellcheck disable=SC2086
 [ -z "$missing" ] || debian_install $missing
 npm ci --no-audit --no-fund --silent --prefix tests/hooks/tus
+# Debian 12 has Node 18; @tus/server and our hooks want 20.19.
+if ! node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)'; then
+    node="node-linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')"
+    npm install --no-audit --no-fund --silent --no-save --prefix tests/hooks/tus "$node@22"
+    PATH="$PWD/tests/hooks/tus/node_modules/$node/bin:$PATH"
+fi
 
 make_venv .venv-test
 python=.venv-test/bin/python
 # Nothing to do after scripts/test.sh.
-if ! "$python" -c "import cloak, fastapi, pre_commit" 2>/dev/null; then
+if ! "$python" -P -c "import cloak, fastapi, pre_commit" 2>/dev/null; then
     "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
     "$python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 fi

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from benchmarks.watch import flood
 from cloak.errors import UsageError
 from cloak.job import Job
 from cloak.pipeline import load
@@ -93,6 +94,16 @@ def test_a_restart_catches_up_and_does_nothing_twice(tmp_path, inbox, jpeg):
     log = (tmp_path / "log").read_text()
     assert (log.count("a.jpg"), log.count("b.jpg")) == (2, 1), log
     assert (tmp_path / "out/a.jpg").stat().st_ino != stamp
+
+
+@pytest.mark.slow
+def test_many_at_once_by_every_way_through_a_kill_are_published_once(tmp_path):
+    """As in `python -m benchmarks.watch`, with fewer."""
+    figures = flood(tmp_path, 60, 1)
+    assert (figures["missing"], figures["strange"], figures["twice"]) == ([], [], [])
+    assert figures["code"] == 0
+    (bad,) = figures["withheld"]
+    assert "words.jpg: the bytes are no image" in bad
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):

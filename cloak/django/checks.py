@@ -6,10 +6,10 @@ from django.conf import settings as site
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.files.storage import storages
 
-from cloak.django.cleaning import Settings, client, pipeline, settings, words
+from cloak.django.cleaning import client, pipeline, settings, words
 from cloak.django.storage import CleanStorage
 from cloak.errors import CloakError
-from cloak.pipeline import SHIPPED
+from cloak.pipeline import SHIPPED, Pipeline
 
 HANDLER = "cloak.django.uploads.UploadHandler"
 
@@ -59,19 +59,24 @@ def check(**_: Any) -> list[CheckMessage]:
                 hint="Raise it to CLOAK's MAX_BYTES, or serve uploads over WSGI.", id="cloak.W002",
             )
         )  # fmt: skip
-    return found + _renditions(chosen)
+    # What a service was started with, only the service knows.
+    if not chosen.server or chosen.pipeline in SHIPPED:
+        found += _holding(pipeline(chosen.pipeline, chosen.max_bytes))
+    return found
 
 
-def _renditions(chosen: Settings) -> list[CheckMessage]:
-    """A rendition has no face left: a pipeline that holds such photos back would refuse it."""
+def _holding(chosen: Pipeline) -> list[CheckMessage]:
+    """A pipeline that waits for a person would refuse every upload; or every rendition, which has no face left."""
+    if chosen.review == "required":
+        return [
+            Error(
+                "The pipeline publishes nothing before a person has accepted it: every photo would be refused.",
+                hint="Choose one without review = 'required'; cms, unless you wrote your own.", id="cloak.E006",
+            )
+        ]  # fmt: skip
     if "wagtail.images" not in site.INSTALLED_APPS or getattr(site, "WAGTAILIMAGES_RENDITION_STORAGE", None):
         return []
-    local = not chosen.server or chosen.pipeline in SHIPPED
-    if (
-        local
-        and pipeline(chosen.pipeline, chosen.max_bytes).no_face == "hold"
-        and type(storages["default"]) is CleanStorage
-    ):
+    if chosen.no_face == "hold" and type(storages["default"]) is CleanStorage:
         return [
             Error(
                 "The pipeline holds photos without faces back, and so all of Wagtail's renditions of clean ones.",

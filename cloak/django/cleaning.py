@@ -10,7 +10,7 @@ import msgspec
 from django.conf import settings as site
 
 from cloak.client import Client
-from cloak.errors import Held, UnknownName, UsageError
+from cloak.errors import UnknownName, UsageError
 from cloak.metadata import sniff
 from cloak.pipeline import Pipeline, load
 from cloak.store import PHOTOS
@@ -73,10 +73,7 @@ def clean(data: bytes) -> bytes:
     from cloak.anonymizer import anonymize
 
     key = hashlib.sha256(chosen.noise_key.encode()).digest() if chosen.noise_key else None
-    result = anonymize(data, pipeline(chosen.pipeline, chosen.max_bytes), key=key)
-    if result.data is None:
-        raise Held
-    return result.data
+    return anonymize(data, pipeline(chosen.pipeline, chosen.max_bytes), key=key).published()
 
 
 def is_photo(name: str, content_type: str, start: bytes) -> bool:

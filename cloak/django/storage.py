@@ -82,6 +82,8 @@ def _refuse_unknown(file: Any) -> None:
     try:
         with Image.open(file) as image:
             kind = image.format
+    except Image.DecompressionBombError:
+        kind = "Such large"
     except Exception:
         return
     finally:

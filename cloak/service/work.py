@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cloak.errors import CloakError, Held, NotAnImage, TooLarge
+from cloak.errors import CloakError, NotAnImage, TooLarge
 from cloak.pipeline import Pipeline
 
 
@@ -76,11 +76,10 @@ def _anonymize(task: Task) -> Answer:
     from cloak.anonymizer import anonymize
 
     result = anonymize(task.data, task.pipeline, key=task.key)
-    if result.data is None:
-        raise Held
+    data = result.published()
     status, faces = str(result.report.status), result.report.faces
     report = msgspec.to_builtins(result.report) | {"status": status, "faces": faces}
-    return Answer(status, faces, report, result.data)
+    return Answer(status, faces, report, data)
 
 
 def _inspect(task: Task) -> Answer:

@@ -5,7 +5,7 @@
 
 -- The whole path, as `which cloak` tells it: programs on the desktop do not know the shell's search path.
 property cloak : "/usr/local/bin/cloak"
--- For example "--pipeline newsroom".
+-- For example "--pipeline cms".
 property options : ""
 
 -- Capture One calls this for each raw file, with the paths of what was made from it.

@@ -10,7 +10,7 @@ local dt = require "darktable"
 dt.preferences.register("cloak", "command", "string", "cloak: command",
   "The program; its whole path if darktable does not find it.", "cloak")
 dt.preferences.register("cloak", "options", "string", "cloak: options",
-  "Options of cloak run --in-place, such as --pipeline newsroom.", "")
+  "Options of cloak run --in-place, such as --pipeline cms.", "")
 
 local windows = dt.configuration.running_os == "windows"
 

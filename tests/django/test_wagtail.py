@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from cloak import metadata
-from tests.service.conftest import TOKEN, service
+from tests.service.conftest import TOKEN, service, writing
 from tests.service.test_anonymize import bare_faces, carriers
 
 SITE = Path(__file__).with_name("site.py")
@@ -23,7 +24,8 @@ PASSWORD = "a password for the tests"
 class Site:
     """A site that runs, with an editor logged in."""
 
-    def __init__(self, folder, url):
+    def __init__(self, folder, url, pid):
+        self.pid = pid
         self.media, self.temporary = folder / "media", folder / "temporary"
         self.http = httpx.Client(base_url=url, timeout=240, trust_env=False, headers={"Referer": url})
         assert self.http.get("/admin/login/").status_code == 200
@@ -67,7 +69,7 @@ def site(folder, **cloak):
             assert process.poll() is None
             assert time.monotonic() < end
             time.sleep(0.2)
-        running = Site(folder, f"http://127.0.0.1:{port}")
+        running = Site(folder, f"http://127.0.0.1:{port}", process.pid)
         yield running
         running.http.close()
     finally:
@@ -96,7 +98,7 @@ def check_clean(site, count):
 
 def test_wagtail_stores_only_clean_photos_and_says_why_it_refuses_others(folder, samples):
     photo = (samples / "located.jpg").read_bytes()
-    with site(folder, MAX_BYTES=25_000_000) as running:
+    with site(folder, MAX_BYTES=35_000_000) as running:
         assert running.upload("a.jpg", photo)["success"]
         check_clean(running, 1)
         assert running.http.get("/admin/images/").status_code == 200  # makes a rendition
@@ -105,12 +107,24 @@ def test_wagtail_stores_only_clean_photos_and_says_why_it_refuses_others(folder,
         words = running.upload("words.jpg", b"words, not pixels " * 9)
         assert not words["success"]
         assert "no image" in words["error_message"]
-        large = running.upload("large.jpg", photo + bytes(30_000_000))
+        large = running.upload("large.jpg", photo + bytes(36_000_000))
         assert not large["success"]
-        assert "more than 25,000,000 bytes" in large["error_message"]
+        assert "more than 35,000,000 bytes" in large["error_message"]
         broken = running.upload("broken.jpg", photo[:-5000])
         assert not broken["success"]
         check_clean(running, 2)
+
+
+def test_wagtail_holds_a_photo_of_30_megabytes_in_memory_until_it_is_clean(folder, tmp_path, samples):
+    """Django writes uploads over 2.5 MB to a temporary file, if it gets to see them."""
+    photo = (samples / "located.jpg").read_bytes() + bytes(30_000_000)
+    with site(folder) as running:
+        before = running.stored()
+        with writing(tmp_path / "trace", running.pid) as written:
+            assert running.upload("thirty.jpg", photo)["success"]
+        check_clean(running, len(before) + 1)
+    assert any("/media/" in line for line in written)
+    assert [line for line in written if not re.search(r"/media/|db\.sqlite3|/dev/null", line)] == []
 
 
 def test_wagtail_through_the_service_refuses_uploads_when_it_is_stopped(folder, samples):
@@ -135,12 +149,15 @@ def test_wagtail_through_the_service_refuses_uploads_when_it_is_stopped(folder, 
 def test_what_programs_save_is_cleaned_or_refused(tmp_path, samples):
     photo = (samples / "located.jpg").read_bytes()
     given = {"a.jpg": photo, "words.jpg": b"words", "no-suffix": photo, "document.pdf": b"%PDF-1.4 words" * 9}
+    given["bomb.bin"] = b"P6\n60000 60000\n255\n" + bytes(64)
     given["unknown.bin"] = b"P6\n64 64\n255\n" + bytes(64 * 64 * 3)
     for name, data in given.items():
         (tmp_path / name).write_bytes(data)
     command, environment = python(tmp_path, "save", *(tmp_path / name for name in given))
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
-    assert json.loads(done.stdout) == ["a.jpg", "NotAnImage", "no-suffix", "document.pdf", "Unsupported"], done.stderr
+    assert json.loads(done.stdout) == [
+        "a.jpg", "NotAnImage", "no-suffix", "document.pdf", "Unsupported", "Unsupported"
+    ], done.stderr  # fmt: skip
     stored = {path.name: path.read_bytes() for path in (tmp_path / "media").iterdir()}
     assert sorted(stored) == ["a.jpg", "document.pdf", "no-suffix"]
     assert stored["document.pdf"] == given["document.pdf"]
@@ -156,7 +173,8 @@ BROKEN = [
     ({"CLOAK": {"MAX_BYTES": "many"}}, ["cloak.E003"]),
     ({"CLOAK": {"SERVER": "localhost"}}, ["cloak.E003"]),
     ({"CLOAK": {"SERVER": "http://127.0.0.1:1", "PIPELINE": "mine.toml"}}, ["cloak.E004"]),
-    ({"CLOAK": {"PIPELINE": "newsroom"}}, ["cloak.E005"]),
+    ({"CLOAK": {"PIPELINE": "newsroom"}}, ["cloak.E006"]),
+    ({"CLOAK": {"PIPELINE": "{folder}/holding.toml"}}, ["cloak.E005"]),
     ({"FILE_UPLOAD_HANDLERS": ["django.core.files.uploadhandler.MemoryFileUploadHandler"]}, ["cloak.E001"]),
     (
         {
@@ -176,9 +194,14 @@ BROKEN = [
 
 
 def test_checks_say_what_is_wrong(tmp_path):
+    (tmp_path / "holding.toml").write_text('no_face = "hold"\n')
     command, environment = python(tmp_path, "checks")
     done = subprocess.run(
-        command, input=json.dumps([case for case, _ in BROKEN]), env=environment, capture_output=True, text=True
+        command,
+        input=json.dumps([case for case, _ in BROKEN]).replace("{folder}", str(tmp_path)),
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     for (case, expected), found in zip(BROKEN, json.loads(done.stdout), strict=True):

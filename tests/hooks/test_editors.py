@@ -33,7 +33,7 @@ def test_darktable_exports_what_is_clean_and_withholds_the_rest(tmp_path, progra
     shutil.copy(INTEGRATIONS.parent / "tests/hooks/darktable.lua", settings / "luarc")
     (settings / "darktablerc").write_text(
         "plugins/lighttable/export/storage_name=cloak\nplugins/lighttable/export/format_name=jpeg\n"
-        f"lua/cloak/folder={out}\nlua/cloak/command={program}\nlua/cloak/options=--pipeline newsroom\n"
+        f"lua/cloak/folder={out}\nlua/cloak/command={program}\nlua/cloak/options=--pipeline cms --no-face hold\n"
     )
     photo = make_photo()
     (tmp_path / "a 'quoted' $(face).jpg").write_bytes(photo)
@@ -67,7 +67,7 @@ def test_lightroom_goes_on_with_clean_photos_and_removes_the_rest(tmp_path, prog
     photo, face, bare = make_photo(), tmp_path / "a 'quoted' $(face).jpg", tmp_path / "no face.jpg"
     face.write_bytes(photo)
     bare.write_bytes(landscape)
-    lines = lightroom(program, "--pipeline newsroom", face, bare, tmp_path / "not rendered.jpg")
+    lines = lightroom(program, "--pipeline cms --no-face hold", face, bare, tmp_path / "not rendered.jpg")
     assert lines[0] == ["true", str(face), "nil"]
     assert lines[1][0] == lines[2][0] == "false"
     assert "could not make this photo safe" in lines[1][2]
@@ -99,6 +99,8 @@ def test_capture_one_s_shell_command_removes_what_is_not_clean(tmp_path, program
         path.write_bytes(data)
         rest = tail.replace('" & photo & "', f"'{path}'").rstrip('"')
         quoted = str(program).replace("'", "'\\''")
-        subprocess.run(["sh", "-c", f"'{quoted}' run --in-place --quiet --pipeline newsroom -- '{path}'{rest}"])
+        subprocess.run(
+            ["sh", "-c", f"'{quoted}' run --in-place --quiet --pipeline cms --no-face hold -- '{path}'{rest}"]
+        )
     assert SECRET not in (tmp_path / "face.jpg").read_bytes()
     assert not (tmp_path / "no face.jpg").exists()

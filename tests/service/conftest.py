@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -72,6 +74,25 @@ def service(*options, token=TOKEN, environment=(), ready=True):
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@contextlib.contextmanager
+def writing(file, *pids):
+    """A list that holds, after the block, what processes opened for writing within it, as strace tells."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    command = ["strace", "-f", "-e", "trace=open,openat,creat,memfd_create", "-o", file]
+    tracer = subprocess.Popen([*command, *(f"-p{pid}" for pid in pids)], stderr=subprocess.DEVNULL)
+    time.sleep(2)
+    if tracer.poll() is not None:
+        pytest.skip("this machine does not let us trace")
+    found = []
+    yield found
+    tracer.send_signal(signal.SIGINT)
+    tracer.wait(30)
+    lines = file.read_text().splitlines()
+    assert any("O_RDONLY" in line for line in lines)  # the trace works
+    found += [line for line in lines if re.search(r"O_WRONLY|O_RDWR|O_CREAT|creat\(|memfd", line)]
 
 
 @pytest.fixture(scope="session")

@@ -82,6 +82,13 @@ def test_errors_are_problem_documents_with_the_status_of_the_tree(
     assert problem["next"]
 
 
+def test_a_photo_that_waits_for_a_person_is_not_said_to_have_no_face(running, jpeg):
+    problem = running.http.post("/v1/anonymize?pipeline=newsroom", content=jpeg()).json()
+    assert (problem["status"], problem["reason"]) == (422, "held")
+    assert "before a person has accepted it" in problem["detail"]
+    assert "cloak review" in problem["next"]
+
+
 def test_the_whole_report_comes_as_a_second_part(running, jpeg):
     answer = running.http.post("/v1/anonymize", content=jpeg(), headers={"Accept": "image/*;q=0.5, multipart/mixed"})
     assert answer.status_code == 200

@@ -61,7 +61,7 @@ local function sectionForFilterInDialog(f, properties)
       f:edit_field {
         value = bind { key = 'cloak_options', object = properties },
         width_in_chars = 30,
-        tooltip = 'Options of cloak run --in-place, such as --pipeline newsroom.',
+        tooltip = 'Options of cloak run --in-place, such as --pipeline cms.',
       },
     },
   }

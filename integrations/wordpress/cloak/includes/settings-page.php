@@ -46,7 +46,7 @@ function cloak_sanitize( $input ) {
 	if ( isset( $input['pipeline'] ) && preg_match( '/^[A-Za-z0-9_-]{1,64}$/', $input['pipeline'] ) ) {
 		$values['pipeline'] = $input['pipeline'];
 	} elseif ( isset( $input['pipeline'] ) ) {
-		add_settings_error( 'cloak', 'pipeline', __( 'The pipeline must be a name that the service knows, such as cms or newsroom.', 'cloak' ) );
+		add_settings_error( 'cloak', 'pipeline', __( 'The pipeline must be a name that the service knows, such as cms.', 'cloak' ) );
 	}
 	// A header of HTTP: no spaces, no line breaks. Empty leaves the stored token as it is.
 	if ( ! empty( $input['token'] ) && preg_match( '/^[\x21-\x7e]{1,512}$/', $input['token'] ) ) {
@@ -103,7 +103,7 @@ function cloak_show_settings_page() {
 				<?php
 				cloak_show_row( 'address', __( 'Address', 'cloak' ), 'url', $settings['address'], __( 'Where cloak serve listens.', 'cloak' ) );
 				cloak_show_row( 'token', __( 'Token', 'cloak' ), 'password', '', '' === $settings['token'] ? __( 'None is set. The service demands one unless it runs on this machine.', 'cloak' ) : __( 'One is set. Leave the field empty to keep it.', 'cloak' ) );
-				cloak_show_row( 'pipeline', __( 'Pipeline', 'cloak' ), 'text', $settings['pipeline'], __( 'How photos are treated: cms, newsroom or photographer.', 'cloak' ) );
+				cloak_show_row( 'pipeline', __( 'Pipeline', 'cloak' ), 'text', $settings['pipeline'], __( 'How photos are treated: cms, or a name that the service was started with.', 'cloak' ) );
 				?>
 			</table>
 			<?php if ( '' !== $settings['token'] && ! cloak_is_fixed( 'token' ) ) : ?>
@@ -137,7 +137,7 @@ function cloak_show_row( $name, $label, $type, $value, $help ) {
 	<tr>
 		<th scope="row"><label for="cloak-<?php echo esc_attr( $name ); ?>"><?php echo esc_html( $label ); ?></label></th>
 		<td>
-			<input id="cloak-<?php echo esc_attr( $name ); ?>" name="cloak[<?php echo esc_attr( $name ); ?>]" type="<?php echo esc_attr( $type ); ?>" value="<?php echo esc_attr( $value ); ?>" class="regular-text" autocomplete="off" <?php disabled( $fixed ); ?>>
+			<input id="cloak-<?php echo esc_attr( $name ); ?>" name="cloak[<?php echo esc_attr( $name ); ?>]" type="<?php echo esc_attr( $type ); ?>" value="<?php echo esc_attr( $value ); ?>" class="regular-text" autocomplete="<?php echo 'password' === $type ? 'new-password' : 'off'; ?>" <?php disabled( $fixed ); ?>>
 			<p class="description">
 				<?php
 				/* translators: %s: a constant of wp-config.php. */

@@ -55,7 +55,7 @@ function cloak_guard_move( $moved, $file ) {
 	try {
 		cloak_clean_file( $file['tmp_name'], $file['name'] );
 	} catch ( Cloak_Refusal $refusal ) {
-		unlink( $file['tmp_name'] );
+		wp_delete_file( $file['tmp_name'] );
 	}
 	return $moved;
 }
