@@ -58,10 +58,14 @@ class Neighbours:
         return self._bare.get(id_, ())
 
     def _beside(self, case: Case) -> list[str]:
+        """The neighbours in one folder, the nearest first."""
         source = case.origin.source
         at = bisect_left(self._shot, source, key=lambda other: other.origin.source)
-        around = self._shot[max(at - NEIGHBOURS, 0) : at + NEIGHBOURS + 1]
-        return [other.id for other in around if other.id != case.id and other.origin.source.parent == source.parent]
+        near = sorted(
+            range(max(at - NEIGHBOURS, 0), min(at + NEIGHBOURS + 1, len(self._shot))), key=lambda i: abs(i - at)
+        )
+        around = [self._shot[i] for i in near if i != at]
+        return [other.id for other in around if other.origin.source.parent == source.parent]
 
 
 class Comparison:
