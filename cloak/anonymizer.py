@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from cloak import effects, metadata
-from cloak.bursts import Glance, glance
+from cloak.bursts import Glance, glance_at
 from cloak.clock import Stopwatch
 from cloak.consent import People, sort
 from cloak.decisions import Applied, Decisions, apply
@@ -252,7 +252,7 @@ def anonymize(
         status, settings, photo, before, frames, watch, encoded=encoded, kept=kept, protections=protections
     )
     report = replace(report, resampling=resampling, accepted=accepted)
-    seen = glance(first.seen()[0], masks[0], [face.box for face in frames[0].faces], photo.size)
+    seen = glance_at(frames[0].made, first.seen()[0], masks[0], photo.size)
     return Result(encoded.data, tuple(frame.regions(settings) for frame in frames), report, seen)
 
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cloak.geometry import RGB, Box, Mask, Size
+from cloak.decisions import Applied
+from cloak.geometry import RGB, Box, Mask, Size, within
 
 GLANCE = (64, 48)
 """Columns and rows of a glance."""
@@ -33,19 +34,21 @@ MEETS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """A published photo seen from afar: enough to know the scene again, taken from concealed pixels only.
+    """A photo seen from afar: enough to know the scene again, taken from pixels that are in sight only.
 
     Attributes:
         size: of the photo.
         light: (48, 64) float32 luminance.
         bare: (48, 64) bool, where nothing is concealed.
         faces: boxes of the faces concealed, in pixels of the photo.
+        decided: boxes of what is bare because a person, or consent, said so.
     """
 
     size: Size
     light: npt.NDArray[np.float32]
     bare: npt.NDArray[np.bool_]
     faces: tuple[Box, ...]
+    decided: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,16 @@ class Bare:
     neighbour: str
 
 
-def glance(preview: RGB, masks: Sequence[Mask], faces: Sequence[Box], size: Size) -> Glance:
-    """A glance at a published photo.
+def glance(
+    preview: RGB, masks: Sequence[Mask], faces: Sequence[Box], size: Size, decided: Sequence[Box] = ()
+) -> Glance:
+    """A glance at a photo.
 
     Args:
-        preview: (H, W, 3) uint8 RGB of the published photo, at any reduction.
-        masks: what is concealed, in pixels of the photo, of `size`.
+        preview: (H, W, 3) uint8 RGB at any reduction.
+        masks: what is concealed, in pixels of the photo, of `size`; nothing of the preview is used there.
         faces: their boxes.
+        decided: boxes of what is bare on purpose.
     """
     step = max(min(preview.shape[1] // GLANCE[0], preview.shape[0] // GLANCE[1]) // SAMPLES, 1)
     seen = cv2.resize(preview[::step, ::step], GLANCE, interpolation=cv2.INTER_AREA)
@@ -73,7 +79,13 @@ def glance(preview: RGB, masks: Sequence[Mask], faces: Sequence[Box], size: Size
         rows = slice(max(int(mask.top * fy), 0), int(np.ceil((mask.top + mask.height) * fy)))
         columns = slice(max(int(mask.left * fx), 0), int(np.ceil((mask.left + mask.width) * fx)))
         bare[rows, columns] = False
-    return Glance(size, grey.astype(np.float32), bare, tuple(faces))
+    return Glance(size, grey.astype(np.float32), bare, tuple(faces), tuple(decided))
+
+
+def glance_at(made: Applied, preview: RGB, masks: Sequence[Mask], size: Size) -> Glance:
+    """A glance at a photo in which a person's decisions were applied; see `glance`."""
+    hidden = *(face.box for face in made.faces), *(within(area.shape) for area in made.areas)
+    return glance(preview, masks, hidden, size, [face.box for face in made.revealed])
 
 
 def moved(one: Glance, other: Glance) -> tuple[float, float] | None:
@@ -105,7 +117,9 @@ def bare_in(other: Glance, one: Glance) -> tuple[Box, ...]:
     if shift is None:
         return ()
     places = (box.shifted(*shift) for box in one.faces)
-    return tuple(place for place in places if _inside(place, other.size) and not _known(place, other.faces))
+    return tuple(
+        place for place in places if _inside(place, other.size) and not known(place, (*other.faces, *other.decided))
+    )
 
 
 def _overlap(dx: int, dy: int) -> tuple[slice, slice]:
@@ -124,7 +138,8 @@ def _inside(box: Box, size: Size) -> bool:
     return 0 <= cx < size.width and 0 <= cy < size.height
 
 
-def _known(place: Box, faces: Sequence[Box]) -> bool:
+def known(place: Box, faces: Sequence[Box]) -> bool:
+    """Whether one of the faces may be the one at a place of a neighbouring frame."""
     # The shift is known to a pixel of the glance, and people move: twice the face around both is near enough.
     return any(place.grown(2).iou(face.grown(2)) >= MEETS for face in faces)
 

@@ -58,6 +58,7 @@ def _photo(row: Mapping[str, Any], thumbnail: bytes | None) -> dict[str, Any]:
         "status": row["status"],
         "thumbnail": base64.b64encode(thumbnail).decode() if thumbnail else "",
         "scores": sorted((float(face["score"]) for face in faces), reverse=True),
+        "searched": "detections" in row,
         "heights": [float(face["box"]["height"]) for face in faces],
         "weak": sum(map(len, row.get("doubtful", ()))),
         "revealed": sum(map(len, row.get("revealed", ()))),

@@ -65,5 +65,6 @@ def test_a_row_a_photo_with_what_was_found_and_removed(sheet):
         assert sorted(statuses) == ["concealed", "concealed", "no-face", "withheld"]
         assert "APP1 Exif" in text
         assert "nothing published" in text
+        assert text.count("<small>no face</small>") == 1  # of the photo that could not be opened nobody knows
         assert "<th>detect</th>" in text
     assert len(pictures(again)) == 3

@@ -1,14 +1,18 @@
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cloak.anonymizer import Status, anonymize
 from cloak.decisions import Change, Decisions, apply, check, dump, parse
 from cloak.detect import Face
 from cloak.errors import DecisionsUnfit, UnknownName, UsageError, VerificationFailed
 from cloak.geometry import Box, Ellipse, Region, Size, within
+from cloak.metadata.fields import Fields, read_fields
+from cloak.metadata.write import xmp_packet
 from cloak.photo import open_photo
 from cloak.pipeline import load
 from cloak.verify import problems
@@ -174,3 +178,22 @@ def test_a_photo_that_must_be_reviewed_waits_for_a_verdict(samples, photo):
     assert accepted.data is not None
     assert not accepted.report.needs_review
     assert anonymize(data, FAST, decisions=Decisions(size, verdict="hold")).data is None
+
+
+@pytest.mark.parametrize("changes", [(), (Change(area=Region(Box(300, 200, 80, 80))),)])
+def test_what_a_person_released_keeps_its_caption_and_says_that_faces_are_obscured(samples, changes):
+    original = io.BytesIO()
+    xmp = xmp_packet(Fields(caption="A launch at night", credit="The Daily", headline="Up"))
+    Image.open(samples / "landscape.jpg").save(original, "JPEG", xmp=xmp)
+    newsroom = load("newsroom", recall="fast")
+    newsroom = replace(
+        newsroom, keep=(*newsroom.keep, "disclosure"), disclosure="Faces in this image have been obscured."
+    )
+    made = anonymize(original.getvalue(), newsroom, decisions=Decisions(Size(640, 427), changes, verdict="accept"))
+    kept = read_fields(made.data, frozenset({"caption", "credit", "headline"}))
+    said = " Faces in this image have been obscured." if changes else ""
+    assert (kept.caption, kept.credit, kept.headline) == (
+        f"A launch at night{'.' if said else ''}{said}",
+        "The Daily",
+        None,
+    )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import html
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -20,9 +21,11 @@ from starlette.responses import Response
 from cloak.decisions import changes
 from cloak.effects import EFFECTS
 from cloak.errors import CloakError, NotFound, TooLarge, UsageError
-from cloak.review.desk import Case, Desk, detail, summary
+from cloak.review.case import Case, detail, summary
+from cloak.review.desk import Desk
 from cloak.review.doors import Doors, Session
 from cloak.review.events import Hub
+from cloak.review.neighbours import Comparison
 from cloak.review.pictures import Pictures
 from cloak.review.workers import Task, Workers
 from cloak.service import problems
@@ -80,13 +83,14 @@ class Review:
         self._workers = Workers(self._count, self._deadline, done)
         for case in self.desk.unfinished():
             self._submit(case)
-        watching = asyncio.create_task(self._watch())
+        watching = [asyncio.create_task(self._watch()), asyncio.create_task(self._compare())]
         ready = asyncio.create_task(self._make_ready())
         try:
             yield
         finally:
-            watching.cancel()
-            await asyncio.wait({ready})
+            for task in watching:
+                task.cancel()
+            await asyncio.wait({ready, *watching})
             await asyncio.to_thread(self._workers.end)
             await asyncio.sleep(0)  # the last ones to settle
             self.desk.close()
@@ -118,6 +122,17 @@ class Review:
         for case in list(self.desk.cases.values())[:1]:
             with contextlib.suppress(CloakError):
                 await run_in_threadpool(self.pictures.preview, case, "result", 0, 1600)
+
+    async def _compare(self) -> None:
+        """Frames of bursts are compared one by one, with as long a rest between: editors come first."""
+        comparison = Comparison(self.pictures)
+        while True:
+            rest = AWAKE
+            if found := self.desk.uncompared():
+                started = time.monotonic()
+                self.desk.compared(found[0], await run_in_threadpool(comparison.bare, *found))
+                rest = time.monotonic() - started
+            await asyncio.sleep(rest)
 
     async def _watch(self) -> None:
         while True:

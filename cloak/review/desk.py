@@ -8,114 +8,23 @@ import os
 import time
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from cloak.bursts import Bare
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump, own_name
-from cloak.detect import Face
-from cloak.detect.cover import cover
-from cloak.effects import name_of
 from cloak.errors import Conflict, NotFound, UsageError
-from cloak.geometry import Region, Size
 from cloak.job import Job
-from cloak.ledger import Entry, Ledger, Origin, beside, lock_file
-from cloak.pipeline import Pipeline, parse
+from cloak.ledger import Ledger, beside, lock_file
+from cloak.report import flagged
+from cloak.review.case import Case, Claim
+from cloak.review.neighbours import Neighbours
 from cloak.review.queue import Doubt, doubt
 from cloak.reviews import Reviewed, Reviews
 from cloak.store import Folder, Item
 
 LEASE = 45.0
 """Seconds for which a claim holds without a sign of life; pages send one every 10."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One photo on the desk.
-
-    Attributes:
-        id: by which the page knows it; tells nothing.
-        name: as in the ledger, safe to print.
-        entry, origin: what the run recorded.
-        reason, rank: its place in the queue.
-        review: the latest word on it.
-    """
-
-    id: str
-    name: str
-    entry: Entry
-    origin: Origin
-    reason: Doubt
-    rank: float
-    review: Reviewed
-
-    @property
-    def size(self) -> Size:
-        return msgspec.convert(self.entry.row["size"], Size)
-
-    @property
-    def frames(self) -> int:
-        return int(self.entry.row["frames"])
-
-    @property
-    def settings(self) -> Pipeline:
-        return settings(self.origin.settings, self.origin.pipeline_name)
-
-    @property
-    def state(self) -> str:
-        """waiting, publishing, failed, accepted or held."""
-        if self.review.verdict is None or self.review.content != self.entry.content:
-            return "waiting"
-        if self.review.failure:
-            return "failed"
-        if self.review.done != self.review.version:
-            return "publishing"
-        if self.review.verdict == "hold":
-            return "held"
-        return "accepted" if self.entry.published else "waiting"
-
-    @property
-    def changes(self) -> tuple[Change, ...]:
-        """What was changed about just these bytes; at first, who consented stays bare."""
-        if self.review.decisions is not None and self.review.content == self.entry.content:
-            return self.review.decisions.changes
-        kept = enumerate(msgspec.convert(self.entry.row.get("revealed", []), list[list[Face]]))
-        return tuple(Change(face=face.box, frame=frame) for frame, faces in kept for face in faces)
-
-    def found(self) -> list[list[Face]]:
-        """Every face that the detectors found, whatever was decided about it, a list a frame."""
-        rows = (self.entry.row.get(key, []) for key in ("detections", "revealed", "replaced"))
-        frames: list[list[Face]] = [[] for _ in range(self.frames)]
-        for row in rows:
-            for frame, faces in zip(frames, msgspec.convert(row, list[list[Face]]), strict=False):
-                frame += faces
-        return [sorted(frame, key=lambda face: (-face.score, face.box.x)) for frame in frames]
-
-    def weak(self) -> list[list[Face]]:
-        """Hits too weak to be concealed unasked, a list a frame."""
-        return msgspec.convert(self.entry.row.get("doubtful", []), list[list[Face]])
-
-    def cover(self, face: Face) -> Region:
-        """What conceals a face unless a person says otherwise."""
-        return cover(face, shape=self.settings.cover.shape, scale=self.settings.cover.scale)
-
-
-@lru_cache(maxsize=16)
-def settings(text: str, name: str) -> Pipeline:
-    """A pipeline from its TOML, read once."""
-    return parse(text.encode(), name)
-
-
-@dataclass(slots=True)
-class Claim:
-    """Who has a photo, and until when (monotonic seconds)."""
-
-    client: str
-    editor: str
-    until: float
 
 
 class Desk:
@@ -141,6 +50,7 @@ class Desk:
         self._sidecars = Folder(self.place.with_name("decisions"))
         self._claims: dict[str, Claim] = {}
         self._stamp: object = None
+        self.neighbours = Neighbours()
         self.cases: dict[str, Case] = {}
         self.refresh()
 
@@ -159,14 +69,19 @@ class Desk:
             return False
         self._stamp = stamp
         reviews = self._reviews.all()
-        cases = []
+        cases: list[Case] = []
         for name, entry, origin in self._ledger.origins():
-            case = Case(self._id(name), name, entry, origin, Doubt.REST, 0.0, reviews.get(name, Reviewed()))
-            reason, rank = doubt(entry.row, len(case.settings.recipe.models))
+            id_ = self._id(name)
+            case = Case(
+                id_, name, entry, origin, Doubt.REST, 0.0, reviews.get(name, Reviewed()), self.neighbours.bare(id_)
+            )
+            reason, rank = doubt(flagged(entry.row, case.bare), len(case.settings.recipe.models))
             cases.append(replace(case, reason=reason, rank=rank))
         order = list(Doubt)
-        cases.sort(key=lambda case: (order.index(case.reason), case.rank, case.name))
-        self.cases = {case.id: case for case in cases}
+        self.cases = {
+            case.id: case for case in sorted(cases, key=lambda case: (order.index(case.reason), case.rank, case.name))
+        }
+        self.neighbours.arrange(cases)
         return True
 
     def case(self, id_: str) -> Case:
@@ -174,6 +89,19 @@ class Desk:
         if id_ not in self.cases:
             raise NotFound("there is no such photo on the desk")
         return self.cases[id_]
+
+    def uncompared(self) -> tuple[Case, list[Case]] | None:
+        """A photo that waits and is to be compared with its neighbours in a burst, and these."""
+        while ids := self.neighbours.next():
+            case, *beside = (self.cases[id_] for id_ in ids)
+            if case.state == "waiting":
+                return case, beside
+        return None
+
+    def compared(self, case: Case, bare: tuple[Bare, ...]) -> None:
+        """Take note of what a photo shows bare; its place in the queue follows with the next `refresh`."""
+        if self.neighbours.found(case.id, bare):
+            self._stamp = None
 
     # Claims
 
@@ -263,6 +191,7 @@ class Desk:
         review = self._reviews.decide(case.name, version, case.entry.content, decisions)
         case = replace(case, review=review)
         self.cases[case.id] = case
+        self.neighbours.changed(case)
         if decisions.verdict is not None and review.decisions is not None:
             names = tomllib.loads(case.origin.settings).get("names", "keep")
             own = own_name(case.origin.target, case.origin.source, names)
@@ -271,44 +200,3 @@ class Desk:
 
     def _id(self, name: str) -> str:
         return hmac.digest(self._ledger.secret, b"review|" + name.encode(), "sha256").hex()[:20]
-
-
-def summary(case: Case, holder: Claim | None) -> dict[str, Any]:
-    """What the queue shows of a photo."""
-    decided = case.review.decisions if case.state != "waiting" else None
-    return {
-        "id": case.id,
-        "name": case.name,
-        "reason": str(case.reason),
-        "state": case.state,
-        "verdict": decided.verdict if decided else None,
-        "published": case.entry.published is not None,
-        "version": case.review.version,
-        "faces": sum(map(len, case.found())),
-        "weak": sum(map(len, case.weak())),
-        "width": case.size.width,
-        "height": case.size.height,
-        "claim": {"client": holder.client, "editor": holder.editor} if holder else None,
-        "by": decided.reviewer if decided else "",
-        "at": decided.at if decided else "",
-        "why": decided.reason if decided else "",
-        "failure": case.review.failure,
-    }
-
-
-def detail(case: Case, holder: Claim | None) -> dict[str, Any]:
-    """What the page needs to show and change a photo."""
-
-    def told(face: Face) -> dict[str, Any]:
-        return {"box": face.box, "score": face.score, "models": face.models, "area": case.cover(face)}
-
-    plain: dict[str, Any] = msgspec.to_builtins(
-        {
-            "frames": case.frames,
-            "effect": name_of(case.settings.effect),
-            "found": [[told(face) for face in frame] for frame in case.found()],
-            "weakFaces": [[told(face) for face in frame] for frame in case.weak()],
-            "changes": case.changes,
-        }
-    )
-    return summary(case, holder) | plain

@@ -5,18 +5,20 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from cloak import effects
-from cloak.decisions import Decisions, apply
+from cloak.decisions import Applied, Decisions, apply
 from cloak.effects import Noise
 from cloak.errors import NotFound
 from cloak.geometry import RGB, Mask, Size, draw
 from cloak.photo import open_photo
-from cloak.review.desk import Case
+from cloak.review.case import Case
 from cloak.scaled import REDUCTIONS, fitted, jpeg, reduction
 from cloak.store import Folder, read
 
@@ -38,22 +40,39 @@ class Kept:
     def __init__(self, most: int) -> None:
         self._most, self._size = most, 0
         self._kept: OrderedDict[object, RGB] = OrderedDict()
+        self._making: dict[object, Future[RGB]] = {}
         self._lock = threading.Lock()
 
     def get(self, key: object, make: Callable[[], RGB]) -> RGB:
-        """The array under a key, made if it is not there."""
+        """The array under a key, made if it is not there; whoever asks meanwhile waits for the same one."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = make()
+            others = self._making.get(key)
+            mine = self._making.setdefault(key, Future())
+        if others is not None:
+            return others.result()
+        try:
+            made = make()
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        else:
+            mine.set_result(made)
+            self._keep(key, made)
+            return made
+        finally:
+            with self._lock:
+                del self._making[key]
+
+    def _keep(self, key: object, made: RGB) -> None:
         with self._lock:
-            if key not in self._kept and made.nbytes <= self._most:
+            if made.nbytes <= self._most:
                 self._kept[key] = made
                 self._size += made.nbytes
             while self._size > self._most:
                 self._size -= self._kept.popitem(last=False)[1].nbytes
-        return made
 
 
 @dataclass(slots=True)
@@ -85,6 +104,11 @@ class Pictures:
         if level not in REDUCTIONS or not (0 <= x < width and 0 <= y < height):
             raise NotFound("there is no such tile")
         return jpeg(self._level(case, side, frame, level)[y : y + TILE, x : x + TILE], 92)
+
+    def small(self, case: Case, size: tuple[int, int]) -> RGB:
+        """The original's first picture in so many columns and rows, which is not kept."""
+        small = cv2.resize(self._original(case, 0, REDUCTIONS[-1]), size, interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8)
 
     def _level(self, case: Case, side: Side, frame: int, level: int) -> RGB:
         if not 0 <= frame < case.frames:
@@ -121,8 +145,13 @@ class Pictures:
         return np.asarray(pixels, np.uint8)
 
 
+def applied(case: Case, frame: int) -> Applied:
+    """What is concealed in a frame, and what is left bare, as it was decided so far."""
+    return apply(Decisions(case.size, case.changes), frame, case.found()[frame], case.size)
+
+
 def masks(case: Case, frame: int, level: int, size: Size) -> list[Mask]:
     """What is concealed in a frame, drawn over the picture reduced by `level`."""
-    made = apply(Decisions(case.size, case.changes), frame, case.found()[frame], case.size)
+    made = applied(case, frame)
     regions = [*(case.cover(face) for face in made.faces), *made.areas]
     return draw([region.scaled(1 / level) for region in regions], size, feather=case.settings.cover.feather)

@@ -5,17 +5,27 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image, ImageFilter
 
 from cloak.decisions import Change, parse
 from cloak.errors import Conflict, NotFound, OutputError, UsageError
 from cloak.geometry import Box, Region
 from cloak.ledger import beside
+from cloak.report import flagged
+from cloak.review.case import detail
 from cloak.review.desk import Desk
+from cloak.review.neighbours import Comparison
+from cloak.review.pictures import Kept, Pictures
 from cloak.review.queue import Doubt, doubt
+from cloak.store import Folder
 from tests.review.conftest import CLOAK, HOSTILE, Server, published, visit_http, wait_for
 
 
@@ -103,6 +113,65 @@ def test_decisions_outlive_the_desk_and_verdicts_are_kept_for_good(desk, copied)
     assert [row[:2] for row in rows] == [("Ada", "hold"), ("Ada", "accept")]
     assert parse(rows[0][2].encode()).changes == (Change(area=area),)
     desk.__init__(copied)  # for the fixture to close
+
+
+@pytest.fixture(scope="module")
+def burst(tmp_path_factory, samples, expected):
+    """Two frames of one scene that came with two runs, neither of them published; one face of the second is blurred,
+    so that no detector sees it. The output folder, and where that face is."""
+    root = tmp_path_factory.mktemp("burst")
+    frame, face = Image.open(samples / "group.jpg").convert("RGB"), Box(*expected["group.jpg"]["faces"][0])
+    for name in ("1.jpg", "2.jpg"):
+        (root / "shoot").mkdir(exist_ok=True)
+        frame.save(root / "shoot" / name, quality=92)
+        command = [*CLOAK, "run", root / "shoot", "-o", root / "out", "-p", "newsroom", "--recall", "fast", "-j", "1"]
+        assert subprocess.run(command, capture_output=True).returncode == 4
+        around = face.grown(2)
+        place = tuple(map(int, (around.x, around.y, around.right, around.bottom)))
+        frame.paste(frame.crop(place).filter(ImageFilter.GaussianBlur(face.width / 3)), place[:2])
+    return root / "out", face
+
+
+def test_a_face_concealed_in_a_frame_of_an_earlier_run_is_found_bare_in_the_next(burst):
+    out, face = burst
+    desk = Desk(out)
+    try:
+        comparison = Comparison(Pictures(desk.key, Folder(out), b"seed"))
+
+        def compare():
+            while found := desk.uncompared():
+                desk.compared(found[0], comparison.bare(*found))
+            desk.refresh()
+            return {case.name: case for case in desk.cases.values()}
+
+        cases = compare()
+        assert cases["1.jpg"].bare == ()
+        (bare,) = cases["2.jpg"].bare
+        assert bare.neighbour == "1.jpg"
+        assert face.grown(2).iou(bare.box.grown(2)) > 0.2
+        (told,) = detail(cases["2.jpg"], None)["bare"]
+        assert told["neighbour"] == "1.jpg"
+        second = {key: value for key, value in cases["2.jpg"].entry.row.items() if key != "doubtful"}
+        assert doubt(flagged(second, cases["2.jpg"].bare), 1)[0] is Doubt.BURST
+
+        # What a person conceals by hand counts, in this frame and for its neighbours; a revealed face is not missed.
+        desk.claim(cases["2.jpg"].id, "ada", "Ada")
+        desk.change(
+            cases["2.jpg"].id, "ada", "Ada", 0, (Change(area=Region(face)), Change(area=Region(Box(560, 650, 90, 40))))
+        )
+        cases = compare()
+        assert cases["2.jpg"].bare == ()
+        assert [place.neighbour for place in cases["1.jpg"].bare] == ["2.jpg"]
+        known = cases["2.jpg"].found()[0][0].box
+        desk.change(cases["2.jpg"].id, "ada", "Ada", 1, (Change(area=Region(face)), Change(face=known)))
+        assert compare()["2.jpg"].bare == ()
+    finally:
+        desk.close()
+
+
+def test_nothing_of_a_comparison_is_written(burst):
+    rows = sqlite3.connect(beside(burst[0])).execute("SELECT row FROM photo").fetchall()
+    assert all("bare_in_burst" not in row for (row,) in rows)
 
 
 @pytest.mark.parametrize("change", [Change(area=Region(Box(9e9, 0, 1, 1))), Change()])
@@ -213,6 +282,28 @@ def test_a_page_that_goes_on_frees_what_it_had_even_if_it_gets_nothing(site, ser
     site.post(f"/api/photos/{other}/claim", headers=grace)
     assert site.post(f"/api/photos/{one}/claim", headers=grace).status_code == 409
     assert site.get(f"/api/photos/{other}").json()["claim"] is None
+
+
+def test_a_picture_that_two_ask_for_at_once_is_made_once():
+    made, kept, start = [], Kept(1000), threading.Barrier(4)
+
+    def make():
+        made.append(1)
+        time.sleep(0.2)
+        return np.zeros((10, 10, 3), np.uint8)
+
+    def ask(_):
+        start.wait()
+        return kept.get("a", make)
+
+    with ThreadPoolExecutor(4) as pool:
+        pictures = list(pool.map(ask, range(4)))
+    assert (len(made), len({id(picture) for picture in pictures})) == (1, 1)
+    with pytest.raises(ZeroDivisionError):
+        kept.get("b", lambda: 1 / 0)
+    for key in "bcde":
+        kept.get(key, make)
+    assert sorted(kept._kept) == ["c", "d", "e"]
 
 
 def test_hold_withdraws_what_was_accepted_before(site, server):

@@ -63,8 +63,9 @@ function row(desk, item, at, focus) {
   const [number, text, state] = ["b", "span", "span"].map((tag) => document.createElement(tag));
   number.textContent = at;
   const score = document.createElement("small");
-  const kind = { found: "Face", weak: "Weak hit", drawn: "Area" }[item.kind];
-  score.textContent = item.kind === "drawn" ? "" : ` ${Math.round(item.score * 100)} % ${item.models.join(" + ")}`;
+  const kind = { found: "Face", weak: "Weak hit", burst: "Place", drawn: "Area" }[item.kind];
+  const seen = item.kind === "burst" ? `concealed in ${item.neighbour}` : null;
+  score.textContent = ` ${seen ?? (item.models ? `${Math.round(item.score * 100)} % ${item.models.join(" + ")}` : "")}`;
   text.append(kind, score);
   state.className = `badge ${item.concealed ? "good" : "warn"}`;
   state.textContent = item.concealed ? "▦ concealed" : "◉ bare";

@@ -36,7 +36,8 @@ export function resized(shape, sx, sy, dx, dy, least = 1) {
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const near = (a, b) => Math.hypot(center(a)[0] - center(b)[0], center(a)[1] - center(b)[1]) < 1.5;
 
-/** All regions of a photo: found, too weak to be sure of, and drawn; with what was changed about them. */
+/** All regions of a photo: found, too weak to be sure of, concealed in a neighbour of a burst, and drawn; with what was
+ * changed about them. */
 export function regionsOf(photo) {
   const items = [];
   for (const [kind, frames] of [["found", photo.found], ["weak", photo.weakFaces]]) {
@@ -48,10 +49,13 @@ export function regionsOf(photo) {
       });
     });
   }
+  photo.bare.forEach(({ box, neighbour, area }, index) => {
+    items.push({ key: `burst-${index}`, kind: "burst", frame: 0, box, neighbour, base: area, area, concealed: false });
+  });
   photo.changes.forEach((change, index) => {
     const of = (item) => (change.face
       ? item.kind === "found" && same(item.box, change.face)
-      : item.kind === "weak" && near(item.base.shape, change.area.shape));
+      : item.kind !== "found" && near(item.base.shape, change.area.shape));
     const at = items.findIndex((item) => item.frame === change.frame && of(item));
     if (at >= 0) {
       items[at] = { ...items[at], concealed: Boolean(change.area), area: change.area ?? items[at].base };
@@ -107,6 +111,7 @@ export class History {
 export function words(item, number) {
   const state = item.concealed ? "concealed" : "bare";
   if (item.kind === "drawn") return `Area ${number}, drawn, ${state}`;
+  if (item.kind === "burst") return `Place ${number}, ${state}, concealed in ${item.neighbour}`;
   const score = `score ${Math.round(item.score * 100)} of 100, seen by ${item.models.join(" and ")}`;
   return item.kind === "found" ? `Face ${number}, ${state}, ${score}` : `Weak hit ${number}, ${state}, ${score}`;
 }

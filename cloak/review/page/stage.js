@@ -125,6 +125,7 @@ export class Stage {
     }
     this.photo = photo;
     this.frame = frame;
+    if (fresh) this.element.setAttribute("aria-busy", "true");
     if (fresh && !keepView) this.fit();
     const query = `frame=${frame}&v=${version}-${state}`;
     const path = (side) => previewPath(photo, side, frame);
@@ -215,6 +216,7 @@ export class Stage {
     this.drawing = requestAnimationFrame(() => {
       this.drawing = 0;
       this.measure();
+      if (this.result.base || this.original.base) this.element.removeAttribute("aria-busy");
       const { view, mode } = this;
       const compare = mode === "compare";
       this.result.element.style.visibility = mode === "original" ? "hidden" : "visible";
