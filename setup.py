@@ -22,7 +22,8 @@ def extensions() -> list[Extension]:
             raise
         return []
     # Fused operations would round otherwise on some processors; the same photo shall give the same bytes on all.
-    optimise = ["/O2", "/fp:precise"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off"]
+    # Symbols for debuggers would name the folder in which the wheel was built, so that no two wheels were the same.
+    optimise = ["/O2", "/fp:precise"] if sys.platform == "win32" else ["-O3", "-ffp-contract=off", "-g0"]
     modules = [
         Extension(
             f"cloak.photo.{name}",

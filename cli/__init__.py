@@ -14,6 +14,7 @@ COMMANDS = {
     "audit": "Attack published photos as a face search would, and tell what it finds.",
     "pipelines": "List pipelines, or show one with its effective values.",
     "models": "List detectors with their weights, licences and hashes.",
+    "licences": "List the licences of cloak, its weights, and all that it uses.",
 }
 """Name -> summary. A command's module, `cloak.cli.<name>`, is imported when it is called; a test compares the texts."""
 
