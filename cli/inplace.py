@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 def run(
-    photos: tuple[Path, ...], pipeline: Any, key: bytes | None, jobs: int, deadline: float, times: bool, debug: bool
+    photos: tuple[Path, ...],
+    pipeline: Any,
+    key: bytes | None,
+    jobs: int,
+    deadline: float,
+    memory: int,
+    times: bool,
+    debug: bool,
 ) -> int:
     """Clean photos in place; quiet but for those that are withheld, which stay as they are."""
     from cloak.errors import UsageError, Withheld
@@ -23,7 +30,7 @@ def run(
         raise UsageError("--in-place takes files, not folders", next_step="Name the photos, or use --out for folders.")
     totals = Totals()
     work = partial(_work, pipeline=pipeline, key=key, times=times, debug=debug)
-    with Pool(work, max(1, min(jobs, len(photos))), deadline, _setup) as pool:
+    with Pool(work, max(1, min(jobs, len(photos))), deadline, _setup, memory) as pool:
         for path, answer in pool.map(photos):
             outcome = withheld(printable(path), answer) if isinstance(answer, Withheld) else answer
             totals.add(outcome.row())

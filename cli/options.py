@@ -52,6 +52,12 @@ _OPTIONS = (
 )  # fmt: skip
 
 
+max_memory_option = click.option(
+    "--max-memory", type=click.IntRange(0), default=0, metavar="MB", callback=lambda _, __, value: value * 1_000_000,
+    help="Memory that the photo in one worker may take [the worker's share of the machine's].",
+)  # fmt: skip
+
+
 def pipeline_options(function: Function) -> Function:
     """Add the options; the command gets them as keyword arguments, for `load_pipeline`."""
     for option in reversed(_OPTIONS):

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from .inplace import run as in_place_run
-from .options import PLACE, enrol_people, load_pipeline, load_signer, pipeline_options
+from .options import PLACE, enrol_people, load_pipeline, load_signer, max_memory_option, pipeline_options
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
@@ -31,6 +31,7 @@ from .options import PLACE, enrol_people, load_pipeline, load_signer, pipeline_o
 )
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Worker processes [the cores of the engine].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
+@max_memory_option
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
@@ -70,6 +71,7 @@ def command(
     keep_people: Path | None,
     jobs: int | None,
     deadline: float,
+    max_memory: int,
     engine: Any,
     address: str | None,
     report: Any,
@@ -107,7 +109,9 @@ def command(
             )
         if engine != "local" or address or not all(isinstance(photo, Path) for photo in photos):
             raise click.UsageError("--in-place replaces files of this machine, in this machine's workers.")
-        return in_place_run(photos, pipeline, key, jobs or os.cpu_count() or 1, deadline, preserve_times, debug)
+        return in_place_run(
+            photos, pipeline, key, jobs or os.cpu_count() or 1, deadline, max_memory, preserve_times, debug
+        )
     if photos == (Path("-"),):
         return _pipe(out, pipeline, key, signer, report, quiet, enrol_people(keep_people, pipeline))
     if Path("-") in photos:
@@ -128,8 +132,8 @@ def command(
     if keep_people is not None:
         settings["people"] = enrol_people(keep_people, pipeline)
     job = Job(
-        photos, out or Path("public"), pipeline, jobs=jobs or 0, deadline=deadline, dry_run=dry_run, force=force,
-        preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, decisions=decisions,
+        photos, out or Path("public"), pipeline, jobs=jobs or 0, deadline=deadline, memory=max_memory, dry_run=dry_run,
+        force=force, preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, decisions=decisions,
         thumbnails=contact_sheet is not None, engine=engine, address=address, **settings,
     )  # fmt: skip
     if shape["review"] and not dry_run:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from .options import max_memory_option
+
 
 @click.command(name="serve", short_help="Serve clean photos over HTTP, for content systems and hooks.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; others demand a token.")
@@ -25,6 +27,7 @@ import click
 @click.option(
     "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Largest photo, all frames."
 )
+@max_memory_option
 @click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
 @click.option("--quiet", "-q", is_flag=True, help="Log warnings only.")
 def command(
@@ -38,6 +41,7 @@ def command(
     deadline: float,
     max_bytes: int,
     max_pixels: int,
+    max_memory: int,
     noise_key: str | None,
     quiet: bool,
 ) -> None:
@@ -73,7 +77,7 @@ def command(
     key = {"key": hashlib.sha256(noise_key.encode()).digest()} if noise_key else {}
     service = Service(
         Settings(pipelines, pipeline, tokens=tokens, workers=workers, queue=queue, deadline=deadline,
-                 max_bytes=max_bytes, max_pixels=max_pixels, **key)
+                 max_bytes=max_bytes, max_pixels=max_pixels, max_memory=max_memory, **key)
     )  # fmt: skip
     no_core_dumps()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level="WARNING" if quiet else "INFO")

@@ -90,9 +90,9 @@ class _Memory:
     def recall(self, name: str, data: bytes) -> tuple[Any, Any, frozenset[str]]:
         """The regions concealed, the faces a person left bare and the fields kept in just these bytes; (None, nothing,
         nothing) if they are not known."""
-        from cloak.report import concealed, revealed
+        from cloak.report import remembered
 
         entry = self._ledger.find(name) if self._ledger else None
         if entry is None or entry.published != hashlib.sha256(data).hexdigest():
             return None, (), frozenset()
-        return concealed(entry.row), revealed(entry.row), frozenset(entry.row["kept"])
+        return remembered(entry.row)

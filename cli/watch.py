@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import PLACE, load_pipeline, pipeline_options
+from .options import PLACE, load_pipeline, max_memory_option, pipeline_options
 
 
 @click.command(name="watch", short_help="Publish the photos of a folder as they appear in it.")
@@ -18,6 +18,7 @@ from .options import PLACE, load_pipeline, pipeline_options
 @click.option("--settle", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds a file must rest.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
+@max_memory_option
 @click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Where to note what is done [OUT.cloak/].")
@@ -28,6 +29,7 @@ def command(
     settle: float,
     jobs: int,
     deadline: float,
+    max_memory: int,
     noise_key: str | None,
     preserve_times: bool,
     ledger: Path | None,
@@ -47,8 +49,8 @@ def command(
 
     settings: dict[str, Any] = {"key": hashlib.sha256(noise_key.encode()).digest()} if noise_key else {}
     job = Job(
-        (folder,), out, load_pipeline(**shape), jobs=jobs, deadline=deadline, preserve_times=preserve_times,
-        ledger=ledger, **settings,
+        (folder,), out, load_pipeline(**shape), jobs=jobs, deadline=deadline, memory=max_memory,
+        preserve_times=preserve_times, ledger=ledger, **settings,
     )  # fmt: skip
     watch = Watch(job, settle)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from cloak.errors import Withheld
 from cloak.job import Job
+from cloak.memory import share
 from cloak.place import Url
 from cloak.pool import Pool
 from cloak.report import Outcome, withheld
@@ -39,7 +40,9 @@ class Local:
         late = not job.dry_run and isinstance(job.records, Url)
         self._ledger = open_ledger(job.records, lock=False) if late else None
         count = workers or os.cpu_count() or 1
-        self._pool: Pool[Item, Done] = Pool(partial(work, job=job), count, job.deadline, set_up)
+        # Ray starts an engine for each core, so that each has as many neighbours.
+        most = job.memory or share(max(count, os.cpu_count() or 1) if job.engine == "ray" else count)
+        self._pool: Pool[Item, Done] = Pool(partial(work, job=job), count, job.deadline, set_up, most)
 
     def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Outcome]]:
         return map(self._note, self._pool.map(items))

@@ -10,13 +10,14 @@
     ├── NotFound                 what was asked for is not there                        exit 2, HTTP 404
     ├── Conflict                 somebody else was faster: another editor, another run      exit 2, HTTP 409
     ├── OutputError              the output folder, its ledger or its disk fails         exit 2, HTTP 507
+    │   └── LedgerDamaged        the ledger says what cloak never wrote
     ├── Unavailable              the service does not answer, is full or is stopping     exit 2, HTTP 503
     └── Withheld                 this photo is not published, the run goes on            exit 1, HTTP 422
         ├── Held                 no face was found, and the pipeline wants a person to look
         ├── Unreadable           the bytes could not be read from where they live
         ├── NotAnImage           the bytes are no image                                  HTTP 415
         ├── Unsupported          an image that cloak cannot make safe                    HTTP 415
-        ├── TooLarge             over a limit of bytes, pixels, frames or parts          HTTP 413
+        ├── TooLarge             over a limit of bytes, pixels, frames or memory         HTTP 413
         ├── Corrupt              the image does not decode in full
         ├── DetectionFailed      the faces could not be searched
         ├── ConcealmentFailed    a region could not be concealed, or not be encoded
@@ -140,6 +141,16 @@ class OutputError(CloakError):
     next_step = "Check that the output folder exists, is writable and has space."
 
 
+class LedgerDamaged(OutputError):
+    """The ledger says what cloak never wrote."""
+
+    slug = "ledger-damaged"
+    next_step = "Move the ledger's folder away (work is then done again), or name another with --ledger."
+
+    def __init__(self, message: str = "the ledger is damaged", *, next_step: str | None = None) -> None:
+        super().__init__(message, next_step=next_step)
+
+
 class Unavailable(CloakError):
     """The service does not answer, is full or is stopping: the photo is neither clean nor refused, so it waits.
 
@@ -199,7 +210,7 @@ class Unsupported(Withheld):
 
 
 class TooLarge(Withheld):
-    """Over a limit of bytes, pixels, frames or parts."""
+    """Over a limit of bytes, pixels, frames or memory."""
 
     http_status = 413
     slug = "too-large"

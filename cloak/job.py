@@ -26,6 +26,7 @@ class Job:
         key: secret that seeds the noise; drawn anew for each run unless given, and never stored.
         jobs: worker processes; 0: every core that the engine has.
         deadline: seconds for one photo.
+        memory: bytes that a worker may hold; 0: its share of the machine's.
         dry_run: write no photo, and no ledger.
         force: do again what the ledger says is done, and replace files that cloak did not write.
         preserve_times: give published files their originals' modification times.
@@ -45,6 +46,7 @@ class Job:
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
     deadline: float = 300.0
+    memory: int = 0
     dry_run: bool = False
     force: bool = False
     preserve_times: bool = False

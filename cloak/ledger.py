@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Protocol, overload
 
-from cloak.errors import OutputError, UsageError
+from cloak.errors import LedgerDamaged, OutputError, UsageError
 from cloak.place import Place, Url
 
 VERSION = 1
@@ -174,6 +174,8 @@ class Ledger:
                 "the ledger was written by another version of cloak",
                 next_step="Move the ledger's folder away; work is then done again.",
             )
+        if not isinstance(meta.get("secret"), bytes):
+            raise LedgerDamaged
         self.secret: bytes = meta["secret"]
 
     def __enter__(self) -> "Ledger":
@@ -198,10 +200,8 @@ class Ledger:
 
     def find(self, name: str) -> Entry | None:
         """The record of what stands at a name below the output folder."""
-        found = self._db.execute(
-            "SELECT content, pipeline, published, row FROM photo WHERE name = ?", (name,)
-        ).fetchone()
-        return Entry(found[0], found[1], found[2], json.loads(found[3])) if found else None
+        found = self.query("SELECT content, pipeline, published, row FROM photo WHERE name = ?", (name,))
+        return next((Entry(content, pipeline, to, _row(row)) for content, pipeline, to, row in found), None)
 
     def record(self, name: str, entry: Entry, origin: Origin | None = None) -> None:
         """Write a record, on the disk when this returns. Raises `OutputError`."""
@@ -225,8 +225,11 @@ class Ledger:
             (),
         )
         for name, content, pipeline, published, row, source, target, *settings in rows:
-            origin = Origin(Path(os.fsdecode(source)), PurePath(os.fsdecode(target)), *settings)
-            yield name, Entry(content, pipeline, published, json.loads(row)), origin
+            try:
+                origin = Origin(Path(os.fsdecode(source)), PurePath(os.fsdecode(target)), *settings)
+            except (TypeError, ValueError):
+                raise LedgerDamaged from None
+            yield name, Entry(content, pipeline, published, _row(row)), origin
 
     def stamp(self) -> tuple[int, int]:
         """Differs from an earlier one when anybody wrote to the ledger in between."""
@@ -258,12 +261,12 @@ class Ledger:
 
     def name_given(self, policy: str, own: bytes) -> str | None:
         """The name that an original was given by an earlier run."""
-        found = self._db.execute("SELECT name FROM given WHERE policy = ? AND own = ?", (policy, own)).fetchone()
-        return str(found[0]) if found else None
+        found = self.query("SELECT name FROM given WHERE policy = ? AND own = ?", (policy, own))
+        return str(found[0][0]) if found else None
 
     def names_given(self, policy: str) -> int:
         """How many names a policy has given."""
-        return int(self._db.execute("SELECT count(*) FROM given WHERE policy = ?", (policy,)).fetchone()[0])
+        return int(self.query("SELECT count(*) FROM given WHERE policy = ?", (policy,))[0][0])
 
     def give_name(self, policy: str, own: bytes, name: str) -> bool:
         """Note a name for an original; False if another one has it, by whatever policy. Raises `OutputError`."""
@@ -278,7 +281,7 @@ class Ledger:
     def under_own_names(self) -> list[str]:
         """Names of published files that were not given by a policy."""
         query = "SELECT name FROM photo WHERE published IS NOT NULL AND name NOT IN (SELECT name FROM given)"
-        return sorted(str(name) for (name,) in self._db.execute(query))
+        return sorted(str(name) for (name,) in self.query(query, ()))
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -290,6 +293,16 @@ class Ledger:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def _row(text: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        raise LedgerDamaged from None
+    if not isinstance(row, dict):
+        raise LedgerDamaged
+    return row
 
 
 def lock_file(path: Path, refusal: str) -> int:

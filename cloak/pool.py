@@ -1,4 +1,4 @@
-"""Worker processes that may crash or hang without harm: each is replaced, its work is named or tried again."""
+"""Worker processes that may crash, hang or swell without harm: each is replaced, its work is named or tried again."""
 
 import contextlib
 import multiprocessing
@@ -15,6 +15,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
+from cloak import memory
 from cloak.errors import ConcealmentFailed, SetupError, TimedOut, Withheld
 
 Item = TypeVar("Item")
@@ -68,6 +69,10 @@ class Worker(Generic[Item, Answer]):
             self._future.set_exception(error)
         return self._future
 
+    def memory(self) -> int:
+        """Bytes of memory that the process holds."""
+        return memory.held(self.pid)
+
     def replace(self) -> None:
         """End the process, whatever it is doing, and start another."""
         self.end()
@@ -100,14 +105,21 @@ class Pool(Generic[Item, Answer]):
         workers: how many processes.
         deadline: seconds for one item, after which its worker is killed.
         setup: called once in each new worker, e.g. to load models.
+        most: bytes of memory for one worker, past which it is killed; 0: its share of the machine's.
 
     Use as a context manager: leaving it ends the processes.
     """
 
     def __init__(
-        self, function: Callable[[Item], Answer], workers: int, deadline: float, setup: Callable[[], None]
+        self,
+        function: Callable[[Item], Answer],
+        workers: int,
+        deadline: float,
+        setup: Callable[[], None],
+        most: int = 0,
     ) -> None:
         self._function, self._deadline, self._setup = function, deadline, setup
+        self._most = most or memory.share(workers)
         self._slots: list[_Slot[Item, Answer]] = []
         self._workers = workers
 
@@ -123,8 +135,9 @@ class Pool(Generic[Item, Answer]):
     def map(self, items: Iterable[Item]) -> Iterator[tuple[Item, Answer | Withheld]]:
         """Pairs of item and answer, in the order in which they are ready.
 
-        No more items are taken than there are workers, so that whatever makes them may be endless. A worker that dies
-        or passes the deadline yields a `Withheld` in place of an answer. An exception of the function is raised here.
+        No more items are taken than there are workers, so that whatever makes them may be endless. A worker that dies,
+        passes the deadline or takes too much memory yields a `Withheld` in place of an answer. An exception of the
+        function is raised here.
 
         When the consumer is interrupted, items in work are finished and yielded by `drain`.
         """
@@ -166,9 +179,9 @@ class Pool(Generic[Item, Answer]):
 
     def _collect(self) -> Iterator[tuple[Item, Answer | Withheld]]:
         busy = self._busy()
-        first = min(slot.started for slot in busy) + self._deadline
+        until = min(min(slot.started for slot in busy) + self._deadline, time.monotonic() + memory.INTERVAL)
         futures = [slot.future for slot in busy if slot.future is not None]
-        wait(futures, timeout=max(first - time.monotonic(), 0.05), return_when=FIRST_COMPLETED)
+        wait(futures, timeout=max(until - time.monotonic(), 0.05), return_when=FIRST_COMPLETED)
         for slot in busy:
             future, item = slot.future, slot.item
             assert future is not None
@@ -188,6 +201,9 @@ class Pool(Generic[Item, Answer]):
             elif time.monotonic() > slot.started + self._deadline:
                 slot.worker.replace()
                 answer = TimedOut(f"not done after {self._deadline:g} seconds")
+            elif slot.worker.memory() > self._most:
+                slot.worker.replace()  # and not tried again: it would take as much
+                answer = memory.too_much(self._most)
             else:
                 continue
             slot.future, slot.item = None, None

@@ -13,7 +13,7 @@ from cloak.bursts import Bare, Glance
 from cloak.decisions import region
 from cloak.detect import Face
 from cloak.detect.cover import cover
-from cloak.errors import CloakError, TooLarge, Withheld
+from cloak.errors import CloakError, LedgerDamaged, TooLarge, Withheld
 from cloak.geometry import Region
 from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
@@ -199,6 +199,18 @@ def document(
         "photos": list(rows),
         "left_out": [{"source": source, "reason": reason} for source, reason in left_out],
     }
+
+
+def remembered(row: Mapping[str, Any]) -> tuple[list[list[Region]], list[list[Face]], frozenset[str]]:
+    """What a ledger's row says of a published file: see `concealed` and `revealed`, and the fields that were kept.
+
+    Raises `LedgerDamaged` when it says nothing of the kind.
+    """
+    try:
+        regions, faces = concealed(row), revealed(row)
+        return regions, faces, frozenset(msgspec.convert(row["kept"], list[str]))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        raise LedgerDamaged from None
 
 
 def concealed(row: Mapping[str, Any]) -> list[list[Region]]:

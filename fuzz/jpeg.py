@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--random", type=int, default=0, help="seed of the mutations")
     options = parser.parse_args()
     pool = [path.read_bytes() for path in options.seeds] or list(seeds())
-    rng = random.Random(options.random)  # noqa: S311 - inputs, not keys
+    rng = random.Random(options.random)
     options.findings.mkdir(parents=True, exist_ok=True)
     endings: Counter[str] = Counter()
     end, current, slowest = time.monotonic() + 60 * options.minutes, options.findings / f"current-{options.random}", 0.0

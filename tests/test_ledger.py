@@ -72,3 +72,34 @@ def test_the_ledger_lies_beside_the_output_and_not_in_it(tmp_path):
     place = beside(tmp_path / "public")
     assert tmp_path / "public" not in place.parents
     assert place.parent.parent == tmp_path
+
+
+@pytest.mark.parametrize("row", ["", "[]", "{", "null", "[" * 100_000, b"\xff"])
+def test_a_row_that_cloak_never_wrote_is_a_damaged_ledger(tmp_path, row):
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        ledger.record("a.jpg", ENTRY)
+        ledger._db.execute("UPDATE photo SET row = CAST(? AS TEXT)", (row,))
+        with pytest.raises(OutputError, match="ledger"):
+            ledger.find("a.jpg")
+
+
+@pytest.mark.parametrize("size", [0, 4096, 20_000])
+def test_pages_of_rubbish_are_an_error_of_the_output(tmp_path, size):
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        for i in range(200):
+            ledger.record(f"{i}.jpg", ENTRY)
+        ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray((tmp_path / "l.sqlite").read_bytes())
+    data[size : size + 4096] = b"\xa5" * 4096
+    (tmp_path / "l.sqlite").write_bytes(data)
+    with pytest.raises(OutputError):
+        read_all(tmp_path / "l.sqlite")
+
+
+def read_all(path):
+    with Ledger(path, lock=False) as ledger:
+        for i in range(200):
+            ledger.find(f"{i}.jpg")
+        ledger.name_given("sequence", b"a.jpg")
+        ledger.names_given("sequence")
+        ledger.under_own_names()

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cloak.errors import ConcealmentFailed, SetupError, TimedOut
+from cloak.errors import ConcealmentFailed, SetupError, TimedOut, TooLarge
 from cloak.pool import Pool
 
 
@@ -134,3 +134,55 @@ if __name__ == "__main__":
             break
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def swell(item):
+    kind, value = item
+    if kind == "swell":
+        with open(value, "a") as marks:
+            marks.write("x")
+        held = bytearray(600_000_000)  # zeros: nothing is held yet
+        for at in range(0, len(held), 4096):
+            held[at] = 1
+        time.sleep(60)
+    return value * 2
+
+
+def test_a_worker_that_takes_too_much_memory_is_killed_once_and_the_others_go_on(tmp_path):
+    mark = tmp_path / "mark"
+    started = time.monotonic()
+    with Pool(swell, 2, 50, nothing, most=300_000_000) as pool:
+        answers = [
+            (item[0], answer) for item, answer in pool.map([("ok", 1), ("swell", str(mark)), ("ok", 2), ("ok", 3)])
+        ]
+    assert time.monotonic() - started < 40
+    assert sorted(a for k, a in answers if k == "ok") == [2, 4, 6]
+    withheld = dict(answers)["swell"]
+    assert isinstance(withheld, TooLarge)
+    assert str(withheld) == "it took more than 300 MB of memory"
+    assert mark.read_text() == "x"  # no second attempt: it would take as much
+
+
+def test_workers_share_what_memory_there_is(monkeypatch):
+    import psutil
+
+    from cloak import memory
+
+    monkeypatch.setattr(memory, "Path", lambda *names: type("None", (), {"read_text": lambda self: "max"})())
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"total": 64_000_000_000}))
+    assert memory.share(8) == 6_400_000_000
+    assert memory.share(64) == 2_000_000_000
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"total": 1_000_000_000}))
+    assert memory.share(4) == 800_000_000
+    # A container has less than its machine.
+    monkeypatch.setattr(memory, "Path", lambda *names: type("File", (), {"read_text": lambda self: "500000000\n"})())
+    assert memory.share(1) == 400_000_000
+
+
+def test_a_process_that_is_gone_holds_nothing():
+    from cloak import memory
+
+    assert memory.held(os.getpid()) > 10_000_000
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    assert memory.held(process.pid) == 0

@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.errors import Corrupt
+from cloak.metadata.listing import Span
+from cloak.metadata.peek import picture_size
 from cloak.photo.tiff_page import GROUP4, JPEG, PACKBITS, YCBCR, Page
 from cloak.photo.tiff_write import GREY, LZW, NONE, RGB, SEPARATED
 
 _MAX_LENIENT = 10_000_000  # bytes; the loop below handles some five million a second
+_MCU = 16  # pixels at most by which some writers fill a part up
 _END_OF_FACSIMILE = f"{0x001001:024b}"  # EOFB, ITU-T T.6 section 2.4.1.1
 
 
@@ -87,6 +90,10 @@ class Strips:
 def _jpeg(coded: bytes, page: Page, rows: int, width: int, depth: int) -> npt.NDArray[np.uint8]:
     if not coded.rstrip(b"\0").endswith(b"\xff\xd9"):
         raise Corrupt("a JPEG part of the TIFF is cut off")
+    # The limit on pixels was checked on the page: the decoder makes as many as the part's own header says.
+    own = picture_size(Span(coded, 0, len(coded)))
+    if own is None or own[0] > page.tile.width + _MCU or own[1] > page.tile.height + _MCU:
+        raise Corrupt("a JPEG part of the TIFF has another size than its page says")
     space = {YCBCR: "YCBCR", RGB: "RGB", SEPARATED: "CMYK"}.get(page.photometric if depth > 1 else GREY, "GRAYSCALE")
     out = "RGB" if space == "YCBCR" else space
     tables = page.tables or None

@@ -8,6 +8,7 @@ from queue import SimpleQueue
 from cloak.decisions import Decisions
 from cloak.errors import CloakError, Withheld
 from cloak.job import Job
+from cloak.memory import share
 from cloak.pool import Pool
 from cloak.store import Item
 from cloak.work import release, set_up
@@ -56,7 +57,7 @@ class Workers:
             thread.join()
 
     def _serve(self, queue: "SimpleQueue[Task | None]") -> None:
-        with Pool(_carry_out, 1, self._deadline, set_up) as pool:
+        with Pool(_carry_out, 1, self._deadline, set_up, share(len(self._queues))) as pool:
             for task, answer in pool.map(iter(queue.get, None)):
                 failure = f"{answer}. {answer.next_step}" if isinstance(answer, Withheld) else answer
                 self.waiting -= 1

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from cloak import memory
 from cloak.clock import Stopwatch
 from cloak.errors import CloakError, ConcealmentFailed, SetupError, TimedOut, Unavailable
 from cloak.pipeline import Pipeline
@@ -26,7 +27,7 @@ class Crew:
     Args:
         settings: how many.
         pipeline: the one whose models each worker loads before it takes work.
-        replaced: told why ("crashed", "stuck") when a worker is replaced.
+        replaced: told why ("crashed", "stuck", "swollen") when a worker is replaced.
     """
 
     def __init__(self, settings: Settings, pipeline: Pipeline, replaced: Callable[[str], None]) -> None:
@@ -35,6 +36,7 @@ class Crew:
         self._workers: list[Worker[Task, Answer | CloakError]] = []
         self._idle: asyncio.Queue[Worker[Task, Answer | CloakError]] = asyncio.Queue()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._most = settings.max_memory or memory.share(settings.workers)
         self._loaded = 0
         self._ended = False
         self._seconds = 1.0  # of a photo, a running mean: for Retry-After
@@ -125,9 +127,14 @@ class Crew:
     async def _employ(self, worker: Worker[Task, Answer | CloakError], task: Task, until: float) -> Answer | CloakError:
         self.busy += 1
         started = time.monotonic()
+        work = asyncio.wrap_future(worker.submit(task))
         try:
             async with asyncio.timeout_at(until):
-                answer = await asyncio.wrap_future(worker.submit(task))
+                while not (await asyncio.wait({work}, timeout=memory.INTERVAL))[0]:
+                    if worker.memory() > self._most:
+                        self._spawn(self._replace(worker, "swollen"))
+                        return memory.too_much(self._most)
+            answer = work.result()
         except TimeoutError:
             self._spawn(self._replace(worker, "stuck"))
             return TimedOut(f"not done after {self._settings.deadline:g} seconds")
@@ -135,6 +142,7 @@ class Crew:
             self._spawn(self._replace(worker, "crashed"))
             raise
         finally:
+            work.cancel()  # nobody waits for it any more
             self.busy -= 1
         self._seconds += 0.1 * (time.monotonic() - started - self._seconds)
         self._idle.put_nowait(worker)

@@ -27,6 +27,7 @@ class Settings:
         queue: requests that may wait for a worker, or still be sending; those beyond get 503.
         deadline: seconds from a request's first byte to its answer.
         max_bytes, max_pixels: what one photo may cost.
+        max_memory: bytes that a worker may hold, past which it is killed; 0: its share of the machine's.
     """
 
     pipelines: dict[str, str] = field(default_factory=lambda: {name: name for name in SHIPPED})
@@ -38,11 +39,16 @@ class Settings:
     deadline: float = 60.0
     max_bytes: int = 100_000_000
     max_pixels: int = 100_000_000
+    max_memory: int = 0
 
     def __post_init__(self) -> None:
         if self.pipeline not in self.pipelines:
             raise UnknownName("pipeline", self.pipeline, tuple(self.pipelines))
-        if min(self.workers, self.max_bytes, self.max_pixels) < 1 or self.queue < 0 or self.deadline <= 0:
+        if (
+            min(self.workers, self.max_bytes, self.max_pixels) < 1
+            or min(self.queue, self.max_memory) < 0
+            or self.deadline <= 0
+        ):
             raise UsageError("workers, deadline and limits must be above 0, and queue not below")
         if any(len(token) < SHORTEST_TOKEN for token in self.tokens):
             raise UsageError(

@@ -175,3 +175,17 @@ def test_the_original_never_touches_the_disk(tmp_path, samples):
         with writing(tmp_path / "trace", running.process.pid, *running.family()) as written:
             assert running.http.post("/v1/anonymize", content=data + bytes(20_000_000)).status_code == 200
         assert [line for line in written if "/dev/null" not in line] == []
+
+
+def test_a_worker_that_takes_too_much_memory_is_replaced_and_its_photo_refused(jpeg):
+    buffer = io.BytesIO()
+    Image.new("RGB", (9_900, 9_900)).save(buffer, "PNG")  # 98 megapixels in half a megabyte
+    with service("--workers", "1", "--max-memory", "400") as running:
+        (pid,) = running.workers()
+        refused = running.http.post("/v1/anonymize?recall=fast", content=buffer.getvalue())
+        assert (refused.status_code, refused.json()["reason"]) == (413, "too-large")
+        assert refused.json()["detail"] == "it took more than 400 MB of memory"
+        wait_for(lambda: running.http.get("/readyz").status_code == 200)
+        assert pid not in running.workers()
+        assert 'cloak_workers_replaced_total{why="swollen"} 1.0' in running.http.get("/metrics").text
+        assert running.http.post("/v1/anonymize?recall=fast", content=jpeg()).status_code == 200

@@ -1,0 +1,41 @@
+"""Rows of a ledger, read again."""
+
+import msgspec
+import pytest
+
+from cloak import anonymize, report
+from cloak.errors import LedgerDamaged
+from tests.conftest import FACES
+
+
+@pytest.fixture(scope="module")
+def row():
+    result = anonymize((FACES / "astronaut.jpg").read_bytes(), "cms", key=b"row")
+    return msgspec.to_builtins(result.report)
+
+
+def test_a_row_tells_what_was_concealed(row):
+    regions, revealed, kept = report.remembered(row)
+    assert [len(frame) for frame in regions] == [len(row["detections"][0])] != [0]
+    assert revealed == [[]]
+    assert kept == frozenset(row["kept"])
+
+
+BROKEN = {
+    "detections": ([[{"box": {}}]], 7, [[None]]),
+    "cover": (None, {"shape": "hjad"}),
+    "kept": (None, [1]),
+    "areas": ([[{"shape": {"x": 1}}]], 3),
+    "resampling": ({"window": 1}, [1]),
+    "protections": ([[{"face": "x"}]], 5),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_row_that_cloak_never_wrote_is_a_damaged_ledger(row, name):
+    for value in BROKEN[name]:
+        with pytest.raises(LedgerDamaged):
+            report.remembered({**row, name: value})
+    if name in {"detections", "cover", "kept"}:
+        with pytest.raises(LedgerDamaged):
+            report.remembered({key: value for key, value in row.items() if key != name})
