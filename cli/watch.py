@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import PLACE, load_pipeline, pipeline_options
+from .options import PLACE, load_pipeline, noise_key_option, pipeline_options
 
 
 @click.command(name="watch", short_help="Publish the photos of a folder as they appear in it.")
@@ -18,7 +18,7 @@ from .options import PLACE, load_pipeline, pipeline_options
 @click.option("--settle", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds a file must rest.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
-@click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
+@noise_key_option
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Where to note what is done [OUT.cloak/].")
 @click.option("--quiet", "-q", is_flag=True, help="Name only photos that are withheld.")

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
 from cloak.errors import ConcealmentFailed, SetupError, TimedOut, Withheld
+from cloak.process import no_core_dumps
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -220,14 +221,17 @@ def _method() -> Literal["forkserver", "spawn"]:
     """How workers are started: forked from a clean server process, so that no lock or thread of the parent is copied.
 
     The server is reached through a socket in the temporary folder, whose name may have 103 bytes at most on some
-    systems, 33 of them the socket's; Windows has no such server.
+    systems, 33 of them the socket's; Windows has no such server, and some machines no temporary folder.
     """
-    if sys.platform == "win32" or len(os.fsencode(tempfile.gettempdir())) > 70:
-        return "spawn"
-    return "forkserver"
+    try:
+        short = len(os.fsencode(tempfile.gettempdir())) <= 70
+    except FileNotFoundError:
+        short = False
+    return "forkserver" if short and sys.platform != "win32" else "spawn"
 
 
 def _begin(setup: Callable[[], None]) -> None:
+    no_core_dumps()
     # Ctrl-C reaches the whole group: the parent decides, workers finish what they have.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
