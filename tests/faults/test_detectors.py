@@ -4,21 +4,18 @@ DETECTOR = "cloak.detect.yunet:YuNet.__call__"
 
 
 def test_a_detector_that_fails_withholds_its_photo_and_no_other(shoot):
-    answers = ("nan", "endless", "junk", "nothing", "flood", "outside", "ten thousand")
+    answers, more = ("nan", "endless", "junk", "nothing", "flood"), ("outside", "ten thousand")
     faults = [{"at": DETECTOR, "do": f"answer:{a}", "photo": f"{a}.jpg"} for a in answers]
+    faults += [{"at": DETECTOR, "do": f"add:{a}", "photo": f"{a}.jpg"} for a in more]
     faults.append({"at": DETECTOR, "do": "raise:RuntimeError:words of a model", "photo": "raises.jpg"})
     faults.append({"at": DETECTOR, "do": "sleep:600", "photo": "hangs.jpg"})
-    shoot.add("fine.jpg", "raises.jpg", "hangs.jpg", *(f"{answer}.jpg" for answer in answers))
+    shoot.add("fine.jpg", "raises.jpg", "hangs.jpg", *(f"{answer}.jpg" for answer in (*answers, *more)))
     done = shoot.run("--deadline", "40", "-j", "2", faults=faults, code=1)
     rows = shoot.rows()
     reasons = {name.removesuffix(".jpg"): row.get("reason", "") for name, row in rows.items()}
-    failed = dict.fromkeys(("raises", "nan", "endless", "junk", "nothing", "flood"), "detection-failed")
-    # Ten thousand boxes, a hundred to a place, are painted, and found again in what is written by the same broken
-    # detector. Ten thousand places would pass the deadline.
-    slow = {"ten thousand": reasons["ten thousand"]}
-    assert reasons == failed | {"fine": "", "hangs": "timed-out", "outside": ""} | slow
-    assert reasons["ten thousand"] in {"verification-failed", "detection-failed"}
-    assert set(shoot.published()) == {"fine.jpg", "outside.jpg"}
+    failed = dict.fromkeys(("raises", "nan", "endless", "junk", "nothing", "flood", "ten thousand"), "detection-failed")
+    assert reasons == failed | {"fine": "", "hangs": "timed-out", "outside": ""}
+    assert shoot.published() == ["fine.jpg", "outside.jpg"]
     assert "words of a model" not in done.stderr + shoot.report.read_text()
     # Once the detector works, a run completes.
     shoot.run("-j", "2", code=0)

@@ -5,7 +5,7 @@ CLOAK_FAULTS is a JSON list of faults:
 
     at      "module:function" or "module:Class.method": what gets the fault, by the name that its caller uses
     when    "before" (default) or "after" it
-    do      what happens; see `_ACTIONS`, with an argument behind a colon
+    do      what happens; see `_ACTIONS`, with an argument behind a colon; "add" adds detections to what it answers
     photo   only for the photo of that name; in the service, for one that holds these bytes
     times   how often at most, over all processes (default: always); `mark` is a path for counting
 """
@@ -106,14 +106,16 @@ def _with(fault, function):
 
     @functools.wraps(function)
     def faulty(*args, **keywords):
-        before = fault.get("when", "before") == "before"
+        before = fault.get("when", "before") == "before" and kind != "add"
         answer = None if before and kind in {"answer", "folder"} and _due(fault) else ...
         if answer is None:
             return _ACTIONS[kind](argument, args)
         if before and _due(fault):
             _ACTIONS[kind](argument, args)
         answer = function(*args, **keywords)
-        if not before and _due(fault):
+        if kind == "add" and _due(fault):
+            return [*answer, *_answer(argument, args)]
+        if not before and kind != "add" and _due(fault):
             _ACTIONS[kind](argument, args)
         return answer
 
