@@ -22,11 +22,16 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     # Before click is loaded: a hook with a service at hand waits for the photo, not for imports.
+    from cloak.process import no_core_dumps, take_secret
+
     from .handover import hand_over, worst
 
+    no_core_dumps()
     done, left = hand_over(sys.argv[1:] if arguments is None else arguments)
     if left is None:
         sys.exit(done)
+    if left[:1] not in (["serve"], ["review"]):
+        take_secret("CLOAK_TOKEN")  # nobody needs it from here on
 
     import click
 
@@ -45,10 +50,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout = None  # type: ignore[assignment]
         code = 141
     except Exception as error:
-        from cloak.errors import CloakError
+        from cloak.errors import CloakError, of_failure, traced
 
-        if not isinstance(error, CloakError):
-            raise
-        click.echo(f"cloak: {error}. {error.next_step}", err=True)
-        code = error.exit_code
+        if "--debug" in left and not isinstance(error, CloakError):
+            click.echo(traced(error), err=True, nl=False)
+        told = of_failure(error)
+        click.echo(f"cloak: {told}. {told.next_step}", err=True)
+        code = told.exit_code
     sys.exit(worst(done, code) if done else code if isinstance(code, int) else 0)

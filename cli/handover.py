@@ -43,10 +43,11 @@ def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
     from cloak.errors import CloakError, TooLarge, Unavailable, Withheld
     from cloak.files import printable
     from cloak.inplace import replace
+    from cloak.process import take_secret
 
     code, left = 0, []
     try:
-        client = Client(server, os.environ.get("CLOAK_TOKEN", ""))
+        client = Client(server, take_secret("CLOAK_TOKEN"))
         for number, file in enumerate(files):
             try:
                 report = replace(

@@ -58,6 +58,21 @@ max_memory_option = click.option(
 )  # fmt: skip
 
 
+def noise_key_option(function: Function) -> Function:
+    """Add the option of the key that seeds the noise; once it is read, no process that is started gets it."""
+
+    def take(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:  # noqa: ARG001
+        from cloak.process import take_secret
+
+        take_secret("CLOAK_NOISE_KEY")
+        return value
+
+    return click.option(
+        "--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", callback=take,
+        help="Same key, same output; keep it secret.",
+    )(function)  # fmt: skip
+
+
 def pipeline_options(function: Function) -> Function:
     """Add the options; the command gets them as keyword arguments, for `load_pipeline`."""
     for option in reversed(_OPTIONS):

@@ -63,7 +63,6 @@ def open_desk(
     from cloak.review.doors import DoorKeeper, Doors
     from cloak.service.server import serve
     from cloak.service.settings import demand_token, is_loopback, read_tokens
-    from cloak.service.work import no_core_dumps
 
     passwords = read_tokens(password_file)
     demand_token(host, passwords)
@@ -72,7 +71,6 @@ def open_desk(
     name = f"cloak-review-{port}"  # browsers share cookies among the ports of a host
     doors = Doors(passwords, reviewer if reviewer is not None else getpass.getuser())
     review = Review(Desk(out, ledger), doors, name, jobs, deadline, secrets.token_bytes(32))
-    no_core_dumps()
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}/enter?token={doors.invite()}" if local else f"http://{shown}:{port}/login"
     click.echo(f"{len(review.desk.cases)} photos to look at: {address}")

@@ -15,7 +15,15 @@ from typing import Any
 import click
 
 from .inplace import run as in_place_run
-from .options import PLACE, enrol_people, load_pipeline, load_signer, max_memory_option, pipeline_options
+from .options import (
+    PLACE,
+    enrol_people,
+    load_pipeline,
+    load_signer,
+    max_memory_option,
+    noise_key_option,
+    pipeline_options,
+)
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
@@ -52,7 +60,7 @@ from .options import PLACE, enrol_people, load_pipeline, load_signer, max_memory
 )
 @click.option("--dry-run", is_flag=True, help="Find and check everything, write no photo.")
 @click.option("--force", is_flag=True, help="Do again what is done, and replace files that cloak did not write.")
-@click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
+@noise_key_option
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
 @click.option(
     "--c2pa-sign",
@@ -123,7 +131,7 @@ def command(
 
     from cloak.batch import Job, Run
     from cloak.contact_sheet import render
-    from cloak.errors import NothingMatched
+    from cloak.errors import NothingMatched, of_failure
     from cloak.report import Totals, flagged
     from cloak.rows import open_report
     from cloak.store import printable
@@ -184,11 +192,16 @@ def command(
                     bar.set_postfix(faces=totals.faces, withheld=totals.withheld, refresh=False)
                     tell_left_out()
                     if interrupted:
+                        totals.stopped = 130
                         outcomes = run.finish()
+        except BaseException as error:
+            totals.stopped = of_failure(error).exit_code if isinstance(error, Exception) else 130
+            raise
         finally:
             tell_left_out()
             bar.close()
-            for source, places in run.bare():
+            # A run that something ended has nothing to compare with, and maybe no ledger.
+            for source, places in run.bare() if totals.stopped in {0, 130} else ():
                 totals.bare += 1
                 near = ", ".join(sorted({place.neighbour for place in places}))
                 _say(f"to review  {source}: a face that is concealed in {near} may be bare here", quiet)
@@ -199,16 +212,16 @@ def command(
                     sheet[source] = flagged(sheet[source][0], places), sheet[source][1]
             rows.end(totals, pipeline.table(), pipeline.hash())
             save_sheet(lambda: render(sheet.values(), totals, pipeline.name))
-        if not totals.photos and not interrupted:
+        if not totals.photos and not totals.stopped:
             raise NothingMatched("there is no photo among the inputs")
     if not quiet:
         for line in totals.lines():
             click.echo(line, err=lines)
     if dry_run and not quiet:
         click.echo("dry run: no photo was written", err=lines)
-    if shape["review"] and not interrupted and not dry_run:
+    if shape["review"] and not totals.stopped and not dry_run:
         open_desk(out, ledger=ledger, deadline=deadline)
-    return 130 if interrupted else totals.exit_code
+    return totals.exit_code
 
 
 def _pipe(out: Any, pipeline: Any, key: bytes | None, signer: Any, report: Any, quiet: bool, people: Any) -> int:
@@ -268,7 +281,7 @@ def _beside(file: str | None, out: Any) -> Iterator[Callable[[Callable[[], str]]
     if not file or file == "-":
         yield lambda _: None
         return
-    from cloak.errors import UsageError
+    from cloak.errors import OutputError, UsageError
 
     path = Path(file)
     if isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(path)).parents:
@@ -283,8 +296,11 @@ def _beside(file: str | None, out: Any) -> Iterator[Callable[[Callable[[], str]]
         raise UsageError(f"{path.name!r} cannot be written: {error.strerror}") from None
 
     def save(make: Callable[[], str]) -> None:
-        partial.write_text(make(), encoding="utf-8")
-        partial.replace(path)
+        try:
+            partial.write_text(make(), encoding="utf-8")
+            partial.replace(path)
+        except OSError as error:
+            raise OutputError(f"the contact sheet cannot be written: {error.strerror}") from None
 
     try:
         yield save

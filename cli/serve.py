@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import max_memory_option
+from .options import max_memory_option, noise_key_option
 
 
 @click.command(name="serve", short_help="Serve clean photos over HTTP, for content systems and hooks.")
@@ -28,7 +28,7 @@ from .options import max_memory_option
     "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Largest photo, all frames."
 )
 @max_memory_option
-@click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
+@noise_key_option
 @click.option("--quiet", "-q", is_flag=True, help="Log warnings only.")
 def command(
     host: str,
@@ -64,7 +64,6 @@ def command(
             raise
         raise MissingExtra("the service", "serve") from None
     from cloak.service.settings import Settings, demand_token, read_tokens
-    from cloak.service.work import no_core_dumps
 
     pipelines = {name: name for name in SHIPPED}
     for pair in add_pipeline:
@@ -79,6 +78,5 @@ def command(
         Settings(pipelines, pipeline, tokens=tokens, workers=workers, queue=queue, deadline=deadline,
                  max_bytes=max_bytes, max_pixels=max_pixels, max_memory=max_memory, **key)
     )  # fmt: skip
-    no_core_dumps()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level="WARNING" if quiet else "INFO")
     serve(Guard(create_app(service), tokens, OPEN_PATHS), host, port, service.crew, grace=deadline)

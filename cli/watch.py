@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import PLACE, load_pipeline, max_memory_option, pipeline_options
+from .options import PLACE, load_pipeline, max_memory_option, noise_key_option, pipeline_options
 
 
 @click.command(name="watch", short_help="Publish the photos of a folder as they appear in it.")
@@ -19,7 +19,7 @@ from .options import PLACE, load_pipeline, max_memory_option, pipeline_options
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
 @max_memory_option
-@click.option("--noise-key", envvar="CLOAK_NOISE_KEY", metavar="TEXT", help="Same key, same output; keep it secret.")
+@noise_key_option
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Where to note what is done [OUT.cloak/].")
 @click.option("--quiet", "-q", is_flag=True, help="Name only photos that are withheld.")

@@ -47,6 +47,7 @@ class Run:
         self._bursts = Bursts([str(item.path.parent) for item in known])
         self._bare: dict[int, list[Bare]] = {}
         self._named: Callable[[Item], Item] = _as_is
+        self._store: Store | None = None
         self._ledger: Records | None = None
         self._engine: Engine | None = None
 
@@ -54,10 +55,10 @@ class Run:
         job = self.job
         try:
             if not job.dry_run:
-                store = open_store(job.out)
+                self._store = open_store(job.out)
                 self._ledger = open_ledger(job.records)
-                store.sweep()
-                self._give_names(store, self._ledger)
+                self._store.sweep()
+                self._give_names(self._store, self._ledger)
             self._engine = open_engine(job)
         except BaseException:
             self.__exit__()
@@ -70,6 +71,10 @@ class Run:
         try:
             if self._engine is not None:
                 self._engine.close()
+            if self._store is not None and self._ledger is not None:
+                # A worker that died or was killed may have left something half-written among what is published.
+                with contextlib.suppress(OSError):
+                    self._store.sweep()
         finally:
             if self._ledger is not None:
                 self._ledger.close()

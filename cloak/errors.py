@@ -63,6 +63,30 @@ def _rebuild(kind: type[CloakError], message: str, next_step: str) -> CloakError
     return error
 
 
+def traced(error: BaseException) -> str:
+    """Where an error came from, for --debug: a traceback without any error's own words, which may hold values."""
+    from traceback import format_tb
+
+    lines, found = ["Traceback of an internal error, without its words, which may hold values of a photo:\n"], error
+    while True:
+        lines += [*format_tb(found.__traceback__), f"{type(found).__name__}\n"]
+        before = found.__cause__ or found.__context__
+        if before is None:
+            return "".join(lines)
+        lines.append("which came of:\n")
+        found = before
+
+
+def of_failure(error: Exception) -> CloakError:
+    """What is told of any error that ends a command. The words of a stranger's may hold values: its kind is told."""
+    if isinstance(error, CloakError):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        return OutputError(f"the system refuses: {error.strerror}")
+    next_step = "Report it as a bug; cloak run tells more with --debug."
+    return CloakError(f"internal error: {type(error).__name__}", next_step=next_step)
+
+
 class UsageError(CloakError):
     """The caller asked for something that cannot be done."""
 

@@ -1,5 +1,6 @@
 """Files of this machine: read with bounds, written whole or not at all. Imports nothing that takes time to load."""
 
+import contextlib
 import os
 import stat
 import unicodedata
@@ -70,6 +71,9 @@ def write(target: Path, data: bytes, time: float, mode: int | None = None) -> No
             temporary.chmod(0o666 & ~_umask() if mode is None else mode)
             os.replace(temporary, target)
         except BaseException:
+            # Where it cannot be removed, nobody else shall see it until it can be.
+            with contextlib.suppress(OSError):
+                temporary.chmod(0o600)
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(target.parent)

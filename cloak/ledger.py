@@ -164,10 +164,13 @@ class Ledger:
                 self._db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (VERSION,))
                 self._db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
             meta = dict(self._db.execute("SELECT name, value FROM meta"))
+            self._file = os.stat(path)
         except (sqlite3.Error, OSError) as error:
+            damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+            away = "Move the ledger's folder away (work is then done again), or name another with --ledger."
             raise OutputError(
                 f"the ledger {path.name!r} cannot be used: {error}",
-                next_step="Move the ledger's folder away (work is then done again), or name another with --ledger.",
+                next_step=away if damaged else "Check space and permissions where it lies, or name another --ledger.",
             ) from None
         if meta.get("version") != VERSION:
             raise OutputError(
@@ -248,6 +251,14 @@ class Ledger:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Statements that are all on the disk afterwards, or none of them. Raises `OutputError`."""
+        try:
+            # SQLite goes on writing to a file that was removed: what is noted there, nobody finds again.
+            if not os.path.samestat(os.stat(self.path), self._file):
+                raise FileNotFoundError
+        except OSError:
+            raise OutputError(
+                "the ledger was moved or removed while it was in use", next_step="Put it back, then run again."
+            ) from None
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:

@@ -73,6 +73,7 @@ class Parts:
                 next_step="Move the ledger away; work is then done again.",
             )
         self._ranges = self._index(store=lock) if lock or fresh else self._load_index()
+        self._latest = max((int(part.partition("-")[0]) for part in self._ranges), default=0)
         self._loaded: OrderedDict[str, dict[str, Entry]] = OrderedDict()
         self._waiting: dict[str, Entry] = {}
         self._since = time.monotonic()
@@ -111,7 +112,9 @@ class Parts:
             "published": [row.published for row in rows],
             "row": [json.dumps(row.row) for row in rows],
         }
-        part = f"{time.time_ns():020}-{secrets.token_hex(4)}.parquet"
+        # Later than all before, even if the clock was set back: the latest record of a name wins.
+        self._latest = max(time.time_ns(), self._latest + 1)
+        part = f"{self._latest:020}-{secrets.token_hex(4)}.parquet"
         try_put(self.place / "parts" / part, self._encode(columns))
         self._waiting = {}
 

@@ -17,6 +17,7 @@ from typing import Generic, Literal, TypeVar
 
 from cloak import memory
 from cloak.errors import ConcealmentFailed, SetupError, TimedOut, Withheld
+from cloak.process import no_core_dumps
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -248,14 +249,17 @@ def _method() -> Literal["forkserver", "spawn"]:
     """How workers are started: forked from a clean server process, so that no lock or thread of the parent is copied.
 
     The server is reached through a socket in the temporary folder, whose name may have 103 bytes at most on some
-    systems, 33 of them the socket's; Windows has no such server.
+    systems, 33 of them the socket's; Windows has no such server, and some machines no temporary folder.
     """
-    if sys.platform == "win32" or len(os.fsencode(tempfile.gettempdir())) > 70:
-        return "spawn"
-    return "forkserver"
+    try:
+        short = len(os.fsencode(tempfile.gettempdir())) <= 70
+    except FileNotFoundError:
+        short = False
+    return "forkserver" if short and sys.platform != "win32" else "spawn"
 
 
 def _begin(setup: Callable[[], None]) -> None:
+    no_core_dumps()
     # Ctrl-C reaches the whole group, a service manager's SIGTERM all processes of a service: the parent decides,
     # workers finish what they have.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,6 +1,6 @@
 """What is said about a run: a row a photo, totals, the exit code. Rows hold no pixels, places, values or hashes."""
 
-import traceback
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -13,7 +13,7 @@ from cloak.bursts import Bare, Glance
 from cloak.decisions import region
 from cloak.detect import Face
 from cloak.detect.cover import cover
-from cloak.errors import CloakError, LedgerDamaged, TooLarge, Withheld
+from cloak.errors import CloakError, LedgerDamaged, TooLarge, Withheld, traced
 from cloak.geometry import Region
 from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
@@ -89,7 +89,7 @@ def attempt(source: str, work: Callable[[], Answer], debug: bool = False) -> Ans
         return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            print(traced(error), file=sys.stderr, end="", flush=True)
         return internal(source, error)
 
 
@@ -119,6 +119,8 @@ class Totals:
     bare: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    stopped: int = 0
+    """The exit code of a run that ended before all photos were done: 130 interrupted, 2 something failed."""
 
     @property
     def photos(self) -> int:
@@ -145,6 +147,8 @@ class Totals:
     @property
     def exit_code(self) -> int:
         """0 all published, 1 some withheld, 3 nothing matched, 4 published or held, but a person should look."""
+        if self.stopped:
+            return self.stopped
         if self.photos == 0:
             return 3
         if self.withheld:

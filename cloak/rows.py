@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from cloak.bucket import make_room, open_writer, refuse_strangers, remove, writing
 from cloak.bursts import Bare
-from cloak.errors import MissingExtra, UsageError
+from cloak.errors import MissingExtra, OutputError, UsageError
 from cloak.place import Place, Url
 from cloak.report import Totals, document, flagged
 
@@ -88,14 +88,29 @@ class _File(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         # A Parquet writer that is thrown away writes its end all the same.
-        return len(data) if self._file.closed else self._file.write(data)
+        if self._file.closed:
+            return len(data)
+        with self._told():
+            return self._file.write(data)
 
     def finish(self, *, whole: bool) -> None:
-        self._file.close()
-        if whole:
-            self._partial.replace(self._path)
-        else:
-            self._partial.unlink(missing_ok=True)
+        with self._told():
+            try:
+                self._file.close()
+                if whole:
+                    self._partial.replace(self._path)
+            finally:
+                self._partial.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"the report cannot be written: {error.strerror or 'input/output error'}",
+                next_step="Check its place, then run again: what is done stays done.",
+            ) from None
 
 
 class _Object(io.RawIOBase):

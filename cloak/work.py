@@ -146,6 +146,8 @@ def _photo(
         glance=result.glance, thumbnail=_thumbnail(result.data, job),
     )  # fmt: skip
     published = sha256(result.data).hexdigest() if result.data else None
+    if not result.data:
+        _refuse_unknown(item, store, known, limit)
     entry = Entry(content, digest, published, outcome.row())
     if isinstance(ledger, Ledger):
         # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
@@ -155,7 +157,7 @@ def _photo(
     if result.data:
         times = item.path.stat().st_mtime if job.preserve_times else None
         store.publish(item.name, result.data, times)
-    elif known and known.published and known.published == store.standing(item.name, limit):
+    elif known and known.published:
         store.withdraw(item.name)  # what an earlier run or verdict published is no longer to be seen
     if sidecar is not None and reviews is not None:
         reviews.adopt(target, content, fitted(sidecar, result.report.size))
@@ -167,10 +169,7 @@ def _hold(item: Item, source: str, job: Job) -> Done:
     (store, ledger), target = _edges(job.out, job.records), printable(item.name)
     known = ledger.find(target)
     if known is not None and known.published is not None:
-        if store.standing(item.name, job.pipeline.limits.bytes) not in {None, known.published}:
-            raise NotWritten(
-                "the published file was changed by somebody else", next_step="Move that file away, then decide again."
-            )
+        _refuse_unknown(item, store, known, job.pipeline.limits.bytes)
         row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
         ledger.record(target, replace(known, published=None, row=row))
         store.withdraw(item.name)
@@ -232,6 +231,18 @@ def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:
         return None
     data = read(published, job.pipeline.limits.bytes) if isinstance(published, Path) else published
     return thumbnail(open_photo(data, job.pipeline.limits))
+
+
+def _refuse_unknown(item: Item, store: Store, known: Entry | None, limit: int) -> None:
+    """A photo that is to be held must not stand published; only the file that its record names is ours to withdraw.
+
+    Another one stands there if somebody changed it, or if a run was killed just before it replaced an earlier one.
+    """
+    if known and known.published and store.standing(item.name, limit) not in {None, known.published}:
+        raise NotWritten(
+            "it is to be held, but a file that the ledger does not know stands at its name in the output",
+            next_step="Move that file away, then run or decide again.",
+        )
 
 
 def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> None:

@@ -167,9 +167,9 @@ def test_metadata_that_an_encoder_lets_through_is_noticed(monkeypatch, jpeg):
 
     opened = []
 
-    def careless(data, limits):
+    def careless(data, limits, **options):
         opened.append(data)
-        photo = real(data, limits)
+        photo = real(data, limits, **options)
         return Careless(photo) if len(opened) == 1 else photo
 
     monkeypatch.setattr(anonymizer, "open_photo", careless)

@@ -125,3 +125,12 @@ def test_the_ledger_lies_beside_the_prefix_and_a_whole_bucket_has_no_beside():
     assert beside(Url("s3://public", "x/shoots")) == Url("s3://public", "x/shoots.cloak")
     with pytest.raises(Exception, match="ledger"):
         beside(Url("s3://public", ""))
+
+
+def test_the_latest_record_wins_even_if_the_clock_was_set_back(place, monkeypatch):
+    for number, clock in enumerate((2_000, 1_000, 1_000)):
+        monkeypatch.setattr("time.time_ns", lambda clock=clock: clock)
+        ledger = Parts(place)
+        ledger.record("a.jpg", entry(number))
+        ledger.close()
+        assert Parts(place).find("a.jpg") == entry(number)

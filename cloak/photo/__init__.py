@@ -65,19 +65,16 @@ def open_photo(data: bytes, limits: Limits = Limits(), *, checked: bool = False)
             if data.startswith(signature, offset):
                 raise Unsupported(f"{name} are not supported")
         raise NotAnImage("the bytes are no image of a known format")
-    opener = _opener(kind)
-    if checked and kind == "jpeg":
-        opener = partial(opener, checked=True)
     with Decoding(kind):
-        return opener(data, limits)
+        return _opener(kind, checked)(data, limits)
 
 
-def _opener(kind: str) -> Callable[[bytes, Limits], Photo]:
+def _opener(kind: str, checked: bool) -> Callable[[bytes, Limits], Photo]:
     # Imported when needed: a run over JPEGs loads no HEVC decoder.
     if kind == "jpeg":
         from cloak.photo.jpeg import open_jpeg
 
-        return open_jpeg
+        return partial(open_jpeg, checked=checked)
     if kind == "png":
         from cloak.photo.png import open_png
 

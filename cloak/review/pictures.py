@@ -99,9 +99,11 @@ class Pictures:
 
     def tile(self, case: Case, side: Side, frame: int, level: int, column: int, row: int) -> bytes:
         """A JPEG of one tile of the picture reduced by `level` (1, 2, 4 or 8). Raises `NotFound` beyond the edges."""
+        if level not in REDUCTIONS:
+            raise NotFound("there is no such tile")
         width, height = (math.ceil(length / level) for length in (case.size.width, case.size.height))
         x, y = column * TILE, row * TILE
-        if level not in REDUCTIONS or not (0 <= x < width and 0 <= y < height):
+        if not (0 <= x < width and 0 <= y < height):
             raise NotFound("there is no such tile")
         return jpeg(self._level(case, side, frame, level)[y : y + TILE, x : x + TILE], 92)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cloak.errors import UnknownName, UsageError
 from cloak.pipeline import SHIPPED
+from cloak.process import take_secret
 
 PORT = 8571
 SHORTEST_TOKEN = 16
@@ -61,8 +62,8 @@ def read_tokens(file: Path | None) -> tuple[str, ...]:
 
     Raises `UsageError` when the file cannot be read, holds none, or others may read it.
     """
+    token = take_secret("CLOAK_TOKEN").strip()
     if file is None:
-        token = os.environ.get("CLOAK_TOKEN", "").strip()
         return (token,) if token else ()
     try:
         text = file.read_text("ascii")

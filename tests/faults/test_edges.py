@@ -1,0 +1,145 @@
+"""The same faults behind the other doors: the service, the hot folder, a bucket."""
+
+import itertools
+import json
+import signal
+import subprocess
+import time
+
+from tests.faults.conftest import CLOAK, environment
+from tests.faults.test_detectors import DETECTOR
+from tests.service.conftest import service
+from tests.service.test_anonymize import bare_faces, carriers
+
+NUMBERS = itertools.count()
+
+
+def test_the_service_answers_every_fault_with_its_reason_and_goes_on(tmp_path, jpeg):
+    faults = {
+        "nan": ({"at": DETECTOR, "do": "answer:nan"}, 422, "detection-failed"),
+        "raises": ({"at": DETECTOR, "do": "raise:ValueError:words of a photo"}, 422, "detection-failed"),
+        "flood": ({"at": DETECTOR, "do": "answer:flood"}, 422, "detection-failed"),
+        "bug": ({"at": "cloak.anonymizer:_paint", "do": "raise:ValueError:words of a photo"}, 500, "error"),
+        "killed": ({"at": "cloak.anonymizer:_search", "do": "kill"}, 422, "concealment-failed"),
+        "killed once": (
+            {"at": "cloak.anonymizer:_paint", "do": "kill", "times": 1, "mark": str(tmp_path / "mark")}, 200, "",
+        ),
+        "hangs": ({"at": DETECTOR, "do": "sleep:600"}, 504, "timed-out"),
+    }  # fmt: skip
+    armed = [{**fault, "photo": f"fault: {name}."} for name, (fault, _, _) in faults.items()]
+    with service("--workers", "1", "--deadline", "30", environment=environment(*armed)) as running:
+        said = []
+        for name, (_, status, reason) in {**faults, "none": (None, 200, "")}.items():
+            answer = running.http.post(
+                "/v1/anonymize?recall=fast&effect=fill", content=jpeg(comment=f"fault: {name}.".encode())
+            )
+            assert answer.status_code == status, (name, answer.text)
+            if status == 200:
+                assert not bare_faces(answer.content)
+            else:
+                assert answer.json()["reason"] == reason
+                said.append(answer.text)
+        running.process.send_signal(signal.SIGTERM)
+        said.append(running.process.communicate(timeout=60)[1])
+    assert "words of a photo" not in "".join(said)
+    assert "Traceback" not in said[-1]
+
+
+def test_a_hot_folder_survives_faults_and_ends_when_its_output_is_lost(tmp_path, jpeg):
+    inbox, out, mark = tmp_path / "in", tmp_path / "out", tmp_path / "mark"
+    inbox.mkdir()
+    faults = [
+        {"at": DETECTOR, "do": "answer:nan", "photo": "nan.jpg"},
+        {"at": "os:replace", "do": "kill", "photo": "killed.jpg", "times": 1, "mark": str(mark)},
+        {"at": "os:fsync", "do": f"shell:rm -r {out}", "photo": "gone.jpg", "times": 1, "mark": str(mark) + "-gone"},
+        {"at": "cloak.ledger:Ledger.record", "do": f"shell:rm -r {out}.cloak", "photo": "last.jpg"},
+    ]
+    for name in ("nan", "killed", "gone"):
+        (inbox / f"{name}.jpg").write_bytes(jpeg(comment=name.encode()))
+    command = [
+        *CLOAK,
+        "watch",
+        inbox,
+        "--out",
+        out,
+        "--settle",
+        "0.3",
+        "--recall",
+        "fast",
+        "--effect",
+        "fill",
+        "-j",
+        "1",
+    ]
+    with open(tmp_path / "log", "w") as log:
+        process = subprocess.Popen([*map(str, command)], env=environment(*faults), stdout=log, stderr=log)
+        try:
+            # A photo whose folder went away under it is tried again by itself.
+            _wait(lambda: (out / "gone.jpg").exists() and "nan.jpg" in (tmp_path / "log").read_text(), process)
+            (inbox / "last.jpg").write_bytes(jpeg(comment=b"last"))
+            assert process.wait(120) == 2
+        finally:
+            process.kill()
+            process.wait()
+    log = (tmp_path / "log").read_text()
+    assert "withheld" in log
+    assert "ledger was moved or removed" in log
+    assert "Traceback" not in log
+    assert list(out.rglob(".cloak-*")) == []
+    for path in out.glob("*.jpg"):
+        assert not bare_faces(path.read_bytes())
+        assert not carriers(path.read_bytes())
+
+
+def _wait(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_run_into_a_bucket_that_is_killed_between_put_and_ledger_completes_once(s3, tmp_path, jpeg):
+    name = s3.bucket(f"faults-{next(NUMBERS)}")
+    for number in range(3):
+        s3.put(name, f"shoot/{number}.jpg", jpeg(comment=b"%d" % number))
+    run = [
+        *CLOAK,
+        "run",
+        f"s3://{name}/shoot",
+        "--out",
+        f"s3://{name}/public",
+        "--recall",
+        "fast",
+        "--effect",
+        "fill",
+        "-j",
+        "1",
+    ]
+    store = {k: v for k, v in s3.environment().items() if k.startswith("AWS_") or k.startswith("CLOAK_")}
+
+    def go(*faults):
+        report = ["--report", tmp_path / "report.json"]
+        return subprocess.run(
+            [*map(str, [*run, *report])], env=environment(*faults, **store), capture_output=True, text=True,
+            timeout=240, start_new_session=True,
+        )  # fmt: skip
+
+    # Killed when two objects stand, and no part of the ledger does.
+    assert go({"at": "cloak.bucket:Bucket.publish", "do": "kill run", "photo": "2.jpg"}).returncode == -9
+    keys = s3.keys(name)
+    assert {"public/0.jpg", "public/1.jpg"} <= set(keys)
+    assert not [key for key in keys if "parts" in key]
+    # A worker killed while it puts: tried again. What no record tells of is cloak's own by its digest, and done again.
+    once = {"at": "cloak.bucket:Bucket.publish", "when": "after", "do": "kill", "photo": "2.jpg", "times": 1}
+    done = go({**once, "mark": str(tmp_path / "mark")})
+    assert done.returncode == 0, done.stderr
+    third = go()
+    assert third.returncode == 0, third.stderr
+    rows = json.loads((tmp_path / "report.json").read_text())["photos"]
+    assert [row["resumed"] for row in rows] == [True] * 3
+    for number in range(3):
+        data = s3.get(name, f"public/{number}.jpg")
+        assert not bare_faces(data)
+        assert not carriers(data)
+        assert s3.get(name, f"shoot/{number}.jpg") == jpeg(comment=b"%d" % number)

@@ -1,0 +1,66 @@
+"""Workers and whole runs that are killed at every step of a photo."""
+
+STEPS = {
+    "read": {"at": "cloak.work:read"},
+    "detect": {"at": "cloak.anonymizer:_search"},
+    "before-row": {"at": "cloak.ledger:Ledger.record"},
+    "after-row": {"at": "cloak.ledger:Ledger.record", "when": "after"},
+    "write": {"at": "os:fsync"},
+    "before-rename": {"at": "os:replace"},
+    "after-rename": {"at": "os:replace", "when": "after"},
+}
+"""In the order in which they come. The row is written before the file: see `cloak.work`."""
+
+CLOCKS = {"time": -1e8, "time_ns": -(10**17)}
+
+
+def test_a_worker_killed_at_any_step_is_replaced_and_its_photo_done(shoot, tmp_path):
+    once = [{**at, "do": "kill", "photo": f"{step}.jpg", "times": 1, "mark": str(tmp_path / step)}
+            for step, at in STEPS.items()]  # fmt: skip
+    again = {"at": "os:replace", "do": "kill", "photo": "again.jpg"}
+    slow = {"at": "os:fsync", "do": "sleep:600", "photo": "slow.jpg"}
+    shoot.add("again.jpg", "slow.jpg", *(f"{step}.jpg" for step in STEPS))
+    shoot.run("-j", "2", "--deadline", "40", faults=[*once, again, slow], code=1)
+    rows = shoot.rows()
+    assert {name: row["reason"] for name, row in rows.items() if "reason" in row} == {
+        "again.jpg": "concealment-failed", "slow.jpg": "timed-out",
+    }  # fmt: skip
+    assert shoot.published() == sorted(f"{step}.jpg" for step in STEPS)
+    shoot.run("-j", "2", code=0)
+    assert len(shoot.published()) == len(STEPS) + 2
+    resumed = {name for name, row in shoot.rows().items() if row.get("resumed")}
+    assert resumed == {f"{step}.jpg" for step in STEPS}
+
+
+def test_a_run_killed_at_any_step_leaves_nothing_false_and_the_next_completes(shoot):
+    shoot.add("a.jpg", "b.jpg")
+    standing = set()
+    for step in ("detect", "after-row", "write", "before-rename", "after-rename"):
+        fault = {**STEPS[step], "do": "kill run", "photo": "b.jpg"}
+        shoot.run("-j", "1", faults=[fault], code=-9)
+        assert "a.jpg" in shoot.published()
+        if "b.jpg" in shoot.published():
+            standing.add(step)
+        else:
+            entry = shoot.entry("b.jpg")
+            assert (entry is not None) == (step != "detect")
+    assert standing == {"after-rename"}
+    # A clock that was set back by years changes nothing.
+    back = [{"at": f"time:{clock}", "do": f"clock:{seconds}"} for clock, seconds in CLOCKS.items()]
+    shoot.run("-j", "1", faults=back, code=0)
+    assert shoot.published() == ["a.jpg", "b.jpg"]
+    assert all(row.get("resumed") for row in shoot.rows().values())
+
+
+def test_a_photo_whose_earlier_form_stands_after_a_kill_is_not_passed_off_as_held(shoot):
+    shoot.add("a.jpg")
+    shoot.run("-j", "1", code=0)
+    # `cloak verify` cannot know what was concealed in a file whose row has been replaced: it is not asked here.
+    shoot.check = lambda **_: None
+    fault = {"at": "os:replace", "do": "kill run"}
+    shoot.run("-j", "1", "--force", faults=[fault], code=-9)  # the ledger has the row of what never came to stand
+    done = shoot.run("-j", "1", "-p", "newsroom", code=1)
+    assert "to be held" in done.stderr
+    (shoot.out / "a.jpg").unlink()
+    shoot.run("-j", "1", "-p", "newsroom", code=4)
+    assert shoot.published() == []
