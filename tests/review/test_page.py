@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -204,13 +205,17 @@ def test_a_reload_and_a_restart_lose_nothing(open_page, server):
 
 
 def test_a_verdict_that_a_killed_server_had_not_carried_out_is_carried_out_by_the_next(open_page, server):
-    import signal
-
     page = open_page(expect_complaints=True)
     opened(page, "group.jpg")
+    workers = psutil.Process(server.process.pid).children(recursive=True)
+    for worker in workers:
+        worker.suspend()  # so that the kill comes first
     page.keyboard.press("a")
     page.wait_for_function("() => document.querySelector('#rows').innerText.includes('Writing')")
-    server.stop(signal.SIGKILL)
+    server.process.kill()
+    for worker in workers:
+        worker.kill()
+    server.stop()
     assert published(server, "group.jpg") is None
     server.start()
     wait_for(lambda: published(server, "group.jpg"))
