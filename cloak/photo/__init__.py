@@ -67,7 +67,9 @@ def open_photo(data: bytes, limits: Limits = Limits(), *, checked: bool = False)
         raise NotAnImage("the bytes are no image of a known format")
     opener = _opener(kind)
     if checked and kind == "jpeg":
-        opener = partial(opener, checked=True)
+        from cloak.photo.jpeg import open_jpeg
+
+        opener = partial(open_jpeg, checked=True)
     with Decoding(kind):
         return opener(data, limits)
 
