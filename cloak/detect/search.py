@@ -33,13 +33,11 @@ NEAR = 0.2
 """Intersection over union from which a hit of a closer look is on the face that was looked at."""
 
 CONFIRMS, DENIES = 0.2, 0.1
-"""Scores that CenterFace gives in a closer look: from the one on it is a face, below the other it may be none ..."""
-
-STAYS = 0.28
-"""... unless YuNet gives it that much."""
+"""Scores of a closer look: from the one on that CenterFace gives it is a face, and below the other it may be none if
+YuNet too gives no more."""
 
 CLEAR = 0.6
-"""Faces that score as much need no closer look. (These four: benchmarks/closer.py.)"""
+"""Faces that score as much need no closer look. (These three: benchmarks/closer.py.)"""
 
 CLOSER = 24
 """At most so many closer looks at a photo: in a crowd one smudge more is not seen, and each costs 4 ms."""
@@ -146,7 +144,7 @@ def _seen(image: RGB, box: Box) -> bool | None:
     scores = _scores(image, box)
     if scores["centerface"] >= CONFIRMS:
         return True
-    return None if scores["centerface"] >= DENIES or scores["yunet"] >= STAYS else False
+    return None if max(scores.values()) >= DENIES else False
 
 
 def _scores(image: RGB, box: Box) -> dict[str, float]:

@@ -451,8 +451,8 @@ def test_a_weak_hit_that_another_model_confirms_is_concealed(monkeypatch):
 
 def test_an_unsure_hit_that_two_models_deny_goes_to_review(monkeypatch):
     assert unsure(monkeypatch, 0.5, centerface=0.15).faces
-    assert unsure(monkeypatch, 0.5, centerface=0.0, closer_yunet=0.3).faces
-    denied = unsure(monkeypatch, 0.5, centerface=0.0)
+    assert unsure(monkeypatch, 0.5, centerface=0.0, closer_yunet=0.11).faces
+    denied = unsure(monkeypatch, 0.5, centerface=0.0, closer_yunet=0.09)
     assert denied.faces == ()
     assert len(denied.doubtful) == 1
     assert unsure(monkeypatch, 0.7, centerface=0.0).faces  # sure enough: nobody is asked
