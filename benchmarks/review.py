@@ -108,7 +108,8 @@ class Browser:
     def renderers(self) -> list[int]:
         """Process ids of the pages."""
         processes = self.send("SystemInfo.getProcessInfo")["processInfo"]
-        return [process["id"] for process in processes if process["type"] == "renderer"]
+        pids = [process["id"] for process in processes if process["type"] == "renderer"]
+        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]  # a spare one may end at any time
 
     def pages(self) -> float:
         """Megabytes of memory of the pages, as the system counts them."""
