@@ -229,11 +229,11 @@ def press_test(site):
 def test_the_settings_page_saves_and_its_button_tries_the_service(site, service):
     site.option(address="http://127.0.0.1:1", token="", pipeline="cms")
     assert "does not answer" in press_test(site)
-    assert "Settings saved" in save(site, address=service.address, token=TOKEN, pipeline="newsroom")
+    assert "Settings saved" in save(site, address=service.address, token=TOKEN, pipeline="photographer")
     assert "Cloak works" in press_test(site)
     page = site.page("wp-admin/options-general.php?page=cloak").text
     assert TOKEN not in page
-    assert "newsroom" in page
+    assert "photographer" in page
 
 
 def test_the_settings_page_refuses_what_cannot_be(site, service):

@@ -152,7 +152,7 @@ def wordpress(folder):
     (folder / "site/wp-content/uploads").mkdir()
     (folder / "tmp").mkdir()
     port = free_port()
-    site = WordPress(folder, f"http://127.0.0.1:{port}", httpx.Client(timeout=180))
+    site = WordPress(folder, f"http://127.0.0.1:{port}", httpx.Client(timeout=300))
     php = ["php", *site.settings(), "-S", f"127.0.0.1:{port}", "-t", str(folder / "site")]
     environment = {**os.environ, "PHP_CLI_SERVER_WORKERS": "3"}
     up = lambda: httpx.get(f"{site.address}/readme.html").status_code == 200  # noqa: E731
