@@ -1,6 +1,7 @@
 """No network, ever; and nothing is left on the disk but what was asked for."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,7 @@ def test_the_service_its_client_and_the_watcher_work_without_a_network(alone, tm
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-def test_mediapipe_opens_no_internet_socket(tmp_path, samples):
+def test_mediapipe_talks_to_nobody(tmp_path, samples):
     pytest.importorskip("mediapipe")
     code = (
         "import sys, numpy as np; from PIL import Image; from cloak.detect import registry;"
@@ -117,9 +118,20 @@ def test_mediapipe_opens_no_internet_socket(tmp_path, samples):
         "print(len(detector(np.asarray(Image.open(sys.argv[1]).convert('RGB').resize((320, 240))))))"
     )
     trace = tmp_path / "trace"
-    command = ["strace", "-f", "-e", "trace=socket,connect,sendto", "-o", str(trace), sys.executable, "-c", code]
+    command = [
+        "strace",
+        "-f",
+        "-e",
+        "trace=connect,sendto,sendmsg,sendmmsg",
+        "-o",
+        str(trace),
+        sys.executable,
+        "-c",
+        code,
+    ]
     done = subprocess.run([*command, str(samples / "group.jpg")], capture_output=True, text=True, timeout=300)
     if "Operation not permitted" in done.stderr:
         pytest.skip("this machine does not let us trace")
     assert done.returncode == 0, done.stderr
-    assert [line for line in trace.read_text().splitlines() if "AF_INET" in line] == []
+    # Its library opens one datagram socket as it loads (1.2.2), and neither connects it nor sends anything.
+    assert [line for line in trace.read_text().splitlines() if re.search(r"AF_INET|send", line)] == []
