@@ -1,6 +1,7 @@
 """No network, ever; and nothing is left on the disk but what was asked for."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,10 +38,100 @@ def test_no_process_of_a_run_opens_an_internet_socket(tmp_path, samples):
     assert [line for line in lines if "AF_INET" in line] == []
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare is not installed")
-def test_a_run_works_in_a_network_namespace_without_routes(tmp_path, samples):
-    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
-        pytest.skip("this machine does not let us make namespaces")
-    command = ["unshare", "-n", *CLOAK, "run", str(samples / "located.jpg"), "--out", str(tmp_path / "public"), "-q"]
-    assert subprocess.run(command, timeout=120).returncode in (0, 4)
+UNSHARE = ["unshare", "-n"]
+"""In a network namespace of its own, in which nothing can be reached."""
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A function that runs a command of cloak where there is no network; it gives what the command said."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
+        pytest.skip("this machine does not let us make network namespaces (it takes root)")
+
+    def call(*arguments, codes=(0,), stdin=b""):
+        command = [*UNSHARE, *CLOAK, *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path, input=stdin, capture_output=True, timeout=300)
+        assert done.returncode in codes, (arguments, done.stderr.decode())
+        return done.stdout
+
+    return call
+
+
+def test_every_command_that_looks_at_photos_works_without_a_network(alone, tmp_path, samples):
+    photo = samples / "located.jpg"
+    fast = ["--recall", "fast"]
+    alone("run", photo, "--out", tmp_path / "public", "-q", "-j", "1", *fast, codes=(0, 4))
     assert (tmp_path / "public/located.jpg").exists()
+    alone("verify", tmp_path / "public", *fast)
+    alone("inspect", photo, codes=(0, 1, 4))
+    alone("plan", photo, "--out", tmp_path / "other", "--sample", "1", *fast)
+    piped = alone("run", "-", "--out", "-", *fast, stdin=photo.read_bytes(), codes=(0, 4))
+    assert piped[:2] == b"\xff\xd8"
+    assert b"yunet" in alone("models")
+    assert b"newsroom" in alone("pipelines", "list")
+    assert b"Apache-2.0" in alone("licences")
+
+
+WATCH_AND_SERVE = """
+set -e
+ip link set lo up
+python=$1 photo=$2
+mkdir in
+"$python" -m cloak.cli watch in --out seen --recall fast > watch.log 2>&1 & watch=$!
+"$python" -m cloak.cli serve --port 9377 > serve.log 2>&1 & serve=$!
+trap 'kill $watch $serve 2>/dev/null' EXIT
+for _ in $(seq 600); do
+    if CLOAK_SERVER=http://127.0.0.1:9377 "$python" -c "
+import os, urllib.request
+urllib.request.urlopen(os.environ['CLOAK_SERVER'] + '/readyz', timeout=5)" 2>/dev/null; then break; fi
+    sleep 0.5
+done
+cp "$photo" in/
+cp "$photo" one.jpg
+CLOAK_SERVER=http://127.0.0.1:9377 "$python" -m cloak.cli run --in-place one.jpg || [ $? = 4 ]
+for _ in $(seq 600); do [ -e seen/located.jpg ] && break; sleep 0.5; done
+test -s seen/located.jpg
+"""
+
+
+@pytest.mark.slow
+def test_the_service_its_client_and_the_watcher_work_without_a_network(alone, tmp_path, samples):
+    pytest.importorskip("watchfiles")
+    pytest.importorskip("uvicorn")
+    if shutil.which("ip") is None:
+        pytest.skip("ip is not installed: the loopback cannot be brought up")
+    command = ["unshare", "-n", "sh", "-c", WATCH_AND_SERVE, "sh", sys.executable, str(samples / "located.jpg")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, (done.stderr, *((tmp_path / f"{name}.log").read_text() for name in ("watch", "serve")))
+    original = (samples / "located.jpg").read_bytes()
+    assert (tmp_path / "one.jpg").read_bytes() != original
+    assert (tmp_path / "seen/located.jpg").read_bytes() != original
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_mediapipe_talks_to_nobody(tmp_path, samples):
+    pytest.importorskip("mediapipe")
+    code = (
+        "import sys, numpy as np; from PIL import Image; from cloak.detect import registry;"
+        "detector = registry.load('blazeface-short');"
+        "print(len(detector(np.asarray(Image.open(sys.argv[1]).convert('RGB').resize((320, 240))))))"
+    )
+    trace = tmp_path / "trace"
+    command = [
+        "strace",
+        "-f",
+        "-e",
+        "trace=connect,sendto,sendmsg,sendmmsg",
+        "-o",
+        str(trace),
+        sys.executable,
+        "-c",
+        code,
+    ]
+    done = subprocess.run([*command, str(samples / "group.jpg")], capture_output=True, text=True, timeout=300)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("this machine does not let us trace")
+    assert done.returncode == 0, done.stderr
+    # Its library opens one datagram socket as it loads (1.2.2), and neither connects it nor sends anything.
+    assert [line for line in trace.read_text().splitlines() if re.search(r"AF_INET|send", line)] == []
