@@ -21,6 +21,9 @@ from cloak.place import Place, Url
 
 VERSION = 1
 
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What sqlite raises: of a damaged file it cannot even always decode its own words."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value ANY) STRICT;
 CREATE TABLE IF NOT EXISTS photo (
@@ -165,7 +168,7 @@ class Ledger:
                 self._db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
             meta = dict(self._db.execute("SELECT name, value FROM meta"))
             self._file = os.stat(path)
-        except (sqlite3.Error, OSError) as error:
+        except (*_ERRORS, OSError) as error:
             damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
             away = "Move the ledger's folder away (work is then done again), or name another with --ledger."
             raise OutputError(
@@ -242,7 +245,7 @@ class Ledger:
         """The rows that a statement finds. Raises `OutputError`."""
         try:
             return self._db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise OutputError(
                 f"the ledger cannot be read: {error}",
                 next_step="If it is of an earlier version of cloak, run cloak on the photos again.",
@@ -267,7 +270,7 @@ class Ledger:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise OutputError(f"the ledger cannot be written: {error}") from None
 
     def name_given(self, policy: str, own: bytes) -> str | None:
@@ -285,7 +288,7 @@ class Ledger:
             return False
         try:
             done = self._db.execute("INSERT OR IGNORE INTO given VALUES (?, ?, ?)", (policy, own, name))
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise OutputError(f"the ledger cannot be written: {error}") from None
         return done.rowcount == 1
 

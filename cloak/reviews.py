@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloak.decisions import Decisions, dump, parse
-from cloak.errors import Conflict
+from cloak.errors import Conflict, LedgerDamaged, UsageError
 from cloak.ledger import Ledger
 
 
@@ -51,7 +51,7 @@ class Reviews:
         rows = self._ledger.query(
             "SELECT name, version, content, decisions, done, failure FROM review WHERE ? IN (name, '')", (name,)
         )
-        return {name: Reviewed(version, key, parse(text.encode()), *rest) for name, version, key, text, *rest in rows}
+        return {name: Reviewed(version, key, _told(text), *rest) for name, version, key, text, *rest in rows}
 
     def decide(self, name: str, version: int, content: str, decisions: Decisions) -> Reviewed:
         """Store what a person changed or decided, on the disk when this returns.
@@ -102,3 +102,10 @@ class Reviews:
             {"at": at, "reviewer": reviewer, "verdict": verdict, "decisions": json.loads(text)}
             for at, reviewer, verdict, text in rows
         ]
+
+
+def _told(text: Any) -> Decisions:
+    try:
+        return parse(text.encode())
+    except (AttributeError, UnicodeEncodeError, UsageError):
+        raise LedgerDamaged from None

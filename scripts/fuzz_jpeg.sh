@@ -1,9 +1,9 @@
 #!/bin/sh
 # Fuzzes the native JPEG modules, built with AddressSanitizer in a copy of the checkout: the build in use stays as it is.
 #
-#     sh scripts/fuzz_jpeg.sh [--minutes 30] [--findings findings] [--random 1] [SEED.jpg ...]
+#     sh scripts/fuzz_jpeg.sh [--minutes 30]
 #
-# Arguments go to fuzz/jpeg.py. PYTHON names the Python with cloak's dependencies (else .venv's, else python3). Needs gcc.
+# Arguments go to `python -m fuzz jpeg-engine`; findings are left in build/fuzz-asan. PYTHON names the Python with cloak's dependencies (else .venv's, else python3). Needs gcc.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
@@ -11,7 +11,7 @@ python=${PYTHON:-$root/.venv/bin/python}
 runtime=$(gcc -print-file-name=libasan.so)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-for part in cloak cli pipelines setup.py pyproject.toml README.md LICENSE NOTICE; do
+for part in cloak cli fuzz tests samples pipelines setup.py pyproject.toml README.md LICENSE NOTICE; do
     cp -R "$root/$part" "$copy"
 done
 find "$copy" \( -name '*.so' -o -path '*/photo/*.c' \) -delete
@@ -21,6 +21,7 @@ find "$copy" \( -name '*.so' -o -path '*/photo/*.c' \) -delete
 )
 # numpy and OpenCV keep memory until the end of the process: leaks are not looked for.
 export LD_PRELOAD="$runtime" ASAN_OPTIONS=detect_leaks=0 PYTHONPATH="$copy" PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1
+cd "$copy"
 # An editable installation must not win over the copy.
 "$python" -c "import sys; from cloak.photo import _splice; sys.exit(not _splice.__file__.startswith('$copy'))"
-"$python" "$root/fuzz/jpeg.py" "$@"
+"$python" -m fuzz jpeg-engine --blind --work "$root/build/fuzz-asan" "$@"

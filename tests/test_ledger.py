@@ -103,3 +103,16 @@ def read_all(path):
         ledger.name_given("sequence", b"a.jpg")
         ledger.names_given("sequence")
         ledger.under_own_names()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "\x00"])
+def test_decisions_that_cloak_never_wrote_are_a_damaged_ledger(tmp_path, text):
+    from cloak.decisions import Decisions
+    from cloak.geometry import Size
+    from cloak.reviews import Reviews
+
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        Reviews(ledger).decide("a.jpg", 0, "content", Decisions(Size(9, 9)))
+        ledger._db.execute("UPDATE review SET decisions = ?", (text,))
+        with pytest.raises(OutputError, match="damaged"):
+            Reviews(ledger).all()
