@@ -1,11 +1,12 @@
 """How far perturb leads recognisers astray that took no part in making it (docs/perturb.md).
 
     python -m benchmarks.perturb shared/data/identities/lfw            # 100 people, standard and strong
-    python -m benchmarks.perturb FOLDER --people 12 --strength standard --cache DIR
+    python -m benchmarks.perturb FOLDER --people 33 --pairs 12 --strength standard --cache DIR
 
 FOLDER holds a folder of photos a person. Of each person the first photo is the gallery's; the second and third are
 published by `cloak.anonymize` under perturb, then recompressed at half their size (JPEG 85), and searched for in the
-gallery. Thresholds are set on clean pairs, at one false match in 1,000. The held-out recognisers are those of
+gallery; with `--pairs`, the third of fewer people. Thresholds are set on clean pairs, at one false match in 1,000. The
+held-out recognisers are those of
 `cloak.recognise.CARDS`; fetch them with `scripts/fetch_recognisers.py --audit`.
 
 What is published is kept in the cache, by pipeline: an interrupted run goes on where it stopped. The cache holds photos
@@ -136,6 +137,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--people", type=int, default=100, help="of whom photos are protected")
+    parser.add_argument("--pairs", type=int, help="of whom two photos are, so that they may find each other [all]")
     parser.add_argument("--gallery", type=int, default=100, help="people in the gallery, those included")
     parser.add_argument("--strength", nargs="*", default=["standard", "strong"])
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=JSON", help="settings of the effect")
@@ -170,27 +172,30 @@ def main() -> None:
     head = f"{'':<10}{'recogniser':<12}{'role':<10}{'TMR':>6}{'rank-1':>8}{'each other':>12}"
     print(head)
     for strength in ("clean", *options.strength):
-        published: list[list[tuple[bytes, dict[str, Any]]]] = []
-        for number in (1, 2):
-            paths = [person[number][0] for person in protected]
+        groups = {1: protected, 2: protected[: options.pairs]}
+        published: dict[int, list[tuple[bytes, dict[str, Any]]]] = {}
+        for number, group in groups.items():
+            paths = [person[number][0] for person in group]
             if strength == "clean":
-                published.append([(path.read_bytes(), {}) for path in paths])
+                published[number] = [(path.read_bytes(), {}) for path in paths]
             else:
-                published.append(publish(paths, pipeline(strength, settings), options.cache))
+                published[number] = publish(paths, pipeline(strength, settings), options.cache)
         rows = []
-        for number, files in zip((1, 2), published, strict=True):
-            seen = [scraped(picture(data)) for data, _ in files]
-            rows.append(embedded(seen, [person[number][1] for person in protected], 0.5))
+        for number, group in groups.items():
+            seen = [scraped(picture(data)) for data, _ in published[number]]
+            rows.append(embedded(seen, [person[number][1] for person in group], 0.5))
+        shares = [len(group) for group in groups.values()]
         held: list[tuple[float, float, float]] = []
         for name in recognisers():
-            found = [matches(row[name], gallery[name], thresholds[name]) for row in rows]
-            rate, rank = (float(np.mean([one[k] for one in found])) for k in (0, 1))
-            each = float((np.sum(rows[0][name] * rows[1][name], 1) > thresholds[name]).mean())
+            found = [matches(row[name], gallery[name], thresholds[name]) for row in rows if len(row[name])]
+            rate, rank = np.average(found, axis=0, weights=shares[: len(found)]).tolist()
+            first, again = rows[0][name][: shares[1]], rows[1][name]
+            each = float((np.sum(first * again, 1) > thresholds[name]).mean()) if shares[1] else float("nan")
             print(f"{strength:<10}{name:<12}{CARDS[name].role:<10}{rate:>6.2f}{rank:>8.2f}{each:>12.2f}", flush=True)
             if CARDS[name].role == "held-out":
                 held.append((rate, rank, each))
         means = [float(np.mean([row[k] for row in held])) for k in range(3)]
-        wide = interval([row[0] for row in held], 2 * count)
+        wide = interval([row[0] for row in held], sum(shares))
         print(
             f"{strength:<10}{'mean of the held-out':<22}{means[0]:>6.2f}{means[1]:>8.2f}{means[2]:>12.2f}  +-{wide:.2f}"
         )
@@ -200,10 +205,12 @@ def main() -> None:
                 _visible(options.visible, pipeline(strength, settings), options.cache)
 
 
-def _changes(published: list[list[tuple[bytes, dict[str, Any]]]], protected: list[list[tuple[Path, Face]]]) -> None:
+def _changes(
+    published: dict[int, list[tuple[bytes, dict[str, Any]]]], protected: list[list[tuple[Path, Face]]]
+) -> None:
     faces, photos, seconds, bare = [], [], [], 0
-    for number, files in zip((1, 2), published, strict=True):
-        for person, (data, note) in zip(protected, files, strict=True):
+    for number, files in published.items():
+        for person, (data, note) in zip(protected, files, strict=False):  # fewer people have a second
             path, hit = person[number]
             one = similarity(picture(path.read_bytes()), picture(data))
             faces.append(_inside(one, hit))

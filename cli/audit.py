@@ -2,6 +2,7 @@
 
 import json
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +51,26 @@ def command(
     from cloak.audit import Treatment, audit, document, gather, table, verdicts, visible
     from cloak.audit.audit import Finding
     from cloak.audit.report import passes, plot
-    from cloak.errors import MissingExtra
+    from cloak.errors import MissingExtra, UsageError
 
     if self_test == (published is not None):
         raise click.UsageError("name the folder of PUBLISHED photos, or ask for a --self-test: one of the two.")
     settings = _settings(recognisers, classifiers, later, draws)
-    if settings.classifiers:
-        try:
-            import sklearn  # noqa: F401
-        except ImportError as error:
-            raise MissingExtra("a trained adversary", "audit") from error
+    for name in settings.classifiers:
+        if not find_spec("torch" if name == "convolutional network" else "sklearn"):
+            raise MissingExtra(f"the adversary {name!r}", "audit")
     shots = gather(originals, people=people, photos=photos)
     tried: list[tuple[str, Any]] = []
     if published is not None:
         tried.append((published.name, _from_folder(published)))
+        missing = sum(not (published / shot.name).is_file() for shot in shots)
+        if missing == len(shots):  # nothing attacked would be nothing found: that is no pass
+            raise UsageError(
+                "PUBLISHED holds none of the photos under their own names",
+                next_step="Name the folder that `cloak run ORIGINALS --out PUBLISHED` wrote, with names kept.",
+            )
+        if missing:
+            click.echo(f"{missing} of {len(shots)} photos are not in {published.name}; they count as not found")
     else:
         from cloak.effects import make
         from cloak.pipeline import Cover

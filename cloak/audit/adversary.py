@@ -1,7 +1,9 @@
 """The adversaries: search engines with a gallery, and classifiers trained on concealed photos of the same people."""
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -39,56 +41,74 @@ def pixels(pictures: RGB) -> Rows:
     return np.asarray(pictures.reshape(len(pictures), -1) / np.float32(255) - np.float32(0.5), np.float32)
 
 
-Fit = Callable[[Rows, Numbers], Any]
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What a trained adversary learns from: pictures of the people it looks for, as rows of `pixels`.
+
+    Attributes:
+        rows, owners: concealed pictures, and whose they are.
+        bare, bare_owners: the same photos before they were concealed.
+    """
+
+    rows: Rows
+    owners: Numbers
+    bare: Rows
+    bare_owners: Numbers
 
 
-def _linear(features: Rows, owners: Numbers) -> Any:
+Fit = Callable[[Lesson], Any]
+
+
+def _linear(lesson: Lesson) -> Any:
     """Principal components, then linear discriminants with shrinkage."""
     from sklearn.decomposition import PCA
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.pipeline import make_pipeline
 
-    components = min(120, len(features) - 1, features.shape[1])
+    components = _components(lesson, 120)
     model = make_pipeline(PCA(components, random_state=0), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.3))
-    return model.fit(features, owners)
+    return model.fit(lesson.rows, lesson.owners)
 
 
-def _neighbours(features: Rows, owners: Numbers) -> Any:
+def _neighbours(lesson: Lesson) -> Any:
     """The nine nearest pictures vote, after principal components."""
     from sklearn.decomposition import PCA
     from sklearn.neighbors import KNeighborsClassifier
     from sklearn.pipeline import make_pipeline
 
-    components = min(80, len(features) - 1, features.shape[1])
-    nearest = KNeighborsClassifier(min(9, len(features)), weights="distance", metric="cosine")
-    return make_pipeline(PCA(components, whiten=True, random_state=0), nearest).fit(features, owners)
+    components = _components(lesson, 80)
+    nearest = KNeighborsClassifier(min(9, len(lesson.rows)), weights="distance", metric="cosine")
+    return make_pipeline(PCA(components, whiten=True, random_state=0), nearest).fit(lesson.rows, lesson.owners)
 
 
-def _network(features: Rows, owners: Numbers) -> Any:
-    """A small network with one hidden layer, over principal components."""
-    from sklearn.decomposition import PCA
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import make_pipeline
+def _convolutional(lesson: Lesson) -> Any:
+    """A convolutional network that knows the bare faces, fine-tuned on the concealed ones."""
+    from cloak.audit.convolution import Convolutional
 
-    components = min(160, len(features) - 1, features.shape[1])
-    network = MLPClassifier((256,), alpha=0.03, max_iter=60, tol=1e-3, random_state=0)
-    return make_pipeline(PCA(components, whiten=True, random_state=0), network).fit(features, owners)
+    side = math.isqrt(lesson.rows.shape[1] // 3)
+    network = Convolutional(int(max(lesson.owners.max(), lesson.bare_owners.max())) + 1, side)
+    return network.fit(lesson.bare, lesson.bare_owners).fit(lesson.rows, lesson.owners)
+
+
+def _components(lesson: Lesson, most: int) -> int:
+    return int(min(most, len(lesson.rows) - 1, lesson.rows.shape[1]))
 
 
 CLASSIFIERS: Mapping[str, Fit] = MappingProxyType(
-    {"linear discriminants": _linear, "nearest neighbours": _neighbours, "small network": _network}
+    {"linear discriminants": _linear, "nearest neighbours": _neighbours, "convolutional network": _convolutional}
 )
 """What a trained adversary fits to labelled, concealed photos of the very people it looks for."""
 
 
-def trained(fit: Fit, train: Rows, owners: Numbers, probes: Rows) -> Scores:
-    """(probes, people): each person's log probability, by a classifier fitted to the training rows."""
-    scores = np.full((len(probes), int(owners.max()) + 1), -1e9)
-    if float(train.std(0).max()) < 1e-6:  # all pictures are the same: there is nothing to learn
+def trained(fit: Fit, lesson: Lesson, probes: Rows, people: int) -> Scores:
+    """(probes, people): each person's log probability, by a classifier fitted to the lesson."""
+    scores = np.full((len(probes), people), -1e9)
+    # No picture, or all are the same: there is nothing to learn.
+    if not len(lesson.rows) or float(lesson.rows.std(0).max()) < 1e-6:
         return scores
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # "did not converge", "least populated class": an adversary makes do
-        model = fit(train, owners)
+        model = fit(lesson)
         found = np.log(np.maximum(model.predict_proba(probes), 1e-30))
     scores[:, model.classes_] = np.nan_to_num(found, nan=-1e9)
     return scores

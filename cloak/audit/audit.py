@@ -7,7 +7,7 @@ import numpy as np
 
 from cloak import recognise
 from cloak.audit import adversary, figures
-from cloak.audit.adversary import CLASSIFIERS, PARTS, Numbers
+from cloak.audit.adversary import CLASSIFIERS, PARTS, Lesson, Numbers
 from cloak.audit.figures import Rate, Scores
 from cloak.audit.shots import Shot, search
 from cloak.audit.treat import LATER
@@ -252,24 +252,29 @@ def _trainings(
     if not settings.classifiers:
         return
     frames = list(PARTS.values())
-    truth = _people(wanted)
+    truth, people = _people(wanted), int(max(_people(known).max(), _people(wanted).max())) + 1
     draws = range(1, settings.draws + 1)
     lessons = [
         _look(known, [publish(shot, draw) for shot in known], frames, "landmarks", jiggle=draw - 1) for draw in draws
     ]
+    bare = [_look(known, [shot.image for shot in known], frames, "landmarks", jiggle=draw - 1) for draw in draws]
     owners = np.concatenate([_people(known)] * len(lessons))
     published = [publish(shot, 0) for shot in wanted]
-    for later in settings.later[:1]:
-        probes = _look(wanted, _later(published, later), frames, "landmarks")
-        for part, frame in PARTS.items():
-            train = adversary.pixels(np.concatenate([lesson[frame].pictures for lesson in lessons]))
-            usable = np.concatenate([lesson[frame].found for lesson in lessons])
-            rows = adversary.pixels(probes[frame].pictures)
-            for method in settings.classifiers:
-                scores = adversary.trained(CLASSIFIERS[method], train[usable], owners[usable], rows)
-                scores[~probes[frame].found] = -np.inf
+    probes = {later: _look(wanted, _later(published, later), frames, "landmarks") for later in settings.later}
+    for part, frame in PARTS.items():
+        usable = np.concatenate([lesson[frame].found for lesson in lessons])
+        concealed, before = (
+            adversary.pixels(np.concatenate([seen[frame].pictures for seen in every])) for every in (lessons, bare)
+        )
+        lesson = Lesson(concealed[usable], owners[usable], before, owners)
+        rows = adversary.pixels(np.concatenate([seen[frame].pictures for seen in probes.values()]))
+        for method in settings.classifiers:
+            # Fitted once, asked about the same photos in every later state.
+            every_score = adversary.trained(CLASSIFIERS[method], lesson, rows, people)
+            for (later, seen), scores in zip(probes.items(), np.split(every_score, len(probes)), strict=True):
+                scores[~seen[frame].found] = -np.inf
                 about = (name, "trained", method, "", part, "landmarks", later, how)
-                yield _finding(about, scores, truth, None, probes[frame].found)
+                yield _finding(about, scores, truth, None, seen[frame].found)
 
 
 def _people(shots: Sequence[Shot]) -> Numbers:

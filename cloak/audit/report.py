@@ -146,7 +146,8 @@ def plot(findings: Sequence[Finding], changes: Sequence[Visible], path: Path) ->
     axes.set_ylabel("found at rank 1 by the strongest adversary, %")
     axes.set_yscale("symlog", linthresh=1)
     axes.set_ylim(0, 160)
-    axes.margins(x=0.15)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.margins(x=0.25)  # room for the names
     axes.legend(loc="best")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
