@@ -8,8 +8,8 @@ Findings, corpora and figures (results.json) are left in --work. A finding is an
 `CloakError` was raised, a promise of `fuzz.targets` did not hold, the process crashed, or took too long or too much
 memory. To keep one, put it into `fuzz/corpus/TARGET/`: tests run it from then on, and fuzzing starts from it.
 
-Without atheris, or with --blind, mutations are not guided and minutes are the processor's. Out-of-bounds accesses in the
-native modules are looked for by scripts/fuzz_jpeg.sh.
+Without atheris, or with --blind, mutations are not guided and minutes are the processor's. Out-of-bounds accesses in
+the native modules are looked for by scripts/fuzz_jpeg.sh.
 """
 
 import argparse
