@@ -138,12 +138,14 @@ class Decoding:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if isinstance(error, MemoryError):
+        if not isinstance(error, Exception) or isinstance(error, CloakError):
+            return
+        # Decoders in C say in their own words that they got no memory ("Insufficient memory", of libjpeg and OpenCV).
+        if isinstance(error, MemoryError) or "memory" in str(error).lower():
             raise TooLarge(f"the {self.name} does not fit in memory") from error
         if isinstance(error, Image.DecompressionBombError):
             raise TooLarge(f"the {self.name} is over the image library's limit of pixels") from error
-        if isinstance(error, Exception) and not isinstance(error, CloakError):
-            raise Corrupt(f"the {self.name} does not decode in full ({type(error).__name__})") from error
+        raise Corrupt(f"the {self.name} does not decode in full ({type(error).__name__})") from error
 
 
 def check(size: Size, frames: int, limits: Limits) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloak.errors import Withheld
+from cloak.errors import Corrupt, TooLarge, Unsupported, Withheld
 from cloak.metadata import Kind, read
 from cloak.photo import Limits, Output, open_photo
+from cloak.photo.raster import Decoding
 from tests.photo.making import gradient, heic, picture, saved, tiff
 
 SECONDS = 10
@@ -130,3 +131,17 @@ def test_bit_fields_of_a_bmp_are_kept(bits, masks):
     assert np.abs(seen - photo.preview()).max() <= (bits == 16)  # Pillow rounds five bits down
     if bits == 16:
         assert out[-len(body) :] == body
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), TooLarge),
+        (ValueError("Insufficient memory (case 4)"), TooLarge),
+        (ValueError("Corrupt JPEG data"), Corrupt),
+        (Unsupported("its own memory colours"), Unsupported),
+    ],
+)
+def test_a_decoder_without_memory_does_not_call_the_file_corrupt(error, kind):
+    with pytest.raises(kind), Decoding("jpeg"):
+        raise error
