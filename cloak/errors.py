@@ -63,6 +63,12 @@ def _rebuild(kind: type[CloakError], message: str, next_step: str) -> CloakError
     return error
 
 
+def starved(error: BaseException) -> bool:
+    """Whether an error says that there was no memory. Libraries in C say so in words of their own."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "insufficient memory" in words or "out of memory" in words
+
+
 def traced(error: BaseException) -> str:
     """Where an error came from, for --debug: a traceback without any error's own words, which may hold values."""
     from traceback import format_tb

@@ -13,7 +13,7 @@ from cloak.bursts import Bare, Glance
 from cloak.decisions import region
 from cloak.detect import Face
 from cloak.detect.cover import cover
-from cloak.errors import CloakError, LedgerDamaged, TooLarge, Withheld, traced
+from cloak.errors import CloakError, LedgerDamaged, TooLarge, Withheld, starved, traced
 from cloak.geometry import Region
 from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
@@ -85,9 +85,9 @@ def attempt(source: str, work: Callable[[], Answer], debug: bool = False) -> Ans
         return withheld(source, error)
     except CloakError:
         raise
-    except MemoryError:
-        return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
     except Exception as error:
+        if starved(error):
+            return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
         if debug:
             print(traced(error), file=sys.stderr, end="", flush=True)
         return internal(source, error)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
-from cloak.errors import ConcealmentFailed, Corrupt
+from cloak.errors import ConcealmentFailed, Corrupt, starved
 from cloak.geometry import RGB, Pixels, Size
 from cloak.photo import jpeg_write
 from cloak.photo.base import Limits
@@ -41,9 +41,9 @@ def decode(data: bytes, header: Header, reduction: int = 1, *, validated: bool =
             if not validated:
                 raise Corrupt("a JPEG with a chroma subsampling that only cloak's native part can check") from None
             return _decode_unusual(data, header, reduction)
+        if starved(error):
+            raise MemoryError from None
         raise Corrupt("the JPEG does not decode in full") from None
-    except MemoryError:
-        raise Corrupt("the JPEG does not decode: out of memory") from None
     if pixels.shape[:2] != (height, width):
         # TurboJPEG picks the smallest scale that is large enough: tiny pictures may come back larger.
         raise Corrupt("the JPEG decodes to another size than it states")

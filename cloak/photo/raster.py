@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from cloak.errors import CloakError, ConcealmentFailed, Corrupt, NotAnImage, TooLarge
+from cloak.errors import CloakError, ConcealmentFailed, Corrupt, NotAnImage, TooLarge, starved
 from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata.write import exif_payload, xmp_packet
 from cloak.photo import colour
@@ -92,9 +92,9 @@ class RasterPhoto:
             data, more = self.codec.encode(pictures, carry)
         except CloakError:
             raise
-        except MemoryError as error:
-            raise TooLarge("the photo does not fit in memory") from error
         except Exception as error:
+            if starved(error):
+                raise TooLarge("the photo does not fit in memory") from error
             raise ConcealmentFailed(f"the {self.format} could not be encoded ({type(error).__name__})") from error
         return Encoded(data, "re-encoded", (*notes, *more))
 
@@ -140,8 +140,7 @@ class Decoding:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if not isinstance(error, Exception) or isinstance(error, CloakError):
             return
-        # Decoders in C say in their own words that they got no memory ("Insufficient memory", of libjpeg and OpenCV).
-        if isinstance(error, MemoryError) or "memory" in str(error).lower():
+        if starved(error):
             raise TooLarge(f"the {self.name} does not fit in memory") from error
         if isinstance(error, Image.DecompressionBombError):
             raise TooLarge(f"the {self.name} is over the image library's limit of pixels") from error

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cloak.errors import CloakError, NotAnImage, TooLarge
+from cloak.errors import CloakError, NotAnImage, TooLarge, starved
 from cloak.pipeline import Pipeline
 
 
@@ -56,9 +56,9 @@ def work(task: Task) -> Answer | CloakError:
         return _KINDS[task.kind](task)
     except CloakError as error:
         return error
-    except MemoryError:
-        return TooLarge("it needs more memory than there is", next_step="Make the photo smaller.")
     except Exception as error:
+        if starved(error):
+            return TooLarge("it needs more memory than there is", next_step="Make the photo smaller.")
         return CloakError(f"internal error: {type(error).__name__}")
 
 

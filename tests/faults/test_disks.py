@@ -119,7 +119,7 @@ def test_a_worker_without_memory_withholds_its_photo(shoot, samples):
     shoot.run("-j", "1", faults=[limit], code=1)
     reasons = {name: row.get("reason", "") for name, row in shoot.rows().items()}
     assert reasons["a.jpg"] == ""
-    assert reasons["z.jpg"] in {"too-large", "detection-failed", "concealment-failed"}
+    assert reasons["z.jpg"] in {"too-large", "detection-failed", "concealment-failed"}  # where it ran out differs
     assert shoot.published() == ["a.jpg"]
 
 
