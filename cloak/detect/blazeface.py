@@ -46,8 +46,9 @@ class BlazeFace:
             self._task: Any = vision.FaceDetector.create_from_options(options)
         except Exception as error:
             raise SetupError(f"mediapipe cannot load the model weights {file!r}") from error
-        # Closed before the interpreter takes its modules apart, or its destructor complains.
-        atexit.register(self._task.close)
+        # At the end of the process its destructor would start a thread, which Python refuses by then, and complain. The
+        # system takes back what it holds.
+        atexit.register(setattr, self._task, "_handle", None)
 
     @property
     def name(self) -> str:
