@@ -48,8 +48,8 @@ class Perturb:
 
     margin: ClassVar[float] = 0.25
 
-    grain: float = 2.6
-    light: float = 4.0
+    grain: float = 2.3
+    light: float = 3.5
     steps: int = 40
     surrogates: tuple[str, ...] = ("sface",)
     combine: Combine = "none"
