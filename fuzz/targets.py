@@ -8,6 +8,7 @@ import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -264,7 +265,9 @@ def _request(data: bytes) -> str:
     async def send(message: dict[str, object]) -> None:
         said.append(message)
 
-    asyncio.run(asyncio.wait_for(_service()(scope, receive, send), 20))
+    # In a thread: whoever runs this may have a loop of its own, as Playwright's tests do.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(asyncio.wait_for(_service()(scope, receive, send), 20))).result()
     assert said[0]["type"] == "http.response.start"
     status = said[0]["status"]
     assert status in {200, 400, 401, 404, 405, 413, 415, 421, 503}, status
