@@ -101,15 +101,21 @@ def _lesson(rows, owners):
     return Lesson(rows, owners, rows, owners)
 
 
+def _people():
+    """Twenty noisy pictures of each of five people, (100, 192) float32, and whose they are."""
+    rng = np.random.default_rng(0)
+    owners = np.repeat(np.arange(5), 20).astype(np.intp)
+    centres = np.array([cv2.resize(rng.normal(0, 1, (2, 2, 3)), (8, 8)).ravel() for _ in range(5)])
+    rows = (centres[owners] + rng.normal(0, 0.5, (100, 192))).astype(np.float32)
+    return rows, owners
+
+
 @pytest.mark.parametrize("name", list(CLASSIFIERS))
 def test_every_classifier_learns_what_can_be_learned_and_no_more(name, monkeypatch):
     if name == "convolutional network":
         pytest.importorskip("torch")
     monkeypatch.setattr(convolution, "STEPS", 60)
-    rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(5), 20).astype(np.intp)
-    centres = np.array([cv2.resize(rng.normal(0, 1, (2, 2, 3)), (8, 8)).ravel() for _ in range(5)])
-    rows = (centres[owners] + rng.normal(0, 0.5, (100, 192))).astype(np.float32)
+    rows, owners = _people()
     found = trained(CLASSIFIERS[name], _lesson(rows[::2], owners[::2]), rows[1::2], 5)
     assert (found.argmax(1) == owners[1::2]).mean() > 0.7
     same = np.ones((100, 192), np.float32)
@@ -119,10 +125,7 @@ def test_every_classifier_learns_what_can_be_learned_and_no_more(name, monkeypat
 def test_the_convolutional_network_is_fine_tuned_from_bare_faces(monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setattr(convolution, "STEPS", 60)
-    rng = np.random.default_rng(0)
-    owners = np.repeat(np.arange(5), 20).astype(np.intp)
-    centres = np.array([cv2.resize(rng.normal(0, 1, (2, 2, 3)), (8, 8)).ravel() for _ in range(5)])
-    rows = (centres[owners] + rng.normal(0, 0.5, (100, 192))).astype(np.float32)
+    rows, owners = _people()
     fit = CLASSIFIERS["convolutional network"]
     # Two concealed pictures teach little; with the bare ones known, as much as there is.
     one = slice(0, 100, 20)
