@@ -195,6 +195,10 @@ def create_app(review: Review) -> FastAPI:
     async def asset(name: str) -> Response:
         return _file(name)
 
+    @app.get("/favicon.ico")  # asked for by browsers on whatever names no icon, as the page that /enter answers
+    async def icon() -> Response:
+        return _file("icon.svg")
+
     @app.get("/api/session")
     async def session(request: Request) -> dict[str, Any]:
         who, client = here(request)

@@ -16,7 +16,7 @@ from cloak.service.settings import is_loopback
 MOST = 50
 """Invitations that may be open, and sessions for each; the oldest goes."""
 
-OPEN = ("/enter", "/login", "/page/style.css", "/page/icon.svg")
+OPEN = ("/enter", "/login", "/page/style.css", "/page/icon.svg", "/favicon.ico")
 """What needs no session: the doors themselves, and how they look."""
 
 POLICY = (

@@ -224,6 +224,12 @@ def test_without_the_token_there_is_no_page_and_a_token_works_once(site, server)
     assert [server.token in words for words in server.words] == [True, *(False for _ in server.words[1:])]
 
 
+def test_a_browser_that_asks_for_an_icon_by_itself_gets_one(site, server):
+    # As Chromium does, now and then, for the page that /enter answers: a 404 there is an error on its console.
+    answer = httpx.get(f"{server.url}/favicon.ico", trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+
+
 def test_the_page_keeps_to_itself(site):
     answer = site.get("/")
     policy = answer.headers["content-security-policy"]
