@@ -21,6 +21,10 @@ _REACH = 1.6
 _SAME = 0.5
 """A region whose centre lies nearer to a larger one's centre than this share of the way to its edge is a part of it."""
 
+_SMALL = 0.5
+"""So is one of less than this share of the larger one's area whose centre lies in it at all: a hit on a chin or an eye
+would show that part of the face in cells of its own, finer than a face may have."""
+
 _MIN_FILLED = 0.25
 """A cell with a smaller share of its area under the core takes a neighbour's value: it would tell of a few pixels."""
 
@@ -219,12 +223,13 @@ def _independent(regions: Sequence[Region]) -> list[int]:
     """Indices of the regions that are not part of a larger one, the larger first."""
     bounds = [region.shape.bounds() for region in regions]
     x, y = np.array([box.center for box in bounds], np.float32).T
+    area = np.array([box.area for box in bounds])
     part = np.zeros(len(regions), np.bool_)
     kept = []
-    for i in sorted(range(len(regions)), key=lambda i: (-bounds[i].area, i)):
+    for i in sorted(range(len(regions)), key=lambda i: (-area[i], i)):
         if not part[i]:
             kept.append(i)
-            part |= regions[i].shape.distance(x, y) < _SAME
+            part |= regions[i].shape.distance(x, y) < np.where(area < _SMALL * area[i], 1.0, _SAME)
     return kept
 
 

@@ -46,6 +46,13 @@ def test_two_boxes_of_one_face_share_its_cells(head, mask_over, textured):
     assert [patch.index for patch in patches(mask)] == [0]
 
 
+def test_a_hit_on_the_chin_shows_no_finer_cells_of_the_face(head, mask_over, textured):
+    pixels = textured(300, 300)
+    mask = mask_over(pixels, head(150, 150, 90, 120), head(180, 240, 30, 36), head(60, 150, 40, 50))
+    # The chin's centre lies in the face, at three quarters of the way to its edge; that of a small neighbour does not.
+    assert sorted(patch.index for patch in patches(mask)) == [0, 2]
+
+
 def test_neighbours_that_overlap_keep_their_own_cells(head, mask_over, textured):
     pixels = textured(200, 200)
     mask = mask_over(pixels, head(60, 100, 40, 50), head(130, 100, 40, 50))
