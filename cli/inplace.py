@@ -41,9 +41,10 @@ def run(
 
 def _work(path: Path, *, pipeline: Any, key: bytes | None, times: bool, debug: bool) -> "Outcome":
     """One photo, in a worker."""
-    from cloak.anonymizer import Report, anonymize
+    from cloak.anonymizer import anonymize
     from cloak.inplace import replace
     from cloak.report import Outcome, attempt
+    from cloak.result import Report
     from cloak.store import printable
 
     def clean(data: bytes) -> tuple[bytes, Report]:

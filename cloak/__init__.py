@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"
 
 if TYPE_CHECKING:
-    from cloak.anonymizer import Carrier, Report, Result, Status, anonymize
+    from cloak.anonymizer import anonymize
     from cloak.consent import People, enrol
     from cloak.decisions import Change, Decisions
     from cloak.errors import CloakError, Withheld
     from cloak.geometry import Box, Ellipse, Region, Size
     from cloak.pipeline import Cover, Pipeline
+    from cloak.result import Carrier, Report, Result, Status
 
 __all__ = [
     "Box",
@@ -41,12 +42,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "anonymizer": ("Carrier", "Report", "Result", "Status", "anonymize"),
+    "anonymizer": ("anonymize",),
     "decisions": ("Change", "Decisions"),
     "consent": ("People", "enrol"),
     "errors": ("CloakError", "Withheld"),
     "geometry": ("Box", "Ellipse", "Region", "Size"),
     "pipeline": ("Cover", "Pipeline"),
+    "result": ("Carrier", "Report", "Result", "Status"),
 }
 
 

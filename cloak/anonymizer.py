@@ -5,20 +5,19 @@ import hmac
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import partial
 
 import numpy as np
 
 from cloak import effects, metadata
-from cloak.bursts import Glance, glance_at
+from cloak.bursts import glance_at
 from cloak.clock import Stopwatch
 from cloak.consent import People, sort
 from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
 from cloak.effects import Noise, Perturb
-from cloak.errors import Held, VerificationFailed
+from cloak.errors import VerificationFailed
 from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import read_fields
@@ -26,8 +25,9 @@ from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo
 from cloak.photo.resample import Resampling, plan
-from cloak.pipeline import Cover, Pipeline, load
+from cloak.pipeline import Pipeline, load
 from cloak.protection import Protection, assess, in_sight
+from cloak.result import Carrier, Report, Result, Status
 from cloak.verify import CHECKS, SKETCH, Look, Sketch, check_container, check_faces
 
 ROUNDS = 3
@@ -35,123 +35,6 @@ ROUNDS = 3
 
 
 MANIFEST_LEFT = "A manifest of content credentials (C2PA) was removed."
-
-
-class Status(StrEnum):
-    """What became of a photo."""
-
-    CONCEALED = "concealed"  # published; every face found is concealed
-    PERTURBED = "perturbed"  # published; faces are in sight, changed against recognisers: nobody is anonymous
-    NO_FACE = "no-face"  # published stripped; no face was found, which is not the same as none being there
-    REVEALED = "revealed"  # published; all faces found stay bare, by a person's decision or by consent
-    HELD = "held"  # not published: a person must look first, or looked and held it back
-    WITHHELD = "withheld"  # not published: something failed
-
-
-@dataclass(frozen=True, slots=True)
-class Carrier:
-    """A part of the original that the published file does not have: its name, kind and bytes, never its values."""
-
-    name: str
-    kind: str
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was done to one photo, in words and numbers that may be logged: no pixels, places, values or hashes of it.
-
-    Attributes:
-        status: what became of it.
-        format, size, frames: of the photo, upright.
-        detections: the faces concealed, and those that `protections` say are in sight; one tuple a frame.
-        doubtful: weak hits that were left bare, one tuple a frame: a person should look.
-        ambiguous: faces concealed that may be of people who consented, one tuple a frame: a person should look.
-        revealed: faces that a person decided to leave bare, or whose owners consented, one tuple a frame.
-        replaced: faces that have an area of a person's in place of their own, one tuple a frame.
-        areas: what a person had concealed, one tuple a frame.
-        accepted: a person released it, weak hits included.
-        effect: name and settings of what replaced the faces.
-        cover: how faces became areas.
-        carriers: what was removed.
-        kept: names of the metadata fields that were written anew.
-        verified: names of the checks that the published bytes passed.
-        path: "spliced", "recoded-coefficients" or "re-encoded".
-        notes: what a careful user would want to know.
-        resampling: the window of the photo that was published, and its size; None: the whole, pixel by pixel.
-        risks: why the settings are below the floor, if `accept_risk` allowed it.
-        pipeline: hash of the pipeline.
-        milliseconds: wall clock a step.
-        protections: what perturb achieved for each face that it left in sight, one tuple a frame.
-    """
-
-    status: Status
-    format: str
-    size: Size
-    frames: int
-    detections: tuple[tuple[Face, ...], ...]
-    doubtful: tuple[tuple[Face, ...], ...]
-    effect: dict[str, object]
-    cover: Cover
-    carriers: tuple[Carrier, ...]
-    kept: tuple[str, ...]
-    verified: tuple[str, ...]
-    path: str
-    notes: tuple[str, ...]
-    risks: tuple[str, ...]
-    pipeline: str
-    milliseconds: dict[str, float]
-    resampling: Resampling | None = None
-    revealed: tuple[tuple[Face, ...], ...] = ()
-    replaced: tuple[tuple[Face, ...], ...] = ()
-    areas: tuple[tuple[Region, ...], ...] = ()
-    accepted: bool = False
-    ambiguous: tuple[tuple[Face, ...], ...] = ()
-    protections: tuple[tuple[Protection, ...], ...] = ()
-
-    @property
-    def faces(self) -> int:
-        return sum(len(frame) for frame in self.detections)
-
-    @property
-    def unprotected(self) -> int:
-        """Faces left in sight that recognisers still find, or that could not be changed."""
-        return sum(not face.protected for frame in self.protections for face in frame)
-
-    @property
-    def needs_review(self) -> bool:
-        """Published, or held, with something that a person should look at."""
-        unsure = any(self.doubtful) or any(self.ambiguous)
-        return self.status is Status.HELD or (unsure and not self.accepted) or self.unprotected > 0
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The outcome for one photo.
-
-    Attributes:
-        data: the bytes to publish; None if the photo is held.
-        regions: what was concealed, one tuple a frame, in pixels of the upright photo (before any resampling).
-        report: what was done.
-        glance: what the published photo (its first picture) looks like from afar, to compare it with its neighbours in
-            a burst; for this run's memory only.
-    """
-
-    data: bytes | None
-    regions: tuple[tuple[Region, ...], ...]
-    report: Report
-    glance: Glance | None = None
-
-    def published(self) -> bytes:
-        """The bytes to publish. Raises `Held`, which says why, where a person must look first."""
-        if self.data is None and self.report.faces:
-            raise Held(
-                "its pipeline publishes nothing before a person has accepted it",
-                next_step='Accept it (cloak run, then cloak review), or take a pipeline without review = "required".',
-            )
-        if self.data is None:
-            raise Held
-        return self.data
 
 
 def anonymize(

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cloak.anonymizer import Status
 from cloak.batch import find
 from cloak.engine import Local
 from cloak.errors import OutputError
 from cloak.job import Job, refuse
 from cloak.ledger import Ledger, Records
+from cloak.result import Status
 from cloak.store import Item, printable
 from cloak.work import treatment
 

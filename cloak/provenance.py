@@ -16,9 +16,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cloak.anonymizer import Result
 from cloak.errors import ConcealmentFailed, MissingExtra, Unsupported, UsageError, VerificationFailed
 from cloak.metadata import manifest
+from cloak.result import Result
 
 _TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 """What can be taken apart again. The library writes a TIFF's directory anew, and hashes HEIC and AVIF box by box."""

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from cloak.anonymizer import Report, Status
 from cloak.bursts import Bare, Glance
 from cloak.decisions import region
 from cloak.detect import Face
@@ -17,6 +16,7 @@ from cloak.errors import CloakError, LedgerDamaged, TooLarge, Withheld, starved,
 from cloak.geometry import Region
 from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
+from cloak.result import Report, Status
 
 Answer = TypeVar("Answer")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tomli_w
 
-from cloak.anonymizer import Status, anonymize
+from cloak.anonymizer import anonymize
 from cloak.decisions import SUFFIX, Decisions, dump, fitted, own_name, parse
 from cloak.errors import CloakError, DecisionsUnfit, NotWritten
 from cloak.job import Job
@@ -18,6 +18,7 @@ from cloak.photo import open_photo
 from cloak.place import Place
 from cloak.provenance import signed
 from cloak.report import Outcome, attempt
+from cloak.result import Status
 from cloak.reviews import Reviewed, Reviews
 from cloak.scaled import thumbnail
 from cloak.store import Folder, Item, Store, printable, read

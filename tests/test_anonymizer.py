@@ -6,7 +6,7 @@ from PIL import Image
 
 import cloak
 from cloak import anonymizer, effects, metadata
-from cloak.anonymizer import Status, anonymize
+from cloak.anonymizer import anonymize
 from cloak.detect import Detection, registry
 from cloak.errors import (
     ConcealmentFailed,
@@ -20,6 +20,7 @@ from cloak.errors import (
 )
 from cloak.geometry import Size, draw
 from cloak.pipeline import load
+from cloak.result import Status
 from cloak.verify import COVERED, covered
 
 SAMPLES = ["close.jpg", "crowd.jpg", "cutout.png", "group.jpg", "located.jpg", "portrait.webp", "turned.jpg"]

@@ -11,10 +11,10 @@ from PIL import Image
 
 import cloak
 from cloak import consent
-from cloak.anonymizer import Status
 from cloak.errors import UsageError
 from cloak.pipeline import Pipeline
 from cloak.report import Totals
+from cloak.result import Status
 from cloak.review.desk import Desk
 from cloak.review.queue import Doubt, doubt
 from cloak.store import portraits

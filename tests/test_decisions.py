@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloak.anonymizer import Status, anonymize
+from cloak.anonymizer import anonymize
 from cloak.decisions import Change, Decisions, apply, check, dump, parse
 from cloak.detect import Face
 from cloak.errors import DecisionsUnfit, UnknownName, UsageError, VerificationFailed
@@ -15,6 +15,7 @@ from cloak.metadata.fields import Fields, read_fields
 from cloak.metadata.write import xmp_packet
 from cloak.photo import open_photo
 from cloak.pipeline import load
+from cloak.result import Status
 from cloak.verify import problems
 
 SIZE = Size(1000, 500)

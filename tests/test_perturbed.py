@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloak.anonymizer import Status, anonymize
+from cloak.anonymizer import anonymize
 from cloak.detect import Face
 from cloak.effects import Perturb
 from cloak.errors import RiskRefused
@@ -20,6 +20,7 @@ from cloak.photo.base import Limits, Output
 from cloak.pipeline import load
 from cloak.protection import assess
 from cloak.report import Outcome, Totals, concealed, revealed
+from cloak.result import Status
 from cloak.verify import problems
 from tests.conftest import FACES, ROOT
 
