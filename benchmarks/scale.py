@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -75,8 +76,10 @@ def _measure(server: Server, bucket: str, out: str, photos: int, *options: str) 
         watcher.start()
         assert process.stdout is not None
         times, before, after = [], 0.0, 0.0
-        for number, _ in enumerate(process.stdout):
+        told: Counter[str] = Counter()
+        for number, line in enumerate(process.stdout):
             times.append(time.monotonic())
+            told[line if line[:1] != "{" else str(json.loads(line)["source"])] += 1
             if not number or times[-1] < times[0] + 0.05:  # see `first`
                 before = _spent(process.pid, spent)
             if number == photos - 1:
@@ -87,7 +90,8 @@ def _measure(server: Server, bucket: str, out: str, photos: int, *options: str) 
     if process.returncode == 2 and not times:
         return None
     if process.returncode not in {0, 4} or len(times) != photos:
-        raise RuntimeError(f"{options}: exit code {process.returncode}, {len(times)} of {photos} photos")
+        odd = [words for words, count in told.items() if count > 1 or "/shoots/" not in words]
+        raise RuntimeError(f"{options}: exit code {process.returncode}, {len(times)} of {photos} photos; {odd[:5]}")
     made.start, made.wall = times[0] - started, time.monotonic() - started
     first = sum(moment < times[0] + 0.05 for moment in times)  # Ray tells of a whole task at once
     if photos > first:
