@@ -369,6 +369,24 @@ def test_zoom_reaches_every_pixel_and_keeps_few_tiles(open_page):
     page.wait_for_function("() => document.querySelectorAll('#stage img').length <= 2")
 
 
+def test_the_queue_keeps_of_a_photo_what_its_row_shows(open_page):
+    page = open_page()
+    row, kept, known = page.evaluate(
+        """async () => {
+            const { Queue } = await import('/page/queue.js');
+            const get = async (path) => (await fetch(path)).json();
+            const [row] = await get('/api/photos');
+            const queue = new Queue(() => {});
+            queue.set([{ ...row }]);
+            const known = { ...await get(`/api/photos/${row.id}`), version: 7 };
+            queue.merge(known);
+            return [row, queue.photos[0], known];
+        }"""
+    )
+    assert kept == {**{key: known[key] for key in row}, "version": 7}
+    assert len(known) > len(row)
+
+
 def test_the_original_is_shown_while_the_key_is_held(open_page):
     page = open_page()
     opened(page, "group.jpg")
