@@ -25,6 +25,14 @@ SAMPLES = 8
 LEAST = 0.3
 """Share of a glance that must be bare in both frames for a comparison to mean anything."""
 
+FLAT = 1e-3
+"""Product of the deviations from which there is anything to compare; the light has whole numbers, so that this is 0."""
+
+_SHIFTS = np.arange(-REACH, REACH + 1)
+_OVERLAPS = np.outer(GLANCE[1] - abs(_SHIFTS), GLANCE[0] - abs(_SHIFTS))
+_PADDED = (GLANCE[1] + REACH, GLANCE[0] + REACH)
+"""Rows and columns with room for a shift: what leaves on one side must not come in again on the other."""
+
 NEIGHBOURS = 2
 """How many frames on either side a photo is compared with."""
 
@@ -98,22 +106,29 @@ def moved(one: Glance, other: Glance) -> tuple[float, float] | None:
 
 
 def likeness(one: Glance, other: Glance) -> tuple[float, tuple[int, int]]:
-    """The correlation at the shift (columns, rows) at which two glances are most alike; 0 where none can be told."""
-    best, shift = 0.0, (0, 0)
-    for dy in range(-REACH, REACH + 1):
-        for dx in range(-REACH, REACH + 1):
-            a, b = _overlap(dx, dy), _overlap(-dx, -dy)
-            both = one.bare[a] & other.bare[b]
-            if both.sum() >= LEAST * both.size:
-                alike = _correlation(one.light[a][both], other.light[b][both])
-                if alike > best:
-                    best, shift = alike, (dx, dy)
-    return best, shift
+    """The correlation at the shift (columns, rows) at which two glances are most alike; 0 where none can be told.
+
+    All shifts at once, from sums over what is bare in both (D. Padfield, Masked object registration in the Fourier
+    domain, IEEE TIP 21(5), 2012): one by one, they would take as long as the search for faces in a small photo.
+    """
+    (bare, light, square), (bare_, light_, square_) = _spectra(one), _spectra(other)
+    pairs = [(bare, bare_), (light, bare_), (bare, light_), (square, bare_), (bare, square_), (light, light_)]
+    sums = np.fft.irfft2([a * b.conj() for a, b in pairs], _PADDED)
+    count, light, light_, square, square_, product = np.stack([sums[:, dy, _SHIFTS] for dy in _SHIFTS], axis=1)
+    count = count.round()
+    enough = (count > 0) & (count >= LEAST * _OVERLAPS)
+    count[~enough] = 1
+    norm = np.sqrt((square - light**2 / count).clip(0) * (square_ - light_**2 / count).clip(0))
+    enough &= norm > FLAT
+    alike = np.where(enough, (product - light * light_ / count) / np.where(enough, norm, 1), 0.0)
+    dy, dx = np.unravel_index(alike.argmax(), alike.shape)
+    best = float(alike[dy, dx])
+    return (best, (int(_SHIFTS[dx]), int(_SHIFTS[dy]))) if best > 0 else (0.0, (0, 0))
 
 
 def bare_in(other: Glance, one: Glance) -> tuple[Box, ...]:
     """Where `other` shows bare what `one`, a frame of the same scene, conceals; in pixels of `other`."""
-    shift = moved(one, other)
+    shift = moved(one, other) if one.faces else None
     if shift is None:
         return ()
     places = (box.shifted(*shift) for box in one.faces)
@@ -122,15 +137,10 @@ def bare_in(other: Glance, one: Glance) -> tuple[Box, ...]:
     )
 
 
-def _overlap(dx: int, dy: int) -> tuple[slice, slice]:
-    columns, rows = GLANCE
-    return slice(max(dy, 0), rows + min(dy, 0)), slice(max(dx, 0), columns + min(dx, 0))
-
-
-def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / norm if norm > 0 else 0.0
+def _spectra(seen: Glance) -> npt.NDArray[np.complex128]:
+    """The spectra of what is bare, of its light and of that squared."""
+    light = np.where(seen.bare, seen.light - seen.light[seen.bare].mean(), 0) if seen.bare.any() else 0 * seen.light
+    return np.fft.rfft2(np.stack([seen.bare.astype(np.float64), light, light**2]), _PADDED)
 
 
 def _inside(box: Box, size: Size) -> bool:

@@ -1,5 +1,6 @@
 """A hot folder: photos that appear in it are published into another, whatever way they come."""
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -24,6 +25,10 @@ TRIES = 4
 TICK = 0.5
 SWEEP = 30.0
 """Seconds after which the folder is looked through without any event: network folders and full queues lose some."""
+
+REST = 9
+"""Times as long as a look through the folder took, the next one waits: a folder that holds ever more, and gets more all
+the time, must not be looked through all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +82,17 @@ class Watch:
         except ImportError:
             raise MissingExtra("watching a folder", "watch") from None
         with Run(self._job) as run:
-            swept = 0.0
+            swept, due, news = -math.inf, -math.inf, False
             for events in watch(
                 self._folder, watch_filter=None, stop_event=self._stop, debounce=int(TICK * 1000),
                 rust_timeout=int(TICK * 1000), yield_on_timeout=True, raise_interrupt=False,
             ):  # fmt: skip
                 now = time.monotonic()
-                if events or now - swept > SWEEP:
+                news = news or bool(events)
+                if now >= due and (news or now - swept > SWEEP):
                     self._look(now)
-                    swept = now
+                    swept, news = now, False
+                    due = time.monotonic() + REST * (time.monotonic() - now)
                 yield from self._publish(run, now)
 
     def _look(self, now: float) -> None:
@@ -94,26 +101,26 @@ class Watch:
         for item in walk([self._folder], self._out):
             if not isinstance(item, Item) or item.path.suffix.lower() in UNFINISHED:
                 continue
-            try:
-                status = os.stat(item.path)
-            except OSError:  # renamed or removed meanwhile
+            if (stamp := _stamp(item.path)) is None:
                 continue
-            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
             known = self._files.get(item.path)
             found[item.path] = known if known and known.stamp == stamp else _File(item, stamp, now)
         self._files = found
 
     def _publish(self, run: Run, now: float) -> Iterator[Outcome]:
         """Do what has rested long enough."""
-        ready = {
-            printable(file.item.source): file
-            for file in self._files.values()
-            if not file.done and now - file.since >= self._settle * 2**file.tries
-        }
+        ready: dict[str, _File] = {}
+        for path, file in list(self._files.items()):
+            if file.done or now - file.since < self._settle * 2**file.tries:
+                continue
+            if (stamp := _stamp(path)) == file.stamp:
+                ready[printable(path)] = file
+            elif stamp is None:
+                del self._files[path]
+            else:  # one that grows without events starts its rest anew
+                self._files[path] = _File(file.item, stamp, now)
         if not ready:
             return
-        self._look(now)  # one that grows without events starts its rest anew
-        ready = {name: file for name, file in ready.items() if self._files.get(file.item.path) is file}
         outcomes = run.over(file.item for file in ready.values() if not self._stop.is_set())
         for outcome in outcomes:
             file = ready[outcome.source]
@@ -121,3 +128,12 @@ class Watch:
             self._files[file.item.path] = replace(file, tries=file.tries + 1, done=not again)
             if not again:
                 yield outcome
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """By what a file is known to have changed; None if it was renamed or removed meanwhile."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino

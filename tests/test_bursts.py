@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cloak.bursts import Bursts, bare_in, glance, moved
+from cloak.bursts import GLANCE, LEAST, REACH, Bursts, Glance, bare_in, glance, likeness, moved
 from cloak.geometry import Box, Ellipse, Region, Size, draw
 
 SIZE = Size(900, 600)
@@ -47,6 +47,42 @@ def test_a_frame_of_another_size_is_no_neighbour(scene):
     one = frame(scene)
     half = glance(scene, (), (), Size(450, 300))
     assert moved(one, half) is None
+
+
+def one_by_one(one, other):
+    """The likeness by its definition: the correlation of what is bare in both, for every shift that leaves enough."""
+    best, shift = 0.0, (0, 0)
+    for dy in range(-REACH, REACH + 1):
+        for dx in range(-REACH, REACH + 1):
+            rows, columns = (slice(max(d, 0), n + min(d, 0)) for d, n in ((dy, GLANCE[1]), (dx, GLANCE[0])))
+            rows_, columns_ = (slice(max(-d, 0), n + min(-d, 0)) for d, n in ((dy, GLANCE[1]), (dx, GLANCE[0])))
+            both = one.bare[rows, columns] & other.bare[rows_, columns_]
+            pair = one.light[rows, columns][both], other.light[rows_, columns_][both]
+            if both.mean() >= LEAST and all(light.std() for light in pair):
+                alike = np.corrcoef(*pair)[0, 1]
+                if alike > best:
+                    best, shift = alike, (dx, dy)
+    return best, shift
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_likeness_is_the_best_correlation_over_all_shifts(seed):
+    rng = np.random.default_rng(seed)
+    wide = cv2.GaussianBlur(rng.normal(0, 900, (64, 80)).astype(np.float32), (0, 0), 3).round()
+    seen = []
+    for dx, dy in ((8, 8), rng.integers(2, 15, 2)):
+        bare = rng.random((48, 64)) > 0.2
+        bare[: rng.integers(0, 30)] = False
+        light = wide[dy : dy + 48, dx : dx + 64] + rng.normal(0, 20, (48, 64)).round()
+        seen.append(Glance(SIZE, light.astype(np.float32), bare, ()))
+    best, shift = one_by_one(*seen)
+    assert likeness(*seen) == (pytest.approx(best, abs=1e-5), shift)
+
+
+def test_flat_or_covered_frames_are_like_nothing():
+    flat = Glance(SIZE, np.full((48, 64), 90, np.float32), np.ones((48, 64), np.bool_), ())
+    covered = Glance(SIZE, flat.light, np.zeros((48, 64), np.bool_), ())
+    assert [likeness(one, flat) for one in (flat, covered)] == [(0.0, (0, 0))] * 2
 
 
 def test_a_face_concealed_in_one_frame_and_bare_in_the_next_is_found_where_it_lies(scene):

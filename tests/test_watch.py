@@ -117,3 +117,26 @@ def test_a_folder_is_not_watched_for_a_store(tmp_path):
     job = Job((tmp_path,), Url("s3://bucket", "public"), load("photographer"))
     with pytest.raises(UsageError, match="into a folder only"):
         Watch(job)
+
+
+def test_a_folder_that_gets_more_all_the_time_is_looked_through_for_a_tenth_of_the_time(tmp_path, monkeypatch):
+    clock, looks = [100.0], []
+
+    def look(_, now):
+        looks.append(now)
+        clock[0] += 2
+
+    def events(*_, **__):
+        for _ in range(400):
+            clock[0] += 0.5
+            yield {("added", "another.jpg")} if clock[0] < 250 else set()
+
+    monkeypatch.setattr("watchfiles.watch", events)
+    monkeypatch.setattr("cloak.watch.Run", contextlib.nullcontext)
+    monkeypatch.setattr("cloak.watch.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(Watch, "_look", look)
+    assert list(Watch(Job((tmp_path,), tmp_path / "out", load("photographer")))) == []
+    assert looks[0] == 100.5
+    busy = [now for now in looks if now < 250]
+    assert 4 <= len(busy) <= 0.1 * 150 / 2 + 1
+    assert looks[len(busy)] - busy[-1] == 20  # what came meanwhile is not forgotten

@@ -264,10 +264,14 @@ def create_app(review: Review) -> FastAPI:
 
     @app.get("/api/photos/{id_}/preview/{side}")
     async def preview(
-        id_: str, side: Literal["original", "result"], frame: int = 0, longest: int = Query(1600, ge=64, le=4096)
+        id_: str,
+        side: Literal["original", "result"],
+        frame: int = 0,
+        longest: int = Query(1600, ge=64, le=4096),
+        quick: bool = False,
     ) -> Response:
         case = desk.case(id_)
-        return _picture(await run_in_threadpool(review.pictures.preview, case, side, frame, longest))
+        return _picture(await run_in_threadpool(review.pictures.preview, case, side, frame, longest, quick))
 
     @app.get("/api/photos/{id_}/tile/{side}/{level}/{column}/{row}")
     async def tile(

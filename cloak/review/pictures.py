@@ -66,6 +66,11 @@ class Kept:
             with self._lock:
                 del self._making[key]
 
+    def look(self, key: object) -> RGB | None:
+        """The array under a key, if it is there."""
+        with self._lock:
+            return self._kept.get(key)
+
     def _keep(self, key: object, made: RGB) -> None:
         with self._lock:
             if made.nbytes <= self._most:
@@ -91,10 +96,14 @@ class Pictures:
     _kept: Kept = field(default_factory=lambda: Kept(MEMORY))
     _decoding: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(DECODERS))
 
-    def preview(self, case: Case, side: Side, frame: int, longest: int) -> bytes:
-        """A JPEG of the whole picture, at most `longest` pixels along its longest side."""
-        size = case.size
-        level = reduction(max(size.width, size.height), longest)
+    def preview(self, case: Case, side: Side, frame: int, longest: int, quick: bool = False) -> bytes:
+        """A JPEG of the whole picture, at most `longest` pixels along its longest side.
+
+        If `quick`, a picture of half of that will do where it is at hand and the whole one would have to be decoded.
+        """
+        level = reduction(max(case.size.width, case.size.height), longest)
+        if quick and not self._at_hand(case, side, frame, level) and self._at_hand(case, side, frame, 2 * level):
+            level *= 2
         return jpeg(fitted(self._level(case, side, frame, level), longest))
 
     def tile(self, case: Case, side: Side, frame: int, level: int, column: int, row: int) -> bytes:
@@ -117,10 +126,21 @@ class Pictures:
             raise NotFound("there is no such picture")
         key = (case.id, case.entry.content, frame, level)
         if side == "original":
-            return self._kept.get(key, lambda: self._original(case, frame, level))
+            return self._kept.get(key, lambda: self._reduced(case, frame, level))
         if case.state == "accepted":
             return self._kept.get((*key, case.entry.published), lambda: self._published(case, frame, level))
         return self._kept.get((*key, case.review.version), lambda: self._concealed(case, frame, level))
+
+    def _at_hand(self, case: Case, side: Side, frame: int, level: int) -> bool:
+        """Whether nothing has to be decoded for a picture."""
+        if side == "result" and case.state == "accepted":
+            return self._kept.look((case.id, case.entry.content, frame, level, case.entry.published)) is not None
+        return self._finer(case, frame, level) is not None
+
+    def _finer(self, case: Case, frame: int, level: int) -> RGB | None:
+        """The coarsest picture of an original that is kept and is as fine as `level`."""
+        kept = (self._kept.look((case.id, case.entry.content, frame, r)) for r in reversed(REDUCTIONS) if r <= level)
+        return next((picture for picture in kept if picture is not None), None)
 
     def _original(self, case: Case, frame: int, level: int) -> RGB:
         data = read(case.origin.source, case.settings.limits.bytes)
@@ -128,6 +148,13 @@ class Pictures:
             raise NotFound("the original has changed since it was searched", next_step="Run cloak on it again.")
         with self._decoding:
             return open_photo(data, case.settings.limits).preview(level, frame)
+
+    def _reduced(self, case: Case, frame: int, level: int) -> RGB:
+        """The original reduced by `level`; from a finer picture that is kept, which is far quicker than decoding."""
+        if (finer := self._finer(case, frame, level)) is None:
+            return self._original(case, frame, level)
+        columns, rows = (math.ceil(length / level) for length in (case.size.width, case.size.height))
+        return np.asarray(cv2.resize(finer, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
     def _published(self, case: Case, frame: int, level: int) -> RGB:
         data = read(self.out.path(case.origin.target), case.settings.limits.bytes)

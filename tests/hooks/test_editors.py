@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_darktable_exports_what_is_clean_and_withholds_the_rest(tmp_path, progra
     command = ["darktable", "--configdir", settings, "--cachedir", tmp_path / "cache", "--disable-opencl", "-d", "lua"]
     log = tmp_path / "darktable.log"
     ended = lambda: "withheld, could not be made safe: no face.jpg" in log.read_text()  # noqa: E731
-    up = lambda: (time.sleep(1), True)[1]  # noqa: E731
+    up = Path(f"/tmp/.X11-unix/X{screen[1:]}").exists
     with (
         running(["Xvfb", screen, "-screen", "0", "1200x800x24"], up, tmp_path / "screen.log"),
         running([*command, "--library", ":memory:"], ended, log, 240, env=environment) as editor,

@@ -166,20 +166,45 @@ def test_a_text_file_named_jpg_is_refused_with_a_reason(site, files):
     assert files(site.uploads) == {}
 
 
-def test_a_photo_of_30_megabytes_is_stored_clean(site, files):
-    big = make_photo(noise=110, size=(4500, 3000), quality=98)
-    assert len(big) > 30_000_000
+@pytest.fixture(scope="module")
+def big():
+    made = make_photo(noise=110, size=(4500, 3000), quality=98)
+    assert len(made) > 30_000_000
+    return made
+
+
+def assert_original_clean(site, files, photo):
+    (stored,) = (data for path, data in files(site.uploads).items() if path.name == "photo.jpg")
+    assert len(stored) > 20_000_000
+    assert_clean(stored, photo)
+
+
+def test_a_photo_of_30_megabytes_is_stored_clean_by_the_form(site, big, files):
     number, message = site.by_form(big)
     assert (bool(number), message) == (True, "")
-    originals = [data for path, data in files(site.uploads).items() if path.name == "photo.jpg"]
-    assert len(originals[0]) > 20_000_000
-    assert_clean(originals[0], big)
-    for path in files(site.uploads):
-        path.unlink()
+    assert_original_clean(site, files, big)
+
+
+def test_a_photo_of_30_megabytes_is_stored_clean_by_rest(site, big, files):
     answer = site.by_rest(big)
     assert answer.status_code == 201, answer.text
-    originals = [data for path, data in files(site.uploads).items() if path.name == "photo.jpg"]
-    assert_clean(originals[0], big)
+    assert_original_clean(site, files, big)
+
+
+def test_a_photo_of_30_megabytes_is_stored_clean_by_xmlrpc_where_php_has_the_memory(site, big, files):
+    with site.configured("WP_MEMORY_LIMIT", "512M"):
+        assert site.by_xmlrpc(big)["type"] == "image/jpeg"
+    assert_original_clean(site, files, big)
+
+
+def test_a_photo_that_php_has_no_memory_for_is_refused_with_a_reason(site, big, photo, files):
+    words = "too large for the memory that PHP has"
+    with pytest.raises(xmlrpc.client.Fault, match=words):
+        site.by_xmlrpc(big)
+    with site.configured("WP_MAX_MEMORY_LIMIT", "128M"):  # to which WordPress raises it for photos; the default is 256
+        assert words in site.by_form(big + bytes(10_000_000))[1]
+    assert files(site.uploads) == {}
+    assert site.by_xmlrpc(photo)["type"] == "image/jpeg"
 
 
 def test_a_photo_that_a_person_must_look_at_is_refused(site, photo, landscape, files):

@@ -116,9 +116,20 @@ class WordPress:
     def settings(self):
         values = {
             "upload_max_filesize": "64M", "post_max_size": "64M", "memory_limit": "128M", "display_errors": "stderr",
-            "sys_temp_dir": self.temporary, "upload_tmp_dir": self.temporary,
+            "sys_temp_dir": self.temporary, "upload_tmp_dir": self.temporary, "opcache.revalidate_freq": 0,
         }  # fmt: skip
         return [word for key, value in values.items() for word in ("-d", f"{key}={value}")]
+
+    @contextlib.contextmanager
+    def configured(self, name, value):
+        """Within the block, wp-config.php defines a constant."""
+        place = self.folder / "site/wp-config.php"
+        before = place.read_text()
+        place.write_text(before.replace("<?php\n", f"<?php\ndefine( '{name}', '{value}' );\n", 1))
+        try:
+            yield
+        finally:
+            place.write_text(before)
 
     def option(self, **values):
         """Sets the plugin's stored settings."""

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 
+import cv2
 import httpx
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from cloak.decisions import Change, parse
 from cloak.errors import Conflict, NotFound, OutputError, UsageError
 from cloak.geometry import Box, Region
 from cloak.ledger import beside
+from cloak.photo import open_photo
 from cloak.report import flagged
 from cloak.review.case import detail
 from cloak.review.desk import Desk
@@ -206,7 +208,7 @@ def test_a_ledger_of_an_earlier_version_is_named_not_a_traceback(copied):
 def site(server):
     """A client that has been let in."""
     visit_http(server.url)
-    with httpx.Client(base_url=server.url, trust_env=False, headers={"X-Cloak-Page": "p"}) as client:
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=60, headers={"X-Cloak-Page": "p"}) as client:
         answer = client.get("/enter", params={"token": server.token})
         assert answer.status_code == 200
         yield client
@@ -214,11 +216,11 @@ def site(server):
 
 def test_without_the_token_there_is_no_page_and_a_token_works_once(site, server):
     for path in ("/", "/page/main.js", "/api/photos", "/api/events", "/nothing"):
-        answer = httpx.get(server.url + path, trust_env=False)
+        answer = httpx.get(server.url + path, trust_env=False, timeout=60)
         assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
-    assert httpx.get(server.address, trust_env=False).status_code == 401
-    assert httpx.get(f"{server.url}/enter?token=", trust_env=False).status_code == 401
-    assert httpx.get(f"{server.url}/login", trust_env=False).status_code == 404
+    assert httpx.get(server.address, trust_env=False, timeout=60).status_code == 401
+    assert httpx.get(f"{server.url}/enter?token=", trust_env=False, timeout=60).status_code == 401
+    assert httpx.get(f"{server.url}/login", trust_env=False, timeout=60).status_code == 404
     assert site.get("/").status_code == 200
     server.stop()
     assert [server.token in words for words in server.words] == [True, *(False for _ in server.words[1:])]
@@ -226,7 +228,7 @@ def test_without_the_token_there_is_no_page_and_a_token_works_once(site, server)
 
 def test_a_browser_that_asks_for_an_icon_by_itself_gets_one(site, server):
     # As Chromium does, now and then, for the page that /enter answers: a 404 there is an error on its console.
-    answer = httpx.get(f"{server.url}/favicon.ico", trust_env=False)
+    answer = httpx.get(f"{server.url}/favicon.ico", trust_env=False, timeout=60)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
 
 
@@ -312,6 +314,34 @@ def test_a_picture_that_two_ask_for_at_once_is_made_once():
     assert sorted(kept._kept) == ["c", "d", "e"]
 
 
+def test_a_small_picture_is_made_from_a_larger_one_that_is_there(desk, monkeypatch):
+    group, decoded = case(desk, "group.jpg"), []
+    monkeypatch.setattr("cloak.review.pictures.open_photo", lambda *given: decoded.append(1) or open_photo(*given))
+    pictures, alone = (Pictures(desk.key, Folder(desk.out), b"seed") for _ in range(2))
+    for longest in (1280, 168, 600):
+        pictures.preview(group, "original", 0, longest)
+    assert len(decoded) == 1
+    small, decoded_small = (one.preview(group, "result", 0, 160) for one in (pictures, alone))
+    assert len(decoded) == 2
+    small, decoded_small = (cv2.imdecode(np.frombuffer(data, np.uint8), 1) for data in (small, decoded_small))
+    assert small.shape == decoded_small.shape == (90, 160, 3)
+    assert np.abs(small.astype(int) - decoded_small).mean() < 4
+
+
+def test_who_is_in_a_hurry_gets_the_coarse_picture_that_is_there_never_a_coarser_one_than_half(desk, monkeypatch):
+    group, decoded = case(desk, "group.jpg"), []
+    monkeypatch.setattr("cloak.review.pictures.open_photo", lambda *given: decoded.append(1) or open_photo(*given))
+    pictures = Pictures(desk.key, Folder(desk.out), b"seed")
+
+    def width(longest, quick):
+        return cv2.imdecode(np.frombuffer(pictures.preview(group, "result", 0, longest, quick), np.uint8), 1).shape[1]
+
+    assert (width(320, True), len(decoded)) == (320, 1)
+    assert (width(640, True), len(decoded)) == (320, 1)
+    assert (width(1280, True), len(decoded)) == (1280, 2)
+    assert (width(640, True), len(decoded)) == (640, 2)
+
+
 def test_hold_withdraws_what_was_accepted_before(site, server):
     group = next(photo for photo in site.get("/api/photos").json() if photo["name"] == "group.jpg")
     path = f"/api/photos/{group['id']}"
@@ -332,7 +362,7 @@ def test_a_photo_that_changed_on_the_disk_is_not_published(tmp_path, samples):
     server = Server(out).start()
     try:
         visit_http(server.url)
-        with httpx.Client(base_url=server.url, trust_env=False) as client:
+        with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
             client.get("/enter", params={"token": server.token})
             (row,) = client.get("/api/photos").json()
             shutil.copy(samples / "group.jpg", photo)
@@ -363,7 +393,7 @@ def test_elsewhere_a_password_is_demanded(copied, tmp_path, password):
     try:
         server.url = "http://127.0.0.1:" + re.search(r":(\d+)/login", server.process.stdout.readline())[1]
         visit_http(server.url)
-        with httpx.Client(base_url=server.url, trust_env=False) as client:
+        with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
             assert client.get("/").status_code == 401
             assert "Password" in client.get("/login").text
             assert client.post("/login", data={"editor": "Eve", "password": "guess"}).status_code == 401

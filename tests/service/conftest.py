@@ -83,9 +83,10 @@ def writing(file, *pids):
         pytest.skip("strace is not installed")
     command = ["strace", "-f", "-e", "trace=open,openat,creat,memfd_create", "-o", file]
     tracer = subprocess.Popen([*command, *(f"-p{pid}" for pid in pids)], stderr=subprocess.DEVNULL)
-    time.sleep(2)
-    if tracer.poll() is not None:
-        pytest.skip("this machine does not let us trace")
+    while any("TracerPid:\t0\n" in Path(f"/proc/{pid}/status").read_text() for pid in pids):
+        if tracer.poll() is not None:
+            pytest.skip("this machine does not let us trace")
+        time.sleep(0.05)
     found = []
     yield found
     tracer.send_signal(signal.SIGINT)

@@ -152,6 +152,7 @@ export class Desk {
     const { id } = this.photo;
     await this.stage.open(this.photo, this.frame);
     if (id !== this.photo.id) return;
+    performance.clearMeasures("opened");
     performance.measure("opened", { start });
     document.body.dataset.opened = id;
     this.queue.ready = true;

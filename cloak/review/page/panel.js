@@ -65,8 +65,10 @@ function row(desk, item, at, focus) {
   const score = document.createElement("small");
   const kind = { found: "Face", weak: "Weak hit", burst: "Place", drawn: "Area" }[item.kind];
   const seen = item.kind === "burst" ? `concealed in ${item.neighbour}` : null;
-  score.textContent = ` ${seen ?? (item.models ? `${Math.round(item.score * 100)} % ${item.models.join(" + ")}` : "")}`;
+  const models = item.models?.length > 1 ? `${item.models.length} models` : item.models?.[0];
+  score.textContent = ` ${seen ?? (models ? `${Math.round(item.score * 100)} % ${models}` : "")}`;
   text.append(kind, score);
+  text.title = seen ?? item.models?.join(" + ") ?? "";
   state.className = `badge ${item.concealed ? "good" : "warn"}`;
   state.textContent = item.concealed ? "▦ concealed" : "◉ bare";
   button.append(number, text, state);

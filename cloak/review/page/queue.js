@@ -46,11 +46,12 @@ export class Queue {
     this.update();
   }
 
-  /** Take in what changed about one photo. */
+  /** Take in what changed about one photo: of all that the desk knows of it, what the list holds, so that the page does
+   * not grow with every photo that is opened. */
   merge(photo) {
-    const at = this.photos.findIndex((p) => p.id === photo.id);
-    if (at < 0) return;
-    this.photos[at] = { ...this.photos[at], ...photo };
+    const held = this.photos.find((p) => p.id === photo.id);
+    if (!held) return;
+    for (const key in held) if (key in photo) held[key] = photo[key];
     this.update();
   }
 
@@ -167,8 +168,8 @@ export class Queue {
     name.title = photo.name;
     const [sign, reason] = REASONS[photo.reason];
     const faces = photo.faces === 1 ? "1 face" : `${photo.faces} faces`;
-    const who = photo.claim && photo.claim.client !== this.me ? ` · ${photo.claim.editor || "another editor"} is on it` : "";
+    const who = photo.claim && photo.claim.client !== this.me ? `${photo.claim.editor || "another editor"} is on it · ` : "";
     state.replaceWith(badge(photo));
-    more.textContent = `${sign} ${reason}, ${faces}${who}`;
+    more.textContent = `${who}${sign} ${reason}, ${faces}`;
   }
 }

@@ -115,7 +115,7 @@ export class Stage {
     new ResizeObserver(() => this.photo && (this.fitted ? this.fit() : this.draw())).observe(this.element);
   }
 
-  /** Show a photo, or the same one after a change. */
+  /** Show a photo, or the same one after a change: done when the side that is looked at is there. */
   async open(photo, frame, keepView) {
     const { id, version, state } = photo;
     const fresh = this.photo?.id !== id || this.frame !== frame;
@@ -128,18 +128,18 @@ export class Stage {
     if (fresh) this.element.setAttribute("aria-busy", "true");
     if (fresh && !keepView) this.fit();
     const query = `frame=${frame}&v=${version}-${state}`;
-    const path = (side) => previewPath(photo, side, frame);
+    // A coarse picture that is at hand comes first; tiles make it sharp.
+    const path = (side) => `${previewPath(photo, side, frame)}&quick=1`;
     const tile = (side) => (key) => `/api/photos/${id}/tile/${side}/${key}?${query}`;
     this.sources = {
       original: () => this.original.load(path("original"), tile("original")),
       result: () => this.result.load(path("result"), tile("result")),
     };
-    await this.sources[this.mode === "original" ? "original" : "result"]();
+    const [seen, other] = this.mode === "original" ? ["original", "result"] : ["result", "original"];
+    await this.sources[seen]();
     this.draw();
-    if (this.photo === photo) {
-      await this.sources[this.mode === "original" ? "result" : "original"]();
-      this.draw();
-    }
+    // The other side follows; nobody waits for it.
+    if (this.photo === photo) this.sources[other]().then(() => this.draw());
   }
 
   show(mode) {
@@ -234,7 +234,7 @@ export class Stage {
 /** Where a photo's preview is; as large as this screen can use. */
 export function previewPath(photo, side, frame) {
   const { width, height } = document.getElementById("stage").getBoundingClientRect();
-  const longest = Math.min(Math.max(256 * Math.ceil((Math.max(width, height) * devicePixelRatio) / 256), 512), 2048);
+  const longest = Math.min(Math.max(64 * Math.ceil((Math.max(width, height) * devicePixelRatio) / 64), 512), 2048);
   const version = side === "original" ? "" : `&v=${photo.version}-${photo.state}`;
   return `/api/photos/${photo.id}/preview/${side}?frame=${frame}&longest=${longest}${version}`;
 }
