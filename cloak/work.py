@@ -112,19 +112,20 @@ def _photo(
     item: Item, source: str, job: Job, decisions: Decisions | None = None, content_seen: str | None = None
 ) -> Done:
     limit = job.pipeline.limits.bytes
-    # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
-    data = None if item.version and not job.dry_run else _fetch(item, limit)
     sidecar = _sidecar(item, job) if decisions is None else None
     decisions = sidecar or decisions
     if job.dry_run:
-        assert data is not None
-        result = anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people)
+        result = anonymize(_fetch(item, limit), job.pipeline, key=job.key, decisions=decisions, people=job.people)
         return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
     store, ledger = _edges(job.out, job.records)
     target = printable(item.name)
-    digest = treatment(job, ledger, sidecar)
-    content, known = ledger.key(item.version.encode() if data is None else data), ledger.find(target)
+    digest, known = treatment(job, ledger, sidecar), ledger.find(target)
+    if known and known.pipeline != digest:
+        _withdraw(item, store, known, limit)  # even if the original can no longer be read
+    # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
+    data = None if item.version else _fetch(item, limit)
+    content = ledger.key(item.version.encode() if data is None else data)
     if content_seen not in {None, content}:
         raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
     reviews = Reviews(ledger) if isinstance(ledger, Ledger) else None
@@ -137,6 +138,8 @@ def _photo(
             status, name = Status(known.row["status"]), known.row.get("target", "")
             place = job.out / item.name if name and isinstance(job.out, Path) else None
             return Done(Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place, job)))
+    if known and (known.content != content or content_seen is not None):
+        _withdraw(item, store, known, limit)
     if data is None:
         data = _fetch(item, limit)
     _refuse_foreign(item, store, known, job)
@@ -150,6 +153,8 @@ def _photo(
     if not result.data:
         _refuse_unknown(item, store, known, limit)
     entry = Entry(content, digest, published, outcome.row())
+    if known and (isinstance(ledger, Ledger) or not result.data):
+        _withdraw(item, store, known, limit)  # before its row goes: nothing stands that the ledger does not know
     if isinstance(ledger, Ledger):
         # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
         # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows. (An
@@ -158,8 +163,6 @@ def _photo(
     if result.data:
         times = item.path.stat().st_mtime if job.preserve_times else None
         store.publish(item.name, result.data, times)
-    elif known and known.published:
-        store.withdraw(item.name)  # what an earlier run or verdict published is no longer to be seen
     if sidecar is not None and reviews is not None:
         reviews.adopt(target, content, fitted(sidecar, result.report.size))
     return Done(outcome, None if isinstance(ledger, Ledger) else (target, entry))
@@ -171,9 +174,9 @@ def _hold(item: Item, source: str, job: Job) -> Done:
     known = ledger.find(target)
     if known is not None and known.published is not None:
         _refuse_unknown(item, store, known, job.pipeline.limits.bytes)
+        _withdraw(item, store, known, job.pipeline.limits.bytes)
         row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
         ledger.record(target, replace(known, published=None, row=row))
-        store.withdraw(item.name)
     return Done(Outcome(source, "", Status.HELD))
 
 
@@ -234,11 +237,18 @@ def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:
     return thumbnail(open_photo(data, job.pipeline.limits))
 
 
-def _refuse_unknown(item: Item, store: Store, known: Entry | None, limit: int) -> None:
-    """A photo that is to be held must not stand published; only the file that its record names is ours to withdraw.
+def _withdraw(item: Item, store: Store, known: Entry, limit: int) -> None:
+    """What an earlier run or verdict published of other bytes, or in another way, is not what is asked for now.
 
-    Another one stands there if somebody changed it, or if a run was killed just before it replaced an earlier one.
+    It goes before the work begins, so that nothing of it is left whatever becomes of the photo: withheld, held, or the
+    worker killed. Only the file that its record names is ours to withdraw.
     """
+    if known.published and store.standing(item.name, limit) == known.published:
+        store.withdraw(item.name)
+
+
+def _refuse_unknown(item: Item, store: Store, known: Entry | None, limit: int) -> None:
+    """A photo that is to be held must not stand published, and a file that somebody changed is not ours to withdraw."""
     if known and known.published and store.standing(item.name, limit) not in {None, known.published}:
         raise NotWritten(
             "it is to be held, but a file that the ledger does not know stands at its name in the output",

@@ -148,6 +148,37 @@ def test_a_photo_that_now_waits_for_a_person_is_withdrawn(shoot, tmp_path):
     assert names(tmp_path / "public") == []
 
 
+def test_what_was_published_of_other_bytes_goes_when_the_photo_is_withheld(shoot, tmp_path):
+    (shoot / "broken.jpg").unlink()
+    command = ("run", shoot, "--out", tmp_path / "public", "--recall", "fast")
+    run(*command)
+    (shoot / "a.jpg").write_bytes((shoot / "a.jpg").read_bytes()[:3000])
+    run(*command, code=1)
+    assert names(tmp_path / "public") == ["b.jpg", "day 2/a.jpg"]
+
+
+def test_what_was_published_in_another_way_goes_even_if_the_original_can_no_longer_be_read(shoot, tmp_path):
+    (shoot / "broken.jpg").unlink()
+    (tmp_path / "later.jpg").write_bytes((shoot / "a.jpg").read_bytes())
+    (shoot / "c.jpg").symlink_to(tmp_path / "later.jpg")
+    command = ("run", shoot, "--out", tmp_path / "public", "--recall", "fast")
+    run(*command)
+    (tmp_path / "later.jpg").unlink()
+    run(*command, code=1)  # nothing tells that it is not what is asked for
+    assert names(tmp_path / "public") == ["a.jpg", "b.jpg", "c.jpg", "day 2/a.jpg"]
+    run(*command, "--effect", "fill", code=1)
+    assert names(tmp_path / "public") == ["a.jpg", "b.jpg", "day 2/a.jpg"]
+
+
+def test_a_file_that_somebody_changed_is_not_ours_to_withdraw(shoot, tmp_path):
+    command = ("run", shoot / "a.jpg", "--out", tmp_path / "public", "--recall", "fast")
+    run(*command)
+    (tmp_path / "public/a.jpg").write_bytes(b"by hand")
+    (shoot / "a.jpg").write_bytes((shoot / "a.jpg").read_bytes()[:3000])
+    run(*command, code=1)
+    assert (tmp_path / "public/a.jpg").read_bytes() == b"by hand"
+
+
 def test_the_same_key_gives_the_same_bytes_whatever_the_number_of_workers(shoot, tmp_path):
     for jobs in (1, 3):
         run("run", shoot / "a.jpg", shoot / "day 2", "--out", tmp_path / f"p{jobs}", "-j", jobs, "--noise-key", "k")

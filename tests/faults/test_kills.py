@@ -52,15 +52,33 @@ def test_a_run_killed_at_any_step_leaves_nothing_false_and_the_next_completes(sh
     assert all(row.get("resumed") for row in shoot.rows().values())
 
 
-def test_a_photo_whose_earlier_form_stands_after_a_kill_is_not_passed_off_as_held(shoot):
+def test_a_run_killed_over_what_an_earlier_one_published_leaves_nothing_that_the_ledger_does_not_know(shoot):
     shoot.add("a.jpg")
-    shoot.run("-j", "1", code=0)
-    # `cloak verify` cannot know what was concealed in a file whose row has been replaced: it is not asked here.
-    shoot.check = lambda **_: None
-    fault = {"at": "os:replace", "do": "kill run"}
-    shoot.run("-j", "1", "--force", faults=[fault], code=-9)  # the ledger has the row of what never came to stand
-    done = shoot.run("-j", "1", "-p", "newsroom", code=1)
-    assert "to be held" in done.stderr
-    (shoot.out / "a.jpg").unlink()
+    for do_again in ("--force", "--effect=fill"):
+        shoot.run("-j", "1", code=0)
+        assert shoot.published() == ["a.jpg"]
+        for step in ("detect", "before-row", "after-row", "before-rename", "after-rename"):
+            shoot.run("-j", "1", do_again, faults=[{**STEPS[step], "do": "kill run"}], code=-9)
     shoot.run("-j", "1", "-p", "newsroom", code=4)
     assert shoot.published() == []
+
+
+def test_what_stood_is_gone_before_the_ledger_says_that_the_photo_is_held(shoot):
+    shoot.add("a.jpg")
+    shoot.run("-j", "1", code=0)
+    fault = {"at": "cloak.ledger:Ledger.record", "when": "after", "do": "kill run"}
+    shoot.run("-j", "1", "-p", "newsroom", faults=[fault], code=-9)
+    assert shoot.published() == []
+    shoot.run("-j", "1", "-p", "newsroom", code=4)
+    assert shoot.published() == []
+
+
+def test_nothing_stands_of_an_earlier_pipeline_when_a_worker_is_killed_or_hangs(shoot):
+    shoot.add("hangs.jpg", "killed.jpg", "refused.jpg")
+    shoot.run("-j", "1", code=0)
+    ends = {"hangs": "sleep:600", "killed": "kill", "refused": "raise:ValueError"}
+    faults = [{**STEPS["detect"], "do": what, "photo": f"{name}.jpg"} for name, what in ends.items()]
+    shoot.run("-j", "1", "--effect", "fill", "--deadline", "15", faults=faults, code=1)
+    assert shoot.published() == []
+    shoot.run("-j", "1", code=0)
+    assert len(shoot.published()) == 3
