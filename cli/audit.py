@@ -50,7 +50,7 @@ def command(
     """
     from cloak.audit import Treatment, audit, document, gather, table, verdicts, visible
     from cloak.audit.audit import Finding
-    from cloak.audit.report import passes, plot
+    from cloak.audit.report import passes, plot, seen
     from cloak.errors import MissingExtra, UsageError
 
     if self_test == (published is not None):
@@ -93,7 +93,7 @@ def command(
         findings += found
         for line in verdicts(found):
             click.echo(line)
-        click.echo(f"{name}: SSIM of the photo {changes[-1].ssim_photo:.3f}, of the face {changes[-1].ssim_face:.3f}")
+        click.echo(seen(changes[-1]))
     if report:
         about = {
             "people": max(shot.person for shot in shots) + 1,

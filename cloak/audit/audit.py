@@ -9,6 +9,7 @@ from cloak import recognise
 from cloak.audit import adversary, figures
 from cloak.audit.adversary import CLASSIFIERS, PARTS, Lesson, Numbers
 from cloak.audit.figures import Rate, Scores
+from cloak.audit.lpips import lpips
 from cloak.audit.shots import Shot, search
 from cloak.audit.treat import LATER
 from cloak.geometry import RGB
@@ -86,13 +87,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """How much of the photos an effect changed, mean over all: 1 and 99 dB are no change."""
+    """How much of the photos an effect changed, mean over all: 1, 99 dB and, of LPIPS, 0 are no change.
+
+    None: no photo kept its size, or the weights of LPIPS are not here.
+    """
 
     effect: str
-    ssim_photo: float
-    ssim_face: float
-    psnr_photo: float
-    psnr_face: float
+    ssim_photo: float | None
+    ssim_face: float | None
+    psnr_photo: float | None
+    psnr_face: float | None
+    lpips_photo: float | None = None
+    lpips_face: float | None = None
 
 
 def visible(name: str, shots: Sequence[Shot], publish: Publish) -> Visible:
@@ -106,9 +112,9 @@ def visible(name: str, shots: Sequence[Shot], publish: Publish) -> Visible:
         assert box is not None
         part = slice(int(box.y), int(box.bottom) + 1), slice(int(box.x), int(box.right) + 1)
         pairs = (shot.image, after), (shot.image[part], after[part])
-        rows.append([measure(*pair) for measure in (figures.ssim, figures.psnr) for pair in pairs])
-    means = np.mean(rows, axis=0).tolist() if rows else [float("nan")] * 4
-    return Visible(name, *means)
+        rows.append([measure(*pair) for measure in (figures.ssim, figures.psnr, lpips) for pair in pairs])
+    means = [None if None in column else float(np.mean(column)) for column in zip(*rows, strict=True)]
+    return Visible(name, *(means or [None] * 6))
 
 
 def split(shots: Sequence[Shot], how: str, probes: int) -> tuple[list[Shot], list[Shot]]:

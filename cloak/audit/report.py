@@ -127,7 +127,7 @@ def plot(findings: Sequence[Finding], changes: Sequence[Visible], path: Path) ->
     for change in changes:
         own = [finding for finding in findings if finding.effect == change.effect]
         best = max(headline(own).values(), key=lambda finding: finding.rank1.value, default=None)
-        if best is not None:
+        if best is not None and change.ssim_face is not None:
             family = change.effect.replace(",", " ").split()[0]
             lines.setdefault(family, []).append(
                 (1 - change.ssim_face, best.rank1, f"{change.effect} ({best.adversary})")
@@ -152,6 +152,16 @@ def plot(findings: Sequence[Finding], changes: Sequence[Visible], path: Path) ->
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def seen(change: Visible) -> str:
+    """What a viewer sees of an effect, in a line."""
+    if change.ssim_photo is None or change.ssim_face is None:
+        return f"{change.effect}: no photo kept its size, so its visible change is not known"
+    line = f"{change.effect}: SSIM of the photo {change.ssim_photo:.3f}, of the face {change.ssim_face:.3f}"
+    if change.lpips_photo is None or change.lpips_face is None:
+        return line
+    return f"{line}; LPIPS {change.lpips_photo:.3f} and {change.lpips_face:.3f}"
 
 
 def _of(finding: Finding) -> str:
