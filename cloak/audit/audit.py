@@ -1,5 +1,6 @@
 """The audit itself: every adversary against what was published, figure by figure."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -89,7 +90,7 @@ class Finding:
 class Visible:
     """How much of the photos an effect changed, mean over all: 1, 99 dB and, of LPIPS, 0 are no change.
 
-    None: no photo kept its size, or the weights of LPIPS are not here.
+    None: no photo kept its size, or the weights of LPIPS are not here. `seconds`: CPU time of the effect, a face.
     """
 
     effect: str
@@ -99,13 +100,16 @@ class Visible:
     psnr_face: float | None
     lpips_photo: float | None = None
     lpips_face: float | None = None
+    seconds: float | None = None
 
 
 def visible(name: str, shots: Sequence[Shot], publish: Publish) -> Visible:
     """What a viewer sees of an effect."""
-    rows = []
+    rows, spent = [], 0.0
     for shot in shots:
+        started = time.process_time()
         after = publish(shot, 0)
+        spent += time.process_time() - started
         if after is None or after.shape != shot.image.shape:
             continue
         box = shot.face.box.clipped(shot.size)
@@ -114,7 +118,8 @@ def visible(name: str, shots: Sequence[Shot], publish: Publish) -> Visible:
         pairs = (shot.image, after), (shot.image[part], after[part])
         rows.append([measure(*pair) for measure in (figures.ssim, figures.psnr, lpips) for pair in pairs])
     means = [None if None in column else float(np.mean(column)) for column in zip(*rows, strict=True)]
-    return Visible(name, *(means or [None] * 6))
+    faces = sum(len(shot.faces) for shot in shots)
+    return Visible(name, *[*(means or [None] * 6), round(spent / faces, 4)])
 
 
 def split(shots: Sequence[Shot], how: str, probes: int) -> tuple[list[Shot], list[Shot]]:
