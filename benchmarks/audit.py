@@ -9,7 +9,6 @@ import argparse
 import hashlib
 import json
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,29 +35,27 @@ TREATMENTS = (
 
 def findings_of(
     treatment: Treatment, shots: Sequence[Shot], settings: Settings, clean: dict, folder: Path
-) -> tuple[list[Finding], Visible, float]:
-    """One setting's findings, from an earlier run if it was the same, and CPU seconds a face."""
+) -> tuple[list[Finding], Visible]:
+    """One setting's findings, from an earlier run if it was the same."""
     people = max(shot.person for shot in shots) + 1
     about = f"{treatment!r}|{settings!r}|{people}|{len(shots)}"
     place = folder / f"{hashlib.sha256(about.encode()).hexdigest()[:16]}.json"
     if place.exists():
         kept = json.loads(place.read_text())
-        return msgspec.convert(kept["findings"], list[Finding]), msgspec.convert(kept["visible"], Visible), kept["cost"]
+        return msgspec.convert(kept["findings"], list[Finding]), msgspec.convert(kept["visible"], Visible)
 
     def publish(shot: Shot, draw: int) -> RGB:
         key = hashlib.sha256(f"{shot.name.as_posix()}|{draw}".encode()).digest()
         return treatment(shot.image, shot.faces, key)
 
-    started = time.process_time()
     seen = visible(treatment.name, shots, publish)
-    cost = (time.process_time() - started) / len(shots)
     found = []
     for finding in audit(treatment.name, shots, publish, settings, clean):
         print(table([finding])[1], flush=True)
         found.append(finding)
-    kept = {"findings": msgspec.to_builtins(found), "visible": msgspec.to_builtins(seen), "cost": cost}
+    kept = {"findings": msgspec.to_builtins(found), "visible": msgspec.to_builtins(seen)}
     place.write_text(json.dumps(kept))
-    return found, seen, cost
+    return found, seen
 
 
 def main() -> None:
@@ -83,16 +80,15 @@ def main() -> None:
     shots = gather(DATA / "identities" / "lfw", people=options.people, photos=options.photos)
     chosen = [t for t in TREATMENTS if not options.only or t.name in options.only.split(";")]
     print(table([])[0])
-    findings, changes, costs, clean = [], [], {}, {}
+    findings, changes, clean = [], [], {}
     for treatment in chosen:
-        found, seen, cost = findings_of(treatment, shots, settings, clean, folder)
+        found, seen = findings_of(treatment, shots, settings, clean, folder)
         findings += found
         changes.append(seen)
-        costs[treatment.name] = round(cost, 4)
         print("\n".join(verdicts(found)), flush=True)
     if options.json:
         about = {"people": options.people, "photos": len(shots), "settings": msgspec.to_builtins(settings)}
-        options.json.write_text(json.dumps(document(findings, changes, about, costs), indent=1) + "\n")
+        options.json.write_text(json.dumps(document(findings, changes, about), indent=1) + "\n")
     if options.plot:
         plot(findings, changes, options.plot)
 

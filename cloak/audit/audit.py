@@ -1,5 +1,6 @@
 """The audit itself: every adversary against what was published, figure by figure."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from cloak import recognise
 from cloak.audit import adversary, figures
 from cloak.audit.adversary import CLASSIFIERS, PARTS, Lesson, Numbers
 from cloak.audit.figures import Rate, Scores
+from cloak.audit.lpips import lpips
 from cloak.audit.shots import Shot, search
 from cloak.audit.treat import LATER
 from cloak.geometry import RGB
@@ -86,29 +88,38 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Visible:
-    """How much of the photos an effect changed, mean over all: 1 and 99 dB are no change."""
+    """How much of the photos an effect changed, mean over all: 1, 99 dB and, of LPIPS, 0 are no change.
+
+    None: no photo kept its size, or the weights of LPIPS are not here. `seconds`: CPU time of the effect, a face.
+    """
 
     effect: str
-    ssim_photo: float
-    ssim_face: float
-    psnr_photo: float
-    psnr_face: float
+    ssim_photo: float | None
+    ssim_face: float | None
+    psnr_photo: float | None
+    psnr_face: float | None
+    lpips_photo: float | None = None
+    lpips_face: float | None = None
+    seconds: float | None = None
 
 
 def visible(name: str, shots: Sequence[Shot], publish: Publish) -> Visible:
     """What a viewer sees of an effect."""
-    rows = []
+    rows, spent = [], 0.0
     for shot in shots:
+        started = time.process_time()
         after = publish(shot, 0)
+        spent += time.process_time() - started
         if after is None or after.shape != shot.image.shape:
             continue
         box = shot.face.box.clipped(shot.size)
         assert box is not None
         part = slice(int(box.y), int(box.bottom) + 1), slice(int(box.x), int(box.right) + 1)
         pairs = (shot.image, after), (shot.image[part], after[part])
-        rows.append([measure(*pair) for measure in (figures.ssim, figures.psnr) for pair in pairs])
-    means = np.mean(rows, axis=0).tolist() if rows else [float("nan")] * 4
-    return Visible(name, *means)
+        rows.append([measure(*pair) for measure in (figures.ssim, figures.psnr, lpips) for pair in pairs])
+    means = [None if None in column else float(np.mean(column)) for column in zip(*rows, strict=True)]
+    faces = sum(len(shot.faces) for shot in shots)
+    return Visible(name, *[*(means or [None] * 6), round(spent / faces, 4)])
 
 
 def split(shots: Sequence[Shot], how: str, probes: int) -> tuple[list[Shot], list[Shot]]:

@@ -16,7 +16,7 @@ Scores = npt.NDArray[np.float64]
 """(probes, people): how alike; a row of -inf is a face that the adversary did not find."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Rate:
     """A share with its 95 % interval."""
 

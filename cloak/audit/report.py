@@ -50,7 +50,7 @@ def verdicts(findings: Sequence[Finding]) -> list[str]:
         times = best.rank1.value / best.chance
         at = f"{best.method}{'' if best.part == 'face' else f', {best.part}'}, {best.later}"
         lines.append(
-            f"{name}: {words[kind]} finds {_of(best)} ({times:.1f} times chance; "
+            f"{name}: {words[kind]} finds {_of(best)} ({times:.1f} times chance among {best.people} people; "
             f"{best.rank1.low:.0%} to {best.rank1.high:.0%}; {at})"
         )
     if not any(finding.role == "held-out" for finding in findings if finding.adversary != "trained"):
@@ -93,9 +93,7 @@ def table(findings: Sequence[Finding]) -> list[str]:
     return lines
 
 
-def document(
-    findings: Sequence[Finding], changes: Sequence[Visible], settings: dict[str, Any], seconds: dict[str, float]
-) -> dict[str, Any]:
+def document(findings: Sequence[Finding], changes: Sequence[Visible], settings: dict[str, Any]) -> dict[str, Any]:
     """The whole audit, for JSON."""
     names = list(dict.fromkeys(finding.effect for finding in findings))
     return {
@@ -104,7 +102,7 @@ def document(
         "verdicts": {name: verdicts([f for f in findings if f.effect == name]) for name in names},
         "passes": {name: passes([f for f in findings if f.effect == name]) for name in names},
         "visible": msgspec.to_builtins(list(changes)),
-        "seconds_per_face": seconds,
+        "seconds_per_face": {change.effect: change.seconds for change in changes},
         "findings": [msgspec.to_builtins(finding) | {"chance": finding.chance} for finding in findings],
     }
 
@@ -127,31 +125,43 @@ def plot(findings: Sequence[Finding], changes: Sequence[Visible], path: Path) ->
     for change in changes:
         own = [finding for finding in findings if finding.effect == change.effect]
         best = max(headline(own).values(), key=lambda finding: finding.rank1.value, default=None)
-        if best is not None:
+        if best is not None and change.ssim_face is not None:
             family = change.effect.replace(",", " ").split()[0]
             lines.setdefault(family, []).append(
                 (1 - change.ssim_face, best.rank1, f"{change.effect} ({best.adversary})")
             )
     for (family, points), mark in zip(lines.items(), "osD^vP*X" * len(lines), strict=False):
-        points.sort(key=lambda point: point[0])
+        points.sort()
         x, y = [point[0] for point in points], [100 * point[1].value for point in points]
         spread = [[100 * (r.value - r.low) for _, r, _ in points], [100 * (r.high - r.value) for _, r, _ in points]]
         axes.errorbar(x, y, yerr=spread, marker=mark, label=family, capsize=3, linewidth=1)
-        for place, height, name in zip(x, y, [point[2] for point in points], strict=True):
-            axes.annotate(name, (place, height), textcoords="offset points", xytext=(5, 5), fontsize=7)
+    everything = sorted(point for points in lines.values() for point in points)
+    for i, (x_place, rate, name) in enumerate(everything):  # neighbours' names at other heights, lest they overlap
+        where = (x_place, 100 * rate.value)
+        axes.annotate(name, where, textcoords="offset points", xytext=(5, (5, -11, 14)[i % 3]), fontsize=7)
     if findings:
         axes.axhline(100 * findings[0].chance, color="#555555", linestyle=":", label="chance")
         axes.axhline(100 * ALLOWED * findings[0].chance, color="#555555", linestyle="--", label="3 times chance")
     axes.set_xlabel("visible change of the face (1 - SSIM)")
     axes.set_ylabel("found at rank 1 by the strongest adversary, %")
     axes.set_yscale("symlog", linthresh=1)
-    axes.set_ylim(0, 160)
+    axes.set_ylim(0, 250)
     axes.yaxis.set_major_formatter("{x:g}")
     axes.margins(x=0.25)  # room for the names
     axes.legend(loc="best")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def seen(change: Visible) -> str:
+    """What a viewer sees of an effect, in a line."""
+    if change.ssim_photo is None or change.ssim_face is None:
+        return f"{change.effect}: no photo kept its size, so its visible change is not known"
+    line = f"{change.effect}: SSIM of the photo {change.ssim_photo:.3f}, of the face {change.ssim_face:.3f}"
+    if change.lpips_photo is None or change.lpips_face is None:
+        return line
+    return f"{line}; LPIPS {change.lpips_photo:.3f} and {change.lpips_face:.3f}"
 
 
 def _of(finding: Finding) -> str:

@@ -244,13 +244,16 @@ def _normalised(place: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.flo
     return np.asarray((units @ np.linalg.inv(place) @ pixels)[:2])
 
 
+def on_face(x: Any, y: Any) -> Any:
+    """Whether points of `FRAME` lie on the face that it shows: all that a change touches, but for its soft edge."""
+    left, right, nose, *_ = FRAME.points
+    return np.hypot((x - (left[0] + right[0]) / 2) / 48, (y - nose[1] + 6) / 60) <= 1
+
+
 def _fade() -> npt.NDArray[np.float32]:
     """(SIDE, SIDE): 1 on the face, 0 around it: what looks like light on skin would be a stain on a wall."""
-    y, x = np.mgrid[:SIDE, :SIDE] / (SIDE / 160)
-    left, right, nose, *_ = FRAME.points
-    middle = (left[0] + right[0]) / 2, nose[1] - 6
-    inside = np.hypot((x - middle[0]) / 48, (y - middle[1]) / 60) <= 1
-    return np.asarray(cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 5), np.float32)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    return np.asarray(cv2.GaussianBlur(on_face(x, y).astype(np.float32), (0, 0), 5), np.float32)
 
 
 @contextlib.contextmanager

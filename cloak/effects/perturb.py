@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.effects.base import Noise
-from cloak.effects.evasion import FRAME, Budget, Change, evade, recognised
+from cloak.effects.evasion import FRAME, Budget, Change, evade, on_face, recognised
 from cloak.effects.pixelate import Pixelate
 from cloak.errors import ConcealmentFailed, UsageError
 from cloak.geometry import Mask, Pixels, Region, Size, draw
@@ -24,6 +24,10 @@ ESCALATION = (1.0, 1.4, 2.0)
 
 CELLS = 24
 """Of the light pixelation that perturbation can be combined with, across the cover."""
+
+
+PIECE = 0.6
+"""A hit on a face that is changed, and at most so large beside it, is taken for a piece of that face."""
 
 
 def as_painted(pixels: Pixels) -> Pixels:
@@ -77,16 +81,21 @@ class Perturb:
             written: what the file will make of the window's pixels, so that the search counts on nothing that coding
                 takes away.
 
-        A region without landmarks is pixelated: nothing stays bare for want of knowing where its eyes are.
+        A region without landmarks is pixelated: nothing stays bare for want of knowing where its eyes are. Hits on
+        pieces of a large face get no change of their own: changes on top of each other tear the face apart. They are
+        looked at afterwards as every face is (`cloak.protection`).
         """
         if pixels.shape[2] == 4:
             raise ConcealmentFailed("perturb works on grey and RGB pixels; convert CMYK, or use another effect")
         surrogates = [surrogate(name) for name in self.surrogates]
         out = pixels
-        for index, region in enumerate(mask.regions):
-            place = placement(region.landmarks, FRAME) if region.landmarks else None
-            if place is None:
-                continue  # pixelated below
+        places = [placement(region.landmarks, FRAME) if region.landmarks else None for region in mask.regions]
+        known = [(index, place) for index, place in enumerate(places) if place is not None]  # the rest: see below
+        changed: list[Placement] = []
+        for index, place in sorted(known, key=lambda item: _scale(item[1])):  # the largest face first
+            if any(_piece(place, other) for other in changed):
+                continue
+            changed.append(place)
             base = out
 
             def settle(change: Change, base: Pixels = base, place: Placement = place) -> npt.NDArray[np.float32]:
@@ -110,6 +119,18 @@ class Perturb:
             elif self.combine == "eyes":
                 _bar(out, region)
         return out
+
+
+def _scale(place: Placement) -> float:
+    """Pixels of `FRAME` for a pixel of the photo: little for large faces."""
+    return math.sqrt(abs(float(np.linalg.det(place[:, :2]))))
+
+
+def _piece(place: Placement, other: Placement) -> bool:
+    """Whether a face at `place` is a piece of the one at `other`: much smaller, its middle on it."""
+    middle = FRAME.side / 2 - place[:, 2]
+    x, y = other[:, :2] @ np.linalg.solve(place[:, :2], middle) + other[:, 2]
+    return _scale(other) <= PIECE * _scale(place) and bool(on_face(x, y))
 
 
 def _pixelated(pixels: Pixels, region: Region, mask: Mask, noise: Noise) -> None:

@@ -149,6 +149,7 @@ def test_what_is_seen_of_an_effect_is_its_faces(shots):
     fill = visible("fill", shots, _publish(Treatment("fill", effects.make("fill"))))
     assert (none.ssim_photo, none.psnr_face) == (pytest.approx(1), 99)
     assert fill.ssim_face < fill.ssim_photo < 1
+    assert 0 < fill.seconds < 0.5
 
 
 def test_a_verdict_names_the_strongest_adversary_and_counts_surrogates_out_of_the_headline(shots):

@@ -97,6 +97,35 @@ def test_a_region_without_landmarks_is_pixelated(window):
     assert len(np.unique(out[mask.core], axis=0)) <= 40
 
 
+@pytest.mark.parametrize(
+    ("size", "away", "searched"),
+    [(0.4, 0, 1), (0.8, 0, 2), (0.4, 2.5, 2), (1.0, 2.5, 2)],
+    ids=["piece of it", "nearly as large", "small, beside it", "neighbour"],
+)
+def test_a_hit_on_a_piece_of_a_face_is_not_changed_again(size, away, searched, window, monkeypatch):
+    pixels, mask, points = window
+    shown = []
+
+    def evade(chip, *_):
+        shown.append(chip)
+        return np.zeros(chip.shape[:2], np.float32)
+
+    monkeypatch.setattr("cloak.effects.perturb.evade", evade)
+    monkeypatch.setattr("cloak.effects.perturb.recognised", lambda *_: False)
+    nose, width = np.array(points[2]), points[1][0] - points[0][0]
+    more = tuple(tuple(nose + (away * width, 0) + size * (np.array(point) - nose)) for point in points)
+    face, hit = mask.regions[0], replace(mask.regions[0], landmarks=more)
+    seen = []
+    for regions in ((face, hit), (hit, face)):
+        shown.clear()
+        conceal(pixels, replace(mask, regions=regions), QUICK, Noise(b"key"))
+        assert len(shown) == searched
+        seen.append(shown[0])
+    # The large face is the one that is changed, in whatever order they come.
+    if size < 1:
+        assert np.array_equal(*seen)
+
+
 def test_landmarks_in_one_point_are_no_face(window):
     pixels, mask, _ = window
     flat = replace(mask, regions=tuple(replace(region, landmarks=((9.0, 9.0),) * 5) for region in mask.regions))
