@@ -1,10 +1,12 @@
 import dataclasses
+import io
 import math
 import time
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from cloak.detect import RECIPES, confirmed, find, recheck, registry, scaling
 from cloak.detect import search as search_module
@@ -22,6 +24,15 @@ FACES = {  # boxes of the one face in each picture
     "biden": Box(231, 98, 143, 202),
 }
 BALANCED = RECIPES["balanced"]
+STORED_AS = {  # what a writer of each EXIF orientation does to the picture
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 def search(image, recipe=BALANCED):
@@ -77,6 +88,19 @@ def test_all_eight_orientations_of_a_picture_are_searched(photo, orientation):
     found = search(image)
     assert found.faces
     assert 100 < math.sqrt(found.faces[0].box.area) < 250
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_file_is_searched_as_it_shows_whatever_its_orientation(photo, orientation):
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    shown = Image.fromarray(photo("obama"))
+    stored = shown if orientation == 1 else shown.transpose(STORED_AS[orientation])
+    stored.save(file, "JPEG", quality=90, exif=exif)
+    opened = open_photo(file.getvalue())
+    found = find(opened.preview, opened.size, BALANCED)
+    assert share_covered(found, opened.size, FACES["obama"]) > 0.9
+    assert abs(found.faces[0].angle) < 25
 
 
 @pytest.mark.parametrize("name", sorted(FACES))
