@@ -17,7 +17,7 @@ from typing import Generic, Literal, TypeVar
 
 from cloak import memory
 from cloak.errors import ConcealmentFailed, SetupError, TimedOut, Withheld
-from cloak.process import no_core_dumps
+from cloak.process import SECRETS, no_core_dumps
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -227,8 +227,10 @@ def prepare(*modules: str) -> None:
     extra = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
     # Huge pages: a network's activations are so large that it spends a tenth of its time on the pages' addresses.
     extra["GLIBC_TUNABLES"] = os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
-    before = {name: os.environ.get(name) for name in extra}
+    before = {name: os.environ.get(name) for name in (*extra, *SECRETS)}
     os.environ.update(extra)
+    for name in SECRETS:  # whoever calls may not have read them yet, and nobody below needs them
+        os.environ.pop(name, None)
     # A service manager signals all processes at once. Should this one die of it, workers that finish what they have
     # would be taken for dead: it tells who lives. It inherits the mask and ends with the caller. (The tracker, without
     # which it does not start, would unblock what is blocked.)
@@ -240,7 +242,7 @@ def prepare(*modules: str) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 

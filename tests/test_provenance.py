@@ -223,7 +223,7 @@ def test_a_run_signs_resumes_and_verifies_and_opens_no_internet_socket(landscape
     command = [sys.executable, "-m", "cloak.cli", "run", tmp_path / "in", *options, "-q", "-j", "1"]
     trace = tmp_path / "trace"
     if shutil.which("strace"):
-        command = ["strace", "-f", "-e", "trace=socket,connect", "-o", trace, *command]
+        command = ["strace", "-f", "--seccomp-bpf", "-e", "trace=socket,connect", "-o", trace, *command]
     done = subprocess.run(list(map(str, command)), env={**os.environ}, capture_output=True, text=True, timeout=300)
     if "Operation not permitted" in done.stderr:
         pytest.skip("this machine does not let us trace")

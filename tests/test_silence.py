@@ -27,7 +27,7 @@ def test_a_run_leaves_nothing_in_the_home_and_in_temporary_folders(tmp_path, sam
 def test_no_process_of_a_run_opens_an_internet_socket(tmp_path, samples):
     trace = tmp_path / "trace"
     environment = {k: v for k, v in os.environ.items() if k != "CI"}
-    command = ["strace", "-f", "-e", "trace=socket,connect", "-o", str(trace), *CLOAK, "run"]
+    command = ["strace", "-f", "--seccomp-bpf", "-e", "trace=socket,connect", "-o", str(trace), *CLOAK, "run"]
     command += [str(samples / "located.jpg"), "--out", str(tmp_path / "public"), "-q"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     if "Operation not permitted" in done.stderr:
@@ -118,17 +118,8 @@ def test_mediapipe_talks_to_nobody(tmp_path, samples):
         "print(len(detector(np.asarray(Image.open(sys.argv[1]).convert('RGB').resize((320, 240))))))"
     )
     trace = tmp_path / "trace"
-    command = [
-        "strace",
-        "-f",
-        "-e",
-        "trace=connect,sendto,sendmsg,sendmmsg",
-        "-o",
-        str(trace),
-        sys.executable,
-        "-c",
-        code,
-    ]
+    calls = "trace=connect,sendto,sendmsg,sendmmsg"
+    command = ["strace", "-f", "--seccomp-bpf", "-e", calls, "-o", str(trace), sys.executable, "-c", code]
     done = subprocess.run([*command, str(samples / "group.jpg")], capture_output=True, text=True, timeout=300)
     if "Operation not permitted" in done.stderr:
         pytest.skip("this machine does not let us trace")

@@ -1,8 +1,10 @@
 """Real runs with faults in them (`seam/sitecustomize.py`), and what must be true after each."""
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +31,31 @@ def digests(folder):
 
 def files(folder):
     return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def below(pid):
+    """The processes that one has started, and those that they have."""
+    found = set()
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found |= {child} | below(child)
+    return found
+
+
+def core_limit(pid):
+    """The hard limit of a process on core dumps, in bytes."""
+    return re.search(r"Max core file size\s+\S+\s+(\S+)", Path(f"/proc/{pid}/limits").read_text())[1]
+
+
+def assert_no_secrets(pids, *secrets):
+    """These processes have no secret in their environment, and dump no core."""
+    assert pids
+    for pid in pids:
+        given = Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"CLOAK_FAULTS" in given  # it is their environment that was read
+        assert [secret for secret in secrets if secret.encode() in given] == []
+        assert core_limit(pid) == "1"
 
 
 class Shoot:

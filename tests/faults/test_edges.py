@@ -6,19 +6,21 @@ import signal
 import subprocess
 import time
 
-from tests.faults.conftest import CLOAK, environment
-from tests.faults.test_detectors import DETECTOR
-from tests.service.conftest import service
+from tests.faults.conftest import CLOAK, assert_no_secrets, below, environment
+from tests.faults.test_detectors import ANSWERS, DETECTOR
+from tests.service.conftest import TOKEN, service
 from tests.service.test_anonymize import bare_faces, carriers
 
 NUMBERS = itertools.count()
 
 
 def test_the_service_answers_every_fault_with_its_reason_and_goes_on(tmp_path, jpeg):
+    failed = (422, "detection-failed")
     faults = {
-        "nan": ({"at": DETECTOR, "do": "answer:nan"}, 422, "detection-failed"),
-        "raises": ({"at": DETECTOR, "do": "raise:ValueError:words of a photo"}, 422, "detection-failed"),
-        "flood": ({"at": DETECTOR, "do": "answer:flood"}, 422, "detection-failed"),
+        **{answer: ({"at": DETECTOR, "do": f"answer:{answer}"}, *failed) for answer in ANSWERS},
+        "ten thousand": ({"at": DETECTOR, "do": "add:ten thousand"}, *failed),
+        "raises": ({"at": DETECTOR, "do": "raise:ValueError:words of a photo"}, *failed),
+        "outside": ({"at": DETECTOR, "do": "add:outside"}, 200, ""),
         "bug": ({"at": "cloak.anonymizer:_paint", "do": "raise:ValueError:words of a photo"}, 500, "error"),
         "killed": ({"at": "cloak.anonymizer:_search", "do": "kill"}, 422, "concealment-failed"),
         "killed once": (
@@ -27,8 +29,11 @@ def test_the_service_answers_every_fault_with_its_reason_and_goes_on(tmp_path, j
         "hangs": ({"at": DETECTOR, "do": "sleep:600"}, 504, "timed-out"),
     }  # fmt: skip
     armed = [{**fault, "photo": f"fault: {name}."} for name, (fault, _, _) in faults.items()]
-    with service("--workers", "1", "--deadline", "30", environment=environment(*armed)) as running:
+    secret = {"CLOAK_NOISE_KEY": "the-noise-key-of-the-tests"}
+    with service("--workers", "1", "--deadline", "30", environment=environment(*armed, **secret)) as running:
         said = []
+        # The server that workers are forked from, and they: not the service itself, whose environment the system keeps.
+        assert_no_secrets(running.family(), TOKEN, *secret.values())
         for name, (_, status, reason) in {**faults, "none": (None, 200, "")}.items():
             answer = running.http.post(
                 "/v1/anonymize?recall=fast&effect=fill", content=jpeg(comment=f"fault: {name}.".encode())
@@ -49,33 +54,34 @@ def test_a_hot_folder_survives_faults_and_ends_when_its_output_is_lost(tmp_path,
     inbox, out, mark = tmp_path / "in", tmp_path / "out", tmp_path / "mark"
     inbox.mkdir()
     faults = [
-        {"at": DETECTOR, "do": "answer:nan", "photo": "nan.jpg"},
+        *({"at": DETECTOR, "do": f"answer:{answer}", "photo": f"{answer}.jpg"} for answer in ANSWERS),
+        {"at": DETECTOR, "do": "add:ten thousand", "photo": "ten thousand.jpg"},
+        {"at": DETECTOR, "do": "raise:ValueError:words of a photo", "photo": "raises.jpg"},
+        {"at": DETECTOR, "do": "add:outside", "photo": "outside.jpg"},
+        {"at": DETECTOR, "do": "sleep:600", "photo": "hangs.jpg"},
         {"at": "os:replace", "do": "kill", "photo": "killed.jpg", "times": 1, "mark": str(mark)},
         {"at": "os:fsync", "do": f"shell:rm -r {out}", "photo": "gone.jpg", "times": 1, "mark": str(mark) + "-gone"},
         {"at": "cloak.ledger:Ledger.record", "do": f"shell:rm -r {out}.cloak", "photo": "last.jpg"},
     ]
-    for name in ("nan", "killed", "gone"):
+    refused = {*ANSWERS, "ten thousand", "raises", "hangs"}
+    for name in (*refused, "outside", "killed", "gone"):
         (inbox / f"{name}.jpg").write_bytes(jpeg(comment=name.encode()))
-    command = [
-        *CLOAK,
-        "watch",
-        inbox,
-        "--out",
-        out,
-        "--settle",
-        "0.3",
-        "--recall",
-        "fast",
-        "--effect",
-        "fill",
-        "-j",
-        "1",
-    ]
+    options = ["--settle", "0.3", "--recall", "fast", "--effect", "fill", "-j", "1", "--deadline", "20"]
+    secret = "the-noise-key-of-the-tests"
     with open(tmp_path / "log", "w") as log:
-        process = subprocess.Popen([*map(str, command)], env=environment(*faults), stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [*CLOAK, "watch", str(inbox), "--out", str(out), *options],
+            env=environment(*faults, CLOAK_NOISE_KEY=secret), stdout=log, stderr=log,
+        )  # fmt: skip
+
+        def told(name):
+            return f"{name}.jpg" in (tmp_path / "log").read_text()
+
         try:
             # A photo whose folder went away under it is tried again by itself.
-            _wait(lambda: (out / "gone.jpg").exists() and "nan.jpg" in (tmp_path / "log").read_text(), process)
+            _wait(lambda: (out / "gone.jpg").exists() and all(map(told, refused)), process)
+            assert not {path.stem for path in out.glob("*.jpg")} & refused
+            assert_no_secrets(below(process.pid), secret)
             (inbox / "last.jpg").write_bytes(jpeg(comment=b"last"))
             assert process.wait(120) == 2
         finally:
@@ -85,6 +91,7 @@ def test_a_hot_folder_survives_faults_and_ends_when_its_output_is_lost(tmp_path,
     assert "withheld" in log
     assert "ledger was moved or removed" in log
     assert "Traceback" not in log
+    assert "words of a photo" not in log
     assert list(out.rglob(".cloak-*")) == []
     for path in out.glob("*.jpg"):
         assert not bare_faces(path.read_bytes())
@@ -103,19 +110,8 @@ def test_a_run_into_a_bucket_that_is_killed_between_put_and_ledger_completes_onc
     name = s3.bucket(f"faults-{next(NUMBERS)}")
     for number in range(3):
         s3.put(name, f"shoot/{number}.jpg", jpeg(comment=b"%d" % number))
-    run = [
-        *CLOAK,
-        "run",
-        f"s3://{name}/shoot",
-        "--out",
-        f"s3://{name}/public",
-        "--recall",
-        "fast",
-        "--effect",
-        "fill",
-        "-j",
-        "1",
-    ]
+    run = [*CLOAK, "run", f"s3://{name}/shoot", "--out", f"s3://{name}/public"]
+    run += ["--recall", "fast", "--effect", "fill", "-j", "1"]
     store = {k: v for k, v in s3.environment().items() if k.startswith("AWS_") or k.startswith("CLOAK_")}
 
     def go(*faults):
