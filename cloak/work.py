@@ -112,15 +112,21 @@ def _photo(
     item: Item, source: str, job: Job, decisions: Decisions | None = None, content_seen: str | None = None
 ) -> Done:
     limit = job.pipeline.limits.bytes
-    sidecar = _sidecar(item, job) if decisions is None else None
-    decisions = sidecar or decisions
     if job.dry_run:
+        decisions = decisions or _sidecar(item, job)
         result = anonymize(_fetch(item, limit), job.pipeline, key=job.key, decisions=decisions, people=job.people)
         return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
     store, ledger = _edges(job.out, job.records)
     target = printable(item.name)
-    digest, known = treatment(job, ledger, sidecar), ledger.find(target)
+    known = ledger.find(target)
+    try:
+        sidecar = _sidecar(item, job) if decisions is None else None
+    except DecisionsUnfit:
+        if known:  # somebody may have decided otherwise
+            _withdraw(item, store, known, limit)
+        raise
+    decisions, digest = sidecar or decisions, treatment(job, ledger, sidecar)
     if known and known.pipeline != digest:
         _withdraw(item, store, known, limit)  # even if the original can no longer be read
     # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.

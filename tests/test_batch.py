@@ -341,6 +341,21 @@ def test_decisions_are_applied_to_a_re_export_by_position(tmp_path, samples):
     assert (row["status"], len(row["revealed"][0])) == ("held", 1)
 
 
+def test_what_was_published_goes_when_the_decisions_about_it_cannot_be_read(tmp_path, jpeg):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "decisions").mkdir()
+    out, command = tmp_path / "public", ("run", tmp_path / "a.jpg", "--recall", "fast", "-j", "1", "--out")
+    run(*command, out)
+    assert (out / "a.jpg").exists()
+    sidecar = tmp_path / "decisions/a.jpg.cloak.json"
+    sidecar.write_text("{")
+    run(*command, out, "--decisions", tmp_path / "decisions", code=1)
+    assert not (out / "a.jpg").exists()
+    sidecar.unlink()
+    run(*command, out, "--decisions", tmp_path / "decisions")
+    assert (out / "a.jpg").exists()
+
+
 def test_a_run_that_starts_over_keeps_to_what_a_person_decided(tmp_path, jpeg):
     photo, out = tmp_path / "a.jpg", tmp_path / "public"
     photo.write_bytes(jpeg())
