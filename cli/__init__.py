@@ -22,7 +22,7 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     # Before click is loaded: a hook with a service at hand waits for the photo, not for imports.
-    from cloak.process import no_core_dumps, take_secret
+    from cloak.process import leave, no_core_dumps, take_secret
 
     from .handover import hand_over, worst
 
@@ -57,4 +57,4 @@ def main(arguments: list[str] | None = None) -> None:
         told = of_failure(error)
         click.echo(f"cloak: {told}. {told.next_step}", err=True)
         code = told.exit_code
-    sys.exit(worst(done, code) if done else code if isinstance(code, int) else 0)
+    leave(worst(done, code) if done else code if isinstance(code, int) else 0)

@@ -17,7 +17,7 @@ from typing import Generic, Literal, TypeVar
 
 from cloak import memory
 from cloak.errors import ConcealmentFailed, SetupError, TimedOut, Withheld
-from cloak.process import SECRETS, no_core_dumps
+from cloak.process import SECRETS, leave_behind, no_core_dumps
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -27,6 +27,9 @@ SEARCH = ("cloak.anonymizer", "cloak.detect.yunet", "onnxruntime")
 
 ATTEMPTS = 2
 """A worker may die of another's hunger for memory: an item is tried once more before it is given up."""
+
+GRACE = 10.0
+"""Seconds for a killed process to end. One that waits for a disk which does not answer ends with the disk's answer."""
 
 
 class Worker(Generic[Item, Answer]):
@@ -84,6 +87,10 @@ class Worker(Generic[Item, Answer]):
         if self._future is not None and not self._future.done():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+            if wait([self._future], GRACE).not_done:
+                leave_behind(self.pid)
+                self._executor.shutdown(wait=False, cancel_futures=True)
+                return
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 

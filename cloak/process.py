@@ -1,9 +1,13 @@
-"""What a process that holds photos or secrets must not leave behind."""
+"""What a process that holds photos or secrets must not leave behind, and how it ends."""
 
 import os
+import sys
+from typing import NoReturn
 
 SECRETS = ("CLOAK_NOISE_KEY", "CLOAK_TOKEN")
 """Variables of the environment that hold secrets."""
+
+_LEFT_BEHIND: list[int] = []
 
 
 def no_core_dumps() -> None:
@@ -25,3 +29,19 @@ def take_secret(name: str) -> str:
     """A secret out of the environment, "" if there is none: processes that are started from here on do not get it."""
     assert name in SECRETS
     return os.environ.pop(name, "")
+
+
+def leave_behind(pid: int) -> None:
+    """Nobody waits any more for a child that was killed and does not end: it hangs in the system, on a disk that does
+    not answer. It runs no code of ours again, and ends when the system lets it."""
+    _LEFT_BEHIND.append(pid)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process. Python would wait for its children, also for those that were left behind."""
+    if not _LEFT_BEHIND:
+        sys.exit(code)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    os._exit(code)

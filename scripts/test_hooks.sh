@@ -1,12 +1,13 @@
 #!/bin/sh
-# Tests the hooks against the real systems: WordPress with MariaDB and PHP, @tus/server with its client, darktable on a
-# virtual screen, pre-commit. Installs them first (Debian's packages, npm, PyPI), which takes root or sudo without a
+# Tests cloak against real systems: WordPress with MariaDB and PHP, @tus/server with its client, darktable on a virtual
+# screen, pre-commit, a network disk. Installs them first (Debian's packages, npm, PyPI), which takes root or sudo without a
 # password. Usage: sh scripts/test_hooks.sh [PYTEST-ARGUMENTS]
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/python.sh
 
-packages="wordpress php-cli php-mysql php-gd php-curl php-xml php-mbstring mariadb-server darktable xvfb lua5.1 git"
+packages="wordpress php-cli php-mysql php-gd php-curl php-xml php-mbstring mariadb-server darktable xvfb lua5.1 git sshfs
+openssh-sftp-server"
 command -v node >/dev/null 2>&1 || packages="$packages nodejs"
 command -v npm >/dev/null 2>&1 || packages="$packages npm"
 missing=""

@@ -1,5 +1,7 @@
 """Workers and whole runs that are killed at every step of a photo."""
 
+import time
+
 STEPS = {
     "read": {"at": "cloak.work:read"},
     "detect": {"at": "cloak.anonymizer:_search"},
@@ -82,3 +84,14 @@ def test_nothing_stands_of_an_earlier_pipeline_when_a_worker_is_killed_or_hangs(
     assert shoot.published() == []
     shoot.run("-j", "1", code=0)
     assert len(shoot.published()) == 3
+
+
+def test_a_worker_that_the_system_does_not_let_end_holds_up_neither_the_run_nor_its_end(shoot):
+    """One that waits for a disk which does not answer; tests/hooks/test_network_disk.py has such a disk."""
+    shoot.add("a.jpg")
+    faults = [{"at": "os:kill", "do": "answer:nothing"}, {**STEPS["detect"], "do": "sleep:600"}]
+    began = time.monotonic()
+    shoot.run("-j", "1", "--deadline", "3", faults=faults, code=1)
+    assert time.monotonic() - began < 60
+    assert shoot.rows()["a.jpg"]["reason"] == "timed-out"
+    shoot.run("-j", "1", code=0)
