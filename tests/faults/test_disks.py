@@ -53,6 +53,7 @@ def test_a_full_disk_is_told_whatever_was_to_be_written_and_leaves_nothing_half_
         shoot.report = tmp_path / "report.json"
         sheet = shoot.run("-j", "1", "--contact-sheet", place / "sheet.html", code=2)
         assert "the contact sheet cannot be written: No space left on device" in sheet.stderr
+        assert not (place / "sheet.html.part").exists()
         assert shoot.rows()["a.jpg"]["resumed"]  # what was done stays done
 
 
