@@ -106,6 +106,8 @@ class Shoot:
             done = CliRunner().invoke(verify, [*map(str, photos), *options], standalone_mode=False)
             assert not done.return_value, done.output
             assert done.exception is None
+            for name, digest in digests(self.out).items():
+                assert name.startswith(".cloak-") or self.entry(name).published == digest
 
     def rows(self):
         """The report's rows by name."""
