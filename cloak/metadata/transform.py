@@ -82,6 +82,8 @@ def transform(
 
     Returns (N, C') of the same dtype. Raises `Corrupt`.
     """
+    if not len(values):
+        return np.empty((0, CHANNELS.get(spaces[1], 3)), values.dtype)
     flags = _FLAGS.BLACKPOINTCOMPENSATION | _FLAGS.NOCACHE | (_FLAGS.NOOPTIMIZE if exact else _FLAGS.HIGHRESPRECALC)
     try:
         out = imagecodecs.cms_transform(

@@ -89,7 +89,8 @@ class Avif:
             Image.fromarray(np.ascontiguousarray(samples)).save(buffer, "AVIF", range="full", **options)
             coded = buffer.getvalue()
         else:
-            form = "400" if grey else self.subsampling.replace(":", "")
+            # By its member: which names it also goes by depends on the version of imagecodecs.
+            form = imagecodecs.AVIF.PIXEL_FORMAT["YUV" + ("400" if grey else self.subsampling.replace(":", ""))]
             levels = np.ascontiguousarray(reduced(samples, self.bits))
             coded = bytes(
                 imagecodecs.avif_encode(
