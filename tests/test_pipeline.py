@@ -155,6 +155,20 @@ def test_models_of_a_pipeline_replace_those_of_the_recall():
     assert load("photographer", recall="thorough", min_face=40).recipe.min_face == 40
 
 
+def test_persons_are_looked_for_as_the_recall_says_unless_the_pipeline_does():
+    assert load("photographer").recipe.used == ("yunet", "nanodet")
+    assert load("newsroom").recipe.persons
+    assert not load("cms", recall="fast").recipe.persons
+    assert parse(b'recall = "fast"\npersons = true', "mine").recipe.persons
+    off = parse(b"persons = false", "mine")
+    assert off.recipe.used == ("yunet",)
+    assert off.hash() != parse(b"", "mine").hash()
+    assert "persons" not in load("photographer").table()
+    assert off.table()["persons"] is False
+    with pytest.raises(UsageError, match="persons"):
+        parse(b"persons = 'yes'", "mine")
+
+
 def test_how_jpegs_are_written_is_part_of_the_pipeline():
     mine = parse(b"optimize = true\nbake_orientation = true", "mine")
     assert mine.optimize

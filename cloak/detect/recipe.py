@@ -8,6 +8,9 @@ from cloak.geometry import Size
 
 STRIDE = 32  # networks take multiples of this
 
+PERSONS = "nanodet"
+"""The detector of persons."""
+
 TINY = 2.33
 """In heights of the smallest face: up to here only one look sees a face well."""
 
@@ -45,6 +48,7 @@ class Recipe:
         whole_turns: the same for the coarsest whole-picture pass only, and only while few upright faces are sure.
         tilts: whether they look again at weak hits, turned in steps of 30 degrees.
         closer: how many of the unsure faces a megapixel of the photo, largest first, get a closer look by two models.
+        persons: whether persons are looked for too, to flag those without a face.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Recipe:
     whole_turns: tuple[int, ...] = ()
     tilts: bool = False
     closer: float = 0.0
+    persons: bool = False
 
     def __post_init__(self) -> None:
         if not (0 < self.floor <= self.threshold <= 1 and max(self.tiny, self.large) <= 1 and 0 < self.review <= 1):
@@ -81,6 +86,11 @@ class Recipe:
         if not {*self.turns, *self.whole_turns} <= {90, 180, 270}:
             raise UsageError("a recipe's turns must be of 90, 180 and 270")
 
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The detectors whose answers decide what is found, that of persons included."""
+        return (*self.models, *([PERSONS] if self.persons else []))
+
     def needed(self, height: float, smallest: float) -> float:
         """The score that a face of this height needs to be concealed, by a plan for `smallest`."""
         if height < TINY * smallest:
@@ -90,7 +100,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "fast": Recipe("fast", upscale=1.0, budget=4.0, halves=False),
-    "balanced": Recipe("balanced", whole_turns=(90, 180, 270), closer=8.0),
+    "balanced": Recipe("balanced", whole_turns=(90, 180, 270), closer=8.0, persons=True),
     "thorough": Recipe(
         "thorough",
         models=("yunet", "centerface"),
@@ -102,6 +112,7 @@ RECIPES: dict[str, Recipe] = {
         budget=48.0,
         turns=(90, 180, 270),
         tilts=True,
+        persons=True,
     ),
 }
 
