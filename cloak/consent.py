@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cloak import recognise
 from cloak.detect import Face, find
-from cloak.detect.recipe import named
+from cloak.detect.recipe import NEVER, named
 from cloak.errors import UsageError, Withheld
 from cloak.geometry import RGB
 from cloak.photo import open_photo
@@ -194,7 +194,7 @@ def _portrait(data: bytes, words: str, limits: Limits) -> RGB:
     try:
         photo = open_photo(data, limits)
         look = Look(photo, 0)
-        faces = find(look, photo.size, named("balanced", persons=False)).faces
+        faces = find(look, photo.size, named("balanced", persons=NEVER)).faces
         image, scale = look.seen()
     except Withheld as error:
         raise UsageError(f"{words} cannot be used: {error}", next_step=error.next_step) from None

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_type_hints
 
 import msgspec
 
-from cloak.detect.recipe import RECIPES, Recipe, named
+from cloak.detect.recipe import ALWAYS, NEVER, RECIPES, Recipe, named
 from cloak.detect.registry import models, names
 from cloak.effects import EFFECTS, STRENGTHS, TRACELESS, Effect, Perturb, Pixelate, floor, name_of
 from cloak.errors import RiskRefused, UnknownName, UsageError
@@ -131,7 +131,8 @@ class Pipeline:
     @property
     def recipe(self) -> Recipe:
         """How faces are searched."""
-        changes = {"models": self.models, "min_face": self.min_face, "persons": self.persons}
+        persons = None if self.persons is None else ALWAYS if self.persons else NEVER
+        changes = {"models": self.models, "min_face": self.min_face, "persons": persons}
         return named(self.recall, **{key: value for key, value in changes.items() if value is not None})
 
     def table(self) -> dict[str, Any]:

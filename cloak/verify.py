@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cloak import metadata
 from cloak.detect import Face, Recipe, confirmed, find, recheck
+from cloak.detect.recipe import NEVER
 from cloak.errors import VerificationFailed, Withheld
 from cloak.geometry import RGB, Box, Mask, Region, Size, draw
 from cloak.metadata import manifest
@@ -194,7 +195,7 @@ def problems(
             check_scan(data)
         except VerificationFailed as error:
             found.append(str(error))
-    how = _second(recipe, CALM) if concealed is not None else replace(recipe, persons=False)
+    how = _second(recipe, CALM) if concealed is not None else replace(recipe, persons=NEVER)
     for frame in range(photo.frames):
         regions = concealed[frame] if concealed is not None and frame < len(concealed) else ()
         masks = draw(regions, photo.size)
@@ -222,7 +223,7 @@ def _second(recipe: Recipe, calm: float = 0.0) -> Recipe:
     """The recipe of the second look: upright, since turning is for photos in which no upright face is sure, and once
     the faces are concealed that is every photo."""
     threshold = min(recipe.threshold + LEEWAY + calm, 1.0)
-    return replace(recipe, threshold=threshold, turns=(), whole_turns=(), tilts=False, persons=False)
+    return replace(recipe, threshold=threshold, turns=(), whole_turns=(), tilts=False, persons=NEVER)
 
 
 def alike(before: Sketch, after: Sketch) -> float:

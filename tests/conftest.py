@@ -57,9 +57,10 @@ def from_behind():
     """
     import cv2
 
-    image = np.asarray(Image.open(FACES / "obama.jpg").convert("RGB"))
+    portrait = np.asarray(Image.open(FACES / "obama.jpg").convert("RGB"))
+    image = cv2.copyMakeBorder(portrait, 100, 0, 200, 200, cv2.BORDER_REPLICATE)
     height, width = image.shape[:2]
-    painted = Box(178, 17, 196, 268)
+    painted = Box(378, 117, 196, 268)
     center, half = tuple(map(int, painted.center)), (int(painted.width / 2), int(painted.height / 2))
     mask = cv2.ellipse(np.zeros((height, width), np.uint8), center, half, 0, 0, 360, 255, -1)
     grain = np.random.default_rng(1).normal(0, 40, (height, width)).astype(np.float32)

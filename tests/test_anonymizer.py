@@ -72,7 +72,7 @@ def test_nobody_in_the_samples_is_without_a_face(samples, name):
 def test_a_head_that_a_person_had_concealed_is_not_flagged_any_more(behind):
     ((head,),) = anonymize(behind, "newsroom").report.faceless
     area = Region(head.box.grown(1.3))
-    decisions = Decisions(Size(512, 640), (Change(area=area),))
+    decisions = Decisions(Size(912, 740), (Change(area=area),))
     held = anonymize(behind, "newsroom", decisions=decisions)
     assert (held.data, held.report.faceless) == (None, ((),))
     released = anonymize(behind, "newsroom", decisions=replace(decisions, verdict="accept"))
@@ -81,7 +81,7 @@ def test_a_head_that_a_person_had_concealed_is_not_flagged_any_more(behind):
 
 
 def test_who_looked_and_left_somebody_as_they_are_is_not_asked_again(behind):
-    accepted = anonymize(behind, "newsroom", decisions=Decisions(Size(512, 640), verdict="accept"))
+    accepted = anonymize(behind, "newsroom", decisions=Decisions(Size(912, 740), verdict="accept"))
     assert len(accepted.report.faceless[0]) == 1
     assert not accepted.report.needs_review
 

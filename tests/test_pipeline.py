@@ -1,5 +1,6 @@
 import pytest
 
+from cloak.detect.recipe import ALWAYS
 from cloak.effects import EFFECTS, STRENGTHS, Blur, Decoy, Pixelate
 from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.pipeline import SHIPPED, Pipeline, load, parse
@@ -157,9 +158,11 @@ def test_models_of_a_pipeline_replace_those_of_the_recall():
 
 def test_persons_are_looked_for_as_the_recall_says_unless_the_pipeline_does():
     assert load("photographer").recipe.used == ("yunet", "nanodet")
-    assert load("newsroom").recipe.persons
-    assert not load("cms", recall="fast").recipe.persons
-    assert parse(b'recall = "fast"\npersons = true', "mine").recipe.persons
+    assert load("newsroom").recipe.persons == ALWAYS
+    assert load("cms").recipe.persons == 0.5
+    assert load("cms", recall="fast").recipe.used == ("yunet",)
+    assert parse(b'recall = "fast"\npersons = true', "mine").recipe.persons == ALWAYS
+    assert load("cms", persons=True).hash() != load("cms").hash()
     off = parse(b"persons = false", "mine")
     assert off.recipe.used == ("yunet",)
     assert off.hash() != parse(b"", "mine").hash()

@@ -11,6 +11,10 @@ STRIDE = 32  # networks take multiples of this
 PERSONS = "nanodet"
 """The detector of persons."""
 
+ALWAYS, NEVER = 0.0, 1e9
+"""For `Recipe.persons`. Between them: the look costs 40 CPU ms, whatever the size of the photo, and a search in
+`balanced` 270 a megapixel (benchmarks/detection.py), so that in small photos it would be more than a quarter."""
+
 TINY = 2.33
 """In heights of the smallest face: up to here only one look sees a face well."""
 
@@ -48,7 +52,7 @@ class Recipe:
         whole_turns: the same for the coarsest whole-picture pass only, and only while few upright faces are sure.
         tilts: whether they look again at weak hits, turned in steps of 30 degrees.
         closer: how many of the unsure faces a megapixel of the photo, largest first, get a closer look by two models.
-        persons: whether persons are looked for too, to flag those without a face.
+        persons: megapixels of the smallest photo in which persons are looked for too, to flag those without a face.
     """
 
     name: str
@@ -70,7 +74,7 @@ class Recipe:
     whole_turns: tuple[int, ...] = ()
     tilts: bool = False
     closer: float = 0.0
-    persons: bool = False
+    persons: float = NEVER
 
     def __post_init__(self) -> None:
         if not (0 < self.floor <= self.threshold <= 1 and max(self.tiny, self.large) <= 1 and 0 < self.review <= 1):
@@ -89,7 +93,7 @@ class Recipe:
     @property
     def used(self) -> tuple[str, ...]:
         """The detectors whose answers decide what is found, that of persons included."""
-        return (*self.models, *([PERSONS] if self.persons else []))
+        return (*self.models, *([PERSONS] if self.persons < NEVER else []))
 
     def needed(self, height: float, smallest: float) -> float:
         """The score that a face of this height needs to be concealed, by a plan for `smallest`."""
@@ -100,7 +104,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "fast": Recipe("fast", upscale=1.0, budget=4.0, halves=False),
-    "balanced": Recipe("balanced", whole_turns=(90, 180, 270), closer=8.0, persons=True),
+    "balanced": Recipe("balanced", whole_turns=(90, 180, 270), closer=8.0, persons=0.5),
     "thorough": Recipe(
         "thorough",
         models=("yunet", "centerface"),
@@ -112,7 +116,7 @@ RECIPES: dict[str, Recipe] = {
         budget=48.0,
         turns=(90, 180, 270),
         tilts=True,
-        persons=True,
+        persons=ALWAYS,
     ),
 }
 

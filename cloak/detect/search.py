@@ -107,7 +107,7 @@ def find(preview: Preview, size: Size, recipe: Recipe) -> Search:
                 looks += 1
         faces = fuse(gathered.hits)
     found = _search(_judged(faces, picture, size, recipe, todo), looks, todo)
-    if not recipe.persons:
+    if size.pixels < recipe.persons * 1e6:
         return found
     hits = _detect(registry.load(PERSONS), picture)
     return replace(found, heads=persons.heads(hits, picture.shape[1] / size.width, size, recipe.min_face))

@@ -8,6 +8,7 @@ import pytest
 
 from cloak.detect import RECIPES, Detection, Face, find, registry, weights
 from cloak.detect.persons import faceless, heads
+from cloak.detect.recipe import ALWAYS, NEVER
 from cloak.errors import DetectionFailed, SetupError, UnknownName
 from cloak.geometry import Box, Ellipse, Region, Size
 from cloak.pipeline import load
@@ -69,13 +70,13 @@ def test_somebody_seen_from_behind_is_flagged_where_the_head_is(behind, recall):
     assert not any(face.box.intersection(painted) for face in (*found.faces, *found.doubtful))
     (head,) = faceless(found.heads, (*found.faces, *found.doubtful), ())
     assert head.models == ("nanodet",)
-    assert 0.7 < head.score <= 1
+    assert 0.6 < head.score <= 1
     assert head.box.intersection(painted) > 0.6 * painted.area
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_whose_face_is_found_is_not_flagged(photo, name):
-    found = search(photo(name))
+    found = search(photo(name), persons=ALWAYS)
     assert len(found.heads) == 1
     assert len(found.faces) == 1
     assert faceless(found.heads, found.faces, ()) == ()
@@ -84,21 +85,28 @@ def test_whose_face_is_found_is_not_flagged(photo, name):
 def test_persons_are_not_looked_for_unless_asked_for(behind, monkeypatch):
     monkeypatch.setitem(registry.PERSONS, "nanodet", lambda: pytest.fail("it was loaded"))
     registry.load.cache_clear()
-    assert search(behind[0], persons=False).heads == ()
-    assert not RECIPES["fast"].persons
+    assert search(behind[0], persons=NEVER).heads == ()
+    assert find(preview_of(behind[0]), size_of(behind[0]), RECIPES["fast"]).heads == ()
+
+
+def test_in_small_photos_only_thorough_looks_for_persons(photo):
+    image = photo("biden")  # 0.3 megapixels
+    assert search(image).heads == ()
+    assert len(search(image, persons=ALWAYS).heads) == 1
+    assert len(find(preview_of(image), size_of(image), RECIPES["thorough"]).heads) == 1
 
 
 def test_heads_smaller_than_the_smallest_face_are_left_out(behind):
     image, _ = behind
     (head,) = search(image).heads
-    assert search(image, min_face=head.box.height + 1).heads == ()
+    assert search(image, min_face=1.2 * head.box.height).heads == ()
 
 
 def test_the_place_is_in_pixels_of_the_photo_whatever_the_preview(behind):
-    image = np.repeat(np.repeat(behind[0], 4, 0), 4, 1)
+    image = np.repeat(np.repeat(behind[0], 3, 0), 3, 1)
     (large,) = search(image, min_face=96).heads
     (small,) = search(behind[0]).heads
-    assert large.box.scaled(0.25).iou(small.box) > 0.9
+    assert large.box.scaled(1 / 3).iou(small.box) > 0.9
 
 
 def test_an_answer_that_is_not_finite_withholds_the_photo(behind, monkeypatch):

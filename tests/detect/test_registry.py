@@ -114,6 +114,7 @@ def test_a_plugin_cannot_take_the_place_of_our_own(plugin):
     plugin(yunet=Own, nanodet=Own)
     for name in ("yunet", "nanodet"):
         assert not isinstance(registry.load(name), Own)
+    assert "nanodet" not in registry.names()
 
 
 def test_a_plugin_that_fails_to_load_is_a_setup_error_without_its_words(plugin):
