@@ -55,7 +55,7 @@ def main() -> None:
     recipe, flags = named(options.recall, persons=ALWAYS), []
     for name in SETS:
         photos = seen = flagged = 0
-        for path in sorted((DATA / name).glob("*.jpg")):
+        for path in sorted((DATA / name).glob("*.[jp][pn]g")):
             image = cv2.imread(str(path))
             if image is None:
                 continue

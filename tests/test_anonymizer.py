@@ -64,9 +64,10 @@ def test_somebody_without_a_face_is_flagged_and_not_concealed(behind):
     assert head.box.height > 100
 
 
+@pytest.mark.parametrize("settings", [load("photographer"), load("newsroom", review="optional")], ids=lambda s: s.name)
 @pytest.mark.parametrize("name", [*SAMPLES, "landscape.jpg"])
-def test_nobody_in_the_samples_is_without_a_face(samples, name):
-    assert anonymize((samples / name).read_bytes(), load("newsroom", review="optional")).report.faceless == ((),)
+def test_nobody_in_the_samples_is_without_a_face(samples, name, settings):
+    assert anonymize((samples / name).read_bytes(), settings).report.faceless == ((),)
 
 
 def test_a_head_that_a_person_had_concealed_is_not_flagged_any_more(behind):
