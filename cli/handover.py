@@ -54,7 +54,7 @@ def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
                     Path(file), LARGEST, lambda data: client.anonymize(data, **choice),
                     preserve_times="--preserve-times" in options,
                 )  # fmt: skip
-                code = worst(code, 4 if report.get("doubtful") else 0)
+                code = worst(code, 4 if report.get("doubtful") or report.get("faceless") else 0)
             except TooLarge:  # for the service: this process has limits of its own
                 left.append(file)
             except Withheld as error:

@@ -16,6 +16,7 @@ from cloak.consent import People, sort
 from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
+from cloak.detect.persons import faceless
 from cloak.effects import Noise, Perturb
 from cloak.errors import VerificationFailed
 from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
@@ -144,13 +145,14 @@ class _Frame:
     """What is known of one picture of the photo.
 
     `made` is what the detectors found and a person decided; `known` holds a box and a sketch of everything that is
-    concealed, to compare with later.
+    concealed, to compare with later. `heads` are those of all persons, whatever is known of their faces.
     """
 
     made: Applied
     doubtful: tuple[Face, ...]
     known: tuple[tuple[Box, Sketch], ...]
     ambiguous: tuple[Face, ...] = ()
+    heads: tuple[Face, ...] = ()
 
     @property
     def faces(self) -> tuple[Face, ...]:
@@ -160,6 +162,11 @@ class _Frame:
     def regions(self, settings: Pipeline) -> tuple[Region, ...]:
         shape, scale = settings.cover.shape, settings.cover.scale
         return (*(cover(face, shape=shape, scale=scale) for face in self.faces), *self.made.areas)
+
+    def faceless(self, settings: Pipeline) -> tuple[Face, ...]:
+        """The heads on which nothing was found and nothing is concealed."""
+        found = (*self.faces, *self.made.revealed, *self.made.replaced, *self.doubtful)
+        return faceless(self.heads, found, self.regions(settings))
 
     def masks(self, settings: Pipeline, size: Size) -> list[Mask]:
         """What is to be painted; windows show no more of the surroundings than the effect looks at."""
@@ -194,7 +201,7 @@ def _search(
     areas = [within(area.shape) for area in made.areas]
     known = *(_sketched(face, look, settings) for face in made.faces), *((box, look.sketch(box)) for box in areas)
     unsure = tuple(face for face in consent.ambiguous if face in made.faces)
-    return _Frame(made, search.doubtful, known, unsure)
+    return _Frame(made, search.doubtful, known, unsure, search.heads)
 
 
 def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
@@ -270,6 +277,7 @@ def _report(
         replaced=tuple(frame.made.replaced for frame in frames),
         areas=tuple(frame.made.areas for frame in frames),
         ambiguous=tuple(frame.ambiguous for frame in frames),
+        faceless=tuple(frame.faceless(settings) for frame in frames),
         protections=protections,
     )
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak import recognise
-from cloak.detect import RECIPES, Face, find
+from cloak.detect import Face, find
+from cloak.detect.recipe import NEVER, named
 from cloak.errors import UsageError, Withheld
 from cloak.geometry import RGB
 from cloak.photo import open_photo
@@ -193,7 +194,7 @@ def _portrait(data: bytes, words: str, limits: Limits) -> RGB:
     try:
         photo = open_photo(data, limits)
         look = Look(photo, 0)
-        faces = find(look, photo.size, RECIPES["balanced"]).faces
+        faces = find(look, photo.size, named("balanced", persons=NEVER)).faces
         image, scale = look.seen()
     except Withheld as error:
         raise UsageError(f"{words} cannot be used: {error}", next_step=error.next_step) from None

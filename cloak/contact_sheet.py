@@ -61,6 +61,7 @@ def _photo(row: Mapping[str, Any], thumbnail: bytes | None) -> dict[str, Any]:
         "searched": "detections" in row,
         "heights": [float(face["box"]["height"]) for face in faces],
         "weak": sum(map(len, row.get("doubtful", ()))),
+        "faceless": sum(map(len, row.get("faceless", ()))),
         "revealed": sum(map(len, row.get("revealed", ()))),
         "areas": sum(map(len, row.get("areas", ()))),
         "carriers": [f"{carrier['name']} ({carrier['bytes']:,} bytes)" for carrier in row.get("carriers", ())],

@@ -9,7 +9,7 @@ import msgspec
 
 from cloak import metadata
 from cloak.detect import Face, find
-from cloak.detect.recipe import RECIPES
+from cloak.detect.recipe import NEVER, RECIPES, named
 from cloak.errors import UnknownName, Withheld
 from cloak.geometry import Size
 from cloak.metadata.base import Contents, Fact, Kind, Part
@@ -110,7 +110,7 @@ def inspect(data: bytes, recall: str = "balanced", limits: Limits = Limits()) ->
         size = photo.size
         others = tuple(differing(data, contents, photo.preview(8 if size.pixels > 1_000_000 else 1)))
         for frame in range(photo.frames):
-            search = find(partial(photo.preview, frame=frame), photo.size, RECIPES[recall])
+            search = find(partial(photo.preview, frame=frame), photo.size, named(recall, persons=NEVER))
             faces += (*search.faces, *search.doubtful)
     except Withheld as error:
         fault = fault or str(error)

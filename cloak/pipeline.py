@@ -10,7 +10,7 @@ from typing import Any, Literal, get_type_hints
 
 import msgspec
 
-from cloak.detect.recipe import RECIPES, Recipe, named
+from cloak.detect.recipe import ALWAYS, NEVER, RECIPES, Recipe, named
 from cloak.detect.registry import models, names
 from cloak.effects import EFFECTS, STRENGTHS, TRACELESS, Effect, Perturb, Pixelate, floor, name_of
 from cloak.errors import RiskRefused, UnknownName, UsageError
@@ -49,6 +49,7 @@ class Pipeline:
         recall: how hard faces are searched, a name of `cloak.detect.recipe.RECIPES`.
         models: detectors to use, all of which take every look; None: the recipe's.
         min_face: height in pixels of the upright original of the smallest face to look for; None: the recipe's.
+        persons: people without a face, as from behind, are looked for and flagged for review; None: as the recipe says.
         cover: from a face to the area that is concealed.
         effect: what replaces it.
         no_face: a photo without any face found is held back for a person, or published stripped.
@@ -71,6 +72,7 @@ class Pipeline:
     recall: str = "balanced"
     models: tuple[str, ...] | None = None
     min_face: float | None = None
+    persons: bool | None = None
     cover: Cover = field(default_factory=Cover)
     effect: Effect = field(default_factory=Pixelate)
     no_face: Literal["hold", "publish"] = "publish"
@@ -129,7 +131,8 @@ class Pipeline:
     @property
     def recipe(self) -> Recipe:
         """How faces are searched."""
-        changes = {"models": self.models, "min_face": self.min_face}
+        persons = None if self.persons is None else ALWAYS if self.persons else NEVER
+        changes = {"models": self.models, "min_face": self.min_face, "persons": persons}
         return named(self.recall, **{key: value for key, value in changes.items() if value is not None})
 
     def table(self) -> dict[str, Any]:
@@ -152,7 +155,7 @@ class Pipeline:
             **self.table(),
             "recipe": asdict(self.recipe),
             "cloak": metadata.version("cloak-images"),
-            "weights": sorted(card.sha256 for card in models() if card.name in self.recipe.models),
+            "weights": sorted(card.sha256 for card in models() if card.name in self.recipe.used),
             "surrogates": sorted(map(fingerprint, self.effect.surrogates)) if isinstance(self.effect, Perturb) else [],
         }
         del deciding["names"]  # of the bytes it decides nothing

@@ -114,6 +114,7 @@ class Totals:
     unprotected: int = 0
     doubtful: int = 0
     ambiguous: int = 0
+    faceless: int = 0
     resumed: int = 0
     left_out: int = 0
     bare: int = 0
@@ -140,6 +141,7 @@ class Totals:
         if not outcome.get("accepted"):
             self.doubtful += any(outcome.get("doubtful", ()))
             self.ambiguous += any(outcome.get("ambiguous", ()))
+            self.faceless += any(outcome.get("faceless", ()))
         self.bare += bool(outcome.get("bare_in_burst"))
         if reason := outcome.get("reason"):
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -153,7 +155,8 @@ class Totals:
             return 3
         if self.withheld:
             return Withheld.exit_code
-        return 4 if self.held or self.doubtful or self.ambiguous or self.bare or self.unprotected else 0
+        unsure = self.doubtful or self.ambiguous or self.faceless or self.bare or self.unprotected
+        return 4 if self.held or unsure else 0
 
     def lines(self) -> list[str]:
         """The table that ends a run."""
@@ -177,6 +180,8 @@ class Totals:
             rows.append(("to review", self.doubtful, "weak hits were left bare: see the report"))
         if self.ambiguous:
             rows.append(("to review", self.ambiguous, "concealed faces that may be of people to keep: see the report"))
+        if self.faceless:
+            rows.append(("to review", self.faceless, "people without a face, as from behind, are bare: see the report"))
         if self.bare:
             rows.append(("to review", self.bare, "a face concealed in a neighbouring frame is bare: see the report"))
         if self.left_out:

@@ -42,10 +42,12 @@ class Report:
         detections: the faces concealed, and those that `protections` say are in sight; one tuple a frame.
         doubtful: weak hits that were left bare, one tuple a frame: a person should look.
         ambiguous: faces concealed that may be of people who consented, one tuple a frame: a person should look.
+        faceless: where the heads of people should be of whom no face was found, left bare, one tuple a frame: a person
+            should look.
         revealed: faces that a person decided to leave bare, or whose owners consented, one tuple a frame.
         replaced: faces that have an area of a person's in place of their own, one tuple a frame.
         areas: what a person had concealed, one tuple a frame.
-        accepted: a person released it, weak hits included.
+        accepted: a person released it, weak hits and people without a face included.
         effect: name and settings of what replaced the faces.
         cover: how faces became areas.
         carriers: what was removed.
@@ -82,6 +84,7 @@ class Report:
     areas: tuple[tuple[Region, ...], ...] = ()
     accepted: bool = False
     ambiguous: tuple[tuple[Face, ...], ...] = ()
+    faceless: tuple[tuple[Face, ...], ...] = ()
     protections: tuple[tuple[Protection, ...], ...] = ()
 
     @property
@@ -96,7 +99,7 @@ class Report:
     @property
     def needs_review(self) -> bool:
         """Published, or held, with something that a person should look at."""
-        unsure = any(self.doubtful) or any(self.ambiguous)
+        unsure = any(self.doubtful) or any(self.ambiguous) or any(self.faceless)
         return self.status is Status.HELD or (unsure and not self.accepted) or self.unprotected > 0
 
 

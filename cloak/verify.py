@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cloak import metadata
 from cloak.detect import Face, Recipe, confirmed, find, recheck
+from cloak.detect.recipe import NEVER
 from cloak.errors import VerificationFailed, Withheld
 from cloak.geometry import RGB, Box, Mask, Region, Size, draw
 from cloak.metadata import manifest
@@ -194,12 +195,13 @@ def problems(
             check_scan(data)
         except VerificationFailed as error:
             found.append(str(error))
+    how = _second(recipe, CALM) if concealed is not None else replace(recipe, persons=NEVER)
     for frame in range(photo.frames):
         regions = concealed[frame] if concealed is not None and frame < len(concealed) else ()
         masks = draw(regions, photo.size)
         try:
             look = Look(photo, frame)
-            faces = find(look, photo.size, _second(recipe, CALM) if concealed is not None else recipe).faces
+            faces = find(look, photo.size, how).faces
         except Withheld as error:
             return [*found, f"its faces cannot be searched: {error}"]
         known = [region.shape.bounds().grown(1 / COVER) for region in regions]
@@ -220,7 +222,8 @@ def problems(
 def _second(recipe: Recipe, calm: float = 0.0) -> Recipe:
     """The recipe of the second look: upright, since turning is for photos in which no upright face is sure, and once
     the faces are concealed that is every photo."""
-    return replace(recipe, threshold=min(recipe.threshold + LEEWAY + calm, 1.0), turns=(), whole_turns=(), tilts=False)
+    threshold = min(recipe.threshold + LEEWAY + calm, 1.0)
+    return replace(recipe, threshold=threshold, turns=(), whole_turns=(), tilts=False, persons=NEVER)
 
 
 def alike(before: Sketch, after: Sketch) -> float:

@@ -17,14 +17,17 @@ PLANES = "faces_planes"
 
 
 class Graph:
-    """An ONNX graph in the making: nodes, weights, and names for both; of square pictures of one side, or of any."""
+    """An ONNX graph in the making: nodes, weights, and names for both; of square pictures of one side, or of any.
 
-    def __init__(self, side: int | None) -> None:
+    It begins with `IMAGE_planes`, (N, 3, height, width) float32 RGB, of its input `image`.
+    """
+
+    def __init__(self, side: int | None, image: str = IMAGE) -> None:
         self.side = side
         self.nodes: list[Any] = []
         self.weights: list[Any] = []
-        self.node("Transpose", [IMAGE], "faces_turned", perm=[0, 3, 1, 2])
-        self.node("Cast", ["faces_turned"], PLANES, to=TensorProto.FLOAT)
+        self.node("Transpose", [image], f"{image}_turned", perm=[0, 3, 1, 2])
+        self.node("Cast", [f"{image}_turned"], f"{image}_planes", to=TensorProto.FLOAT)
 
     def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
@@ -59,9 +62,8 @@ def mobilefacenet(data: bytes) -> bytes:
     return graph.finish(old.output[0].name, 512)
 
 
-def faceres(description: bytes, buffer: bytes) -> bytes:
-    """human's `faceres`, TensorFlow.js: BGR less the channels' means, up to the pooled features."""
-    model = json.loads(description)
+def tensorflow_weights(model: dict[str, Any], buffer: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a TensorFlow.js model by name, those stored in half precision as float32."""
     weights, offset = {}, 0
     for group in model["weightsManifest"]:
         for entry in group["weights"]:
@@ -70,6 +72,13 @@ def faceres(description: bytes, buffer: bytes) -> bytes:
             values = np.frombuffer(buffer, kind, count, offset).reshape(entry["shape"])
             weights[entry["name"]] = values.astype(np.float32) if "quantization" in entry else values
             offset += count * kind.itemsize
+    return weights
+
+
+def faceres(description: bytes, buffer: bytes) -> bytes:
+    """human's `faceres`, TensorFlow.js: BGR less the channels' means, up to the pooled features."""
+    model = json.loads(description)
+    weights = tensorflow_weights(model, buffer)
     nodes = {node["name"]: node for node in model["modelTopology"]["node"]}
     graph = Graph(224)
     goal, done = "global_pooling/Mean", set()

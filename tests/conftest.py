@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cloak.geometry import Box
+
 # A busy machine is no reason for a test to fail.
 hypothesis.settings.register_profile("cloak", deadline=None)
 hypothesis.settings.load_profile("cloak")
@@ -45,6 +47,34 @@ def _portrait(side):
     image = Image.open(FACES / "astronaut.jpg").convert("RGB")
     image.thumbnail((side, side))
     return np.asarray(image)
+
+
+@lru_cache
+def from_behind():
+    """A portrait whose face is painted over like hair, (H, W, 3) uint8 RGB, and the box of what was painted.
+
+    Detectors see somebody from behind: a person, and no face.
+    """
+    import cv2
+
+    portrait = np.asarray(Image.open(FACES / "obama.jpg").convert("RGB"))
+    image = cv2.copyMakeBorder(portrait, 100, 0, 200, 200, cv2.BORDER_REPLICATE)
+    height, width = image.shape[:2]
+    painted = Box(378, 117, 196, 268)
+    center, half = tuple(map(int, painted.center)), (int(painted.width / 2), int(painted.height / 2))
+    mask = cv2.ellipse(np.zeros((height, width), np.uint8), center, half, 0, 0, 360, 255, -1)
+    grain = np.random.default_rng(1).normal(0, 40, (height, width)).astype(np.float32)
+    hair = np.clip((60, 45, 35) + cv2.GaussianBlur(grain, (0, 0), 0.8)[..., None], 0, 255)
+    weight = cv2.GaussianBlur(mask, (0, 0), 3)[..., None] / 255
+    return (image * (1 - weight) + hair * weight).astype(np.uint8), painted
+
+
+@pytest.fixture
+def behind():
+    """A JPEG of somebody seen from behind; see `from_behind`."""
+    buffer = io.BytesIO()
+    Image.fromarray(from_behind()[0]).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 import cloak
 from cloak import anonymizer, effects, metadata
 from cloak.anonymizer import anonymize
+from cloak.decisions import Change, Decisions
 from cloak.detect import Detection, registry
 from cloak.errors import (
     ConcealmentFailed,
@@ -18,7 +20,7 @@ from cloak.errors import (
     VerificationFailed,
     Withheld,
 )
-from cloak.geometry import Size, draw
+from cloak.geometry import Region, Size, draw
 from cloak.pipeline import load
 from cloak.result import Status
 from cloak.verify import COVERED, covered
@@ -48,6 +50,41 @@ def test_nothing_but_pixels_is_in_the_samples_published(samples, name):
     kinds = {part.kind for part in metadata.read(result.data).parts}
     assert kinds <= {metadata.Kind.STRUCTURE, metadata.Kind.PIXELS, metadata.Kind.COLOUR}
     assert result.report.verified == ("container", "residue", "decodes", "concealed", "faces")
+
+
+def test_somebody_without_a_face_is_flagged_and_not_concealed(behind):
+    result = anonymize(behind, "photographer")
+    report = result.report
+    assert (report.status, report.faces, report.doubtful) == (Status.NO_FACE, 0, ((),))
+    ((head,),) = report.faceless
+    assert report.needs_review
+    assert result.regions == ((),)
+    off = anonymize(behind, load("photographer", persons=False)).report
+    assert (off.faceless, off.needs_review) == (((),), False)
+    assert head.box.height > 100
+
+
+@pytest.mark.parametrize("settings", [load("photographer"), load("newsroom", review="optional")], ids=lambda s: s.name)
+@pytest.mark.parametrize("name", [*SAMPLES, "landscape.jpg"])
+def test_nobody_in_the_samples_is_without_a_face(samples, name, settings):
+    assert anonymize((samples / name).read_bytes(), settings).report.faceless == ((),)
+
+
+def test_a_head_that_a_person_had_concealed_is_not_flagged_any_more(behind):
+    ((head,),) = anonymize(behind, "newsroom").report.faceless
+    area = Region(head.box.grown(1.3))
+    decisions = Decisions(Size(912, 740), (Change(area=area),))
+    held = anonymize(behind, "newsroom", decisions=decisions)
+    assert (held.data, held.report.faceless) == (None, ((),))
+    released = anonymize(behind, "newsroom", decisions=replace(decisions, verdict="accept"))
+    assert area in released.regions[0]
+    assert not released.report.needs_review
+
+
+def test_who_looked_and_left_somebody_as_they_are_is_not_asked_again(behind):
+    accepted = anonymize(behind, "newsroom", decisions=Decisions(Size(912, 740), verdict="accept"))
+    assert len(accepted.report.faceless[0]) == 1
+    assert not accepted.report.needs_review
 
 
 def test_a_photo_without_faces_is_its_own_state(landscape):

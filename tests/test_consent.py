@@ -242,7 +242,14 @@ def test_photos_with_ambiguous_faces_are_looked_at_early():
     assert doubt({"detections": [[face]], "ambiguous": [[]]}, 1)[0] is Doubt.REST
 
 
-@pytest.mark.parametrize(("row", "words"), [("doubtful", "weak hits"), ("ambiguous", "people to keep")])
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("doubtful", "weak hits"),
+        ("ambiguous", "people to keep"),
+        ("faceless", "people without a face"),
+    ],
+)
 def test_the_table_says_what_a_person_is_to_look_at(row, words):
     totals = Totals()
     totals.add({"status": "concealed", row: [[{"box": [0, 0, 9, 9], "score": 0.2}]]})

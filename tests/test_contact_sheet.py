@@ -58,6 +58,13 @@ def test_it_is_one_file_without_scripts_and_its_names_are_text(sheet):
     assert "default-src 'none'" in text
 
 
+@pytest.mark.parametrize(("heads", "words"), [(1, "1 person without a face"), (2, "2 people without a face")])
+def test_it_names_people_without_a_face(heads, words):
+    row = {"source": "a.jpg", "status": "no-face", "detections": [[]], "faceless": [[{"score": 0.5}] * heads]}
+    assert words in render([(row, None)], Totals(), "photographer")
+    assert "without a face" not in render([(row | {"faceless": [[]]}, None)], Totals(), "photographer")
+
+
 def test_a_row_a_photo_with_what_was_found_and_removed(sheet):
     (first, again), _ = sheet
     for text in (first, again):

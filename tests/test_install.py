@@ -65,6 +65,7 @@ def test_the_wheel_holds_what_the_package_is_made_of_and_nothing_else(wheel):
     assert {
         "cloak/cli/run.py",
         "cloak/detect/weights/centerface.onnx",
+        "cloak/detect/weights/nanodet_g.onnx",
         "cloak/detect/weights/yunet_2023mar.onnx",
         "cloak/metadata/profiles/srgb.icc",
         "cloak/pipelines/newsroom.toml",

@@ -1,5 +1,6 @@
 import pytest
 
+from cloak.detect.recipe import ALWAYS
 from cloak.effects import EFFECTS, STRENGTHS, Blur, Decoy, Pixelate
 from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.pipeline import SHIPPED, Pipeline, load, parse
@@ -153,6 +154,22 @@ def test_models_of_a_pipeline_replace_those_of_the_recall():
     assert made.recipe.models == ("yunet", "centerface")
     assert made.hash() != load("photographer").hash()
     assert load("photographer", recall="thorough", min_face=40).recipe.min_face == 40
+
+
+def test_persons_are_looked_for_as_the_recall_says_unless_the_pipeline_does():
+    assert load("photographer").recipe.used == ("yunet", "nanodet")
+    assert load("newsroom").recipe.persons == ALWAYS
+    assert load("cms").recipe.persons == 0.5
+    assert load("cms", recall="fast").recipe.used == ("yunet",)
+    assert parse(b'recall = "fast"\npersons = true', "mine").recipe.persons == ALWAYS
+    assert load("cms", persons=True).hash() != load("cms").hash()
+    off = parse(b"persons = false", "mine")
+    assert off.recipe.used == ("yunet",)
+    assert off.hash() != parse(b"", "mine").hash()
+    assert "persons" not in load("photographer").table()
+    assert off.table()["persons"] is False
+    with pytest.raises(UsageError, match="persons"):
+        parse(b"persons = 'yes'", "mine")
 
 
 def test_how_jpegs_are_written_is_part_of_the_pipeline():

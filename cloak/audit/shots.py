@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cloak.detect import RECIPES, Face, find
+from cloak.detect import Face, find
+from cloak.detect.recipe import NEVER, named
 from cloak.errors import UsageError, Withheld
 from cloak.geometry import RGB, Size
 from cloak.photo import open_photo
@@ -87,7 +88,7 @@ def search(image: RGB, recall: str = "balanced") -> tuple[Face, ...]:
         shape = -(-size.width // step), -(-size.height // step)
         return np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8)
 
-    return tuple(face for face in find(preview, size, RECIPES[recall]).faces if face.landmarks is not None)
+    return tuple(face for face in find(preview, size, named(recall, persons=NEVER)).faces if face.landmarks is not None)
 
 
 def _photos(root: Path, place: Path, person: int, most: int | None) -> Iterator[Shot]:

@@ -8,6 +8,13 @@ from cloak.geometry import Size
 
 STRIDE = 32  # networks take multiples of this
 
+PERSONS = "nanodet"
+"""The detector of persons."""
+
+ALWAYS, NEVER = 0.0, 1e9
+"""For `Recipe.persons`. Between them: the look costs 40 CPU ms, whatever the size of the photo, and a search in
+`balanced` 270 a megapixel (benchmarks/detection.py), so that in small photos it would be more than a quarter."""
+
 TINY = 2.33
 """In heights of the smallest face: up to here only one look sees a face well."""
 
@@ -45,6 +52,7 @@ class Recipe:
         whole_turns: the same for the coarsest whole-picture pass only, and only while few upright faces are sure.
         tilts: whether they look again at weak hits, turned in steps of 30 degrees.
         closer: how many of the unsure faces a megapixel of the photo, largest first, get a closer look by two models.
+        persons: megapixels of the smallest photo in which persons are looked for too, to flag those without a face.
     """
 
     name: str
@@ -66,6 +74,7 @@ class Recipe:
     whole_turns: tuple[int, ...] = ()
     tilts: bool = False
     closer: float = 0.0
+    persons: float = NEVER
 
     def __post_init__(self) -> None:
         if not (0 < self.floor <= self.threshold <= 1 and max(self.tiny, self.large) <= 1 and 0 < self.review <= 1):
@@ -81,6 +90,11 @@ class Recipe:
         if not {*self.turns, *self.whole_turns} <= {90, 180, 270}:
             raise UsageError("a recipe's turns must be of 90, 180 and 270")
 
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The detectors whose answers decide what is found, that of persons included."""
+        return (*self.models, *([PERSONS] if self.persons < NEVER else []))
+
     def needed(self, height: float, smallest: float) -> float:
         """The score that a face of this height needs to be concealed, by a plan for `smallest`."""
         if height < TINY * smallest:
@@ -90,7 +104,7 @@ class Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "fast": Recipe("fast", upscale=1.0, budget=4.0, halves=False),
-    "balanced": Recipe("balanced", whole_turns=(90, 180, 270), closer=8.0),
+    "balanced": Recipe("balanced", whole_turns=(90, 180, 270), closer=8.0, persons=0.5),
     "thorough": Recipe(
         "thorough",
         models=("yunet", "centerface"),
@@ -102,6 +116,7 @@ RECIPES: dict[str, Recipe] = {
         budget=48.0,
         turns=(90, 180, 270),
         tilts=True,
+        persons=ALWAYS,
     ),
 }
 

@@ -37,6 +37,12 @@ def _blazeface_full() -> Detector:
     return BlazeFace("blazeface-full", FULL_RANGE)
 
 
+def _nanodet() -> Detector:
+    from cloak.detect.nanodet import NanoDet
+
+    return NanoDet()
+
+
 DETECTORS: dict[str, Callable[[], Detector]] = {
     "yunet": _yunet,
     "centerface": _centerface,
@@ -44,16 +50,20 @@ DETECTORS: dict[str, Callable[[], Detector]] = {
     "blazeface-full": _blazeface_full,
 }
 
+PERSONS: dict[str, Callable[[], Detector]] = {"nanodet": _nanodet}
+"""Detectors of whole persons: they flag, and can be no pipeline's model of faces."""
+
 _FILES = {
     "yunet": ("yunet_2023mar.onnx", "onnxruntime"),
     "centerface": ("centerface.onnx", "onnxruntime"),
     "blazeface-short": ("blazeface_short_range.tflite", "mediapipe"),
     "blazeface-full": ("blazeface_full_range_sparse.tflite", "mediapipe"),
+    "nanodet": ("nanodet_g.onnx", "onnxruntime"),
 }
 
 
 def names() -> tuple[str, ...]:
-    """All detectors that can be named, ours first."""
+    """All detectors of faces that a pipeline can name, ours first."""
     return (*DETECTORS, *sorted(_plugins()))
 
 
@@ -64,7 +74,7 @@ def load(name: str) -> Detector:
     Raises `UnknownName`, `MissingExtra` when an optional package is missing, `SetupError` when its weights are not the
     listed ones or it fails to load.
     """
-    loader = DETECTORS.get(name)
+    loader = DETECTORS.get(name) or PERSONS.get(name)
     if loader is not None:
         return loader()
     plugin = _plugins().get(name)
@@ -104,4 +114,5 @@ def models() -> list[ModelCard]:
 @cache
 def _plugins() -> dict[str, EntryPoint]:
     # A plug-in cannot take the place of one of our own.
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in DETECTORS}
+    ours = {*DETECTORS, *PERSONS}
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in ours}

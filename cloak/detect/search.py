@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from cloak.detect import registry, scaling
+from cloak.detect import persons, registry, scaling
 from cloak.detect.base import Detection, Detector, Face
 from cloak.detect.fusion import Hit, fuse
-from cloak.detect.recipe import STRIDE, Look, Plan, Recipe, Tile, plan, reduction
+from cloak.detect.recipe import PERSONS, STRIDE, Look, Plan, Recipe, Tile, plan, reduction
 from cloak.errors import CloakError, DetectionFailed
 from cloak.geometry import RGB, Box, Size
 
@@ -71,12 +71,14 @@ class Search:
         doubtful: hits too weak for that, for a person to review.
         looks: how many looks were taken.
         smallest: height of the smallest face that was looked at in full detail.
+        heads: where persons' heads should be, whether or not a face was found there; see `cloak.detect.persons`.
     """
 
     faces: tuple[Face, ...]
     doubtful: tuple[Face, ...]
     looks: int
     smallest: float = 0.0
+    heads: tuple[Face, ...] = ()
 
 
 def find(preview: Preview, size: Size, recipe: Recipe) -> Search:
@@ -104,15 +106,19 @@ def find(preview: Preview, size: Size, recipe: Recipe) -> Search:
                     _again(detectors[name], picture, box, turn, gathered)
                 looks += 1
         faces = fuse(gathered.hits)
-    return _search(_judged(faces, picture, size, recipe, todo), looks, todo)
+    found = _search(_judged(faces, picture, size, recipe, todo), looks, todo)
+    if size.pixels < recipe.persons * 1e6:
+        return found
+    hits = _detect(registry.load(PERSONS), picture)
+    return replace(found, heads=persons.heads(hits, picture.shape[1] / size.width, size, recipe.min_face))
 
 
 def recheck(preview: Preview, size: Size, recipe: Recipe, areas: Sequence[Box]) -> Search:
     """A second look at a picture that was searched before and changed in some areas only: is there any face now?
 
-    Takes the looks of the recipe's plan, but for further turns and tilts, with those of their tiles that touch an area,
-    and whole-picture passes in any case; elsewhere the pixels are those that were searched before. Raises as `find`
-    does.
+    Takes the looks of the recipe's plan, but for further turns, tilts and persons, with those of their tiles that
+    touch an area, and whole-picture passes in any case; elsewhere the pixels are those that were searched before.
+    Raises as `find` does.
 
     Args:
         areas: what was changed, one box a face: a large one is looked at in the coarser looks only.

@@ -86,6 +86,10 @@ class Case:
         """Hits too weak to be concealed unasked, a list a frame."""
         return msgspec.convert(self.entry.row.get("doubtful", []), list[list[Face]])
 
+    def faceless(self) -> list[list[Face]]:
+        """Heads of people of whom no face was found, a list a frame."""
+        return msgspec.convert(self.entry.row.get("faceless", []), list[list[Face]])
+
     def cover(self, face: Face) -> Region:
         """What conceals a face unless a person says otherwise."""
         return cover(face, shape=self.settings.cover.shape, scale=self.settings.cover.scale)
@@ -141,6 +145,7 @@ def detail(case: Case, holder: Claim | None) -> dict[str, Any]:
             "effect": name_of(case.settings.effect),
             "found": [[told(face) for face in frame] for frame in case.found()],
             "weakFaces": [[told(face) for face in frame] for frame in case.weak()],
+            "faceless": [[told(face) for face in frame] for frame in case.faceless()],
             "changes": case.changes,
             "bare": [
                 {"box": one.box, "neighbour": one.neighbour, "area": case.cover(Face(one.box, 0.0, ()))}

@@ -16,6 +16,7 @@ class Doubt(StrEnum):
     NO_FACE = "no-face"  # none was found, which does not mean that there is none
     CONSENT = "consent"  # a concealed face may be of somebody who consented
     LOW_SCORE = "low-score"  # a weak hit was left bare, or a concealed face is not sure
+    PERSON = "person"  # somebody of whom no face was found, as from behind
     ONE_MODEL = "one-model"  # a face that one model saw and another did not
     BURST = "burst"  # a face is concealed in a near-identical neighbour and bare here
     REST = "rest"
@@ -31,13 +32,16 @@ def doubt(row: Mapping[str, Any], models: int) -> tuple[Doubt, float]:
     found = [face for key in ("detections", "revealed", "replaced") for frame in row.get(key, ()) for face in frame]
     weak = list(chain.from_iterable(row.get("doubtful", ())))
     scores = [float(face["score"]) for face in found]
+    people = [float(head["score"]) for frame in row.get("faceless", ()) for head in frame]
     if not found:
-        return Doubt.NO_FACE, -float(len(weak))
+        return Doubt.NO_FACE, -float(len(weak) + len(people))
     lowest = min(scores)
     if any(row.get("ambiguous", ())):
         return Doubt.CONSENT, lowest
     if weak or lowest < LOW:
         return Doubt.LOW_SCORE, min(lowest, *(float(face["score"]) for face in weak)) if weak else lowest
+    if people:
+        return Doubt.PERSON, -max(people)
     if models > 1 and any(len(face["models"]) == 1 for face in found):
         return Doubt.ONE_MODEL, lowest
     if row.get("bare_in_burst"):

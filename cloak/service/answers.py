@@ -129,8 +129,8 @@ def _short(report: dict[str, Any]) -> dict[str, Any]:
         removed[carrier["kind"]] += carrier["bytes"]
     same = ("status", "faces", "format", "size", "frames", "effect", "kept", "verified", "path", "pipeline")
     short = {name: report[name] for name in same}
-    doubtful = sum(map(len, report["doubtful"]))
-    return short | {"doubtful": doubtful, "removed": removed, "milliseconds": report["milliseconds"]}
+    doubts = {name: sum(map(len, report[name])) for name in ("doubtful", "faceless")}
+    return short | doubts | {"removed": removed, "milliseconds": report["milliseconds"]}
 
 
 def _wants_parts(accept: list[str]) -> bool:

@@ -169,11 +169,26 @@ def test_models_lists_weights_with_licence_source_and_hash(capfd):
     code, out, _ = cli(capfd, "models", "--json")
     cards = {card["name"]: card for card in json.loads(out)}
     assert code == 0
-    assert {"yunet", "centerface"} <= set(cards)
+    assert {"yunet", "centerface", "nanodet"} <= set(cards)
     for card in cards.values():
         assert len(card["sha256"]) == 64
         assert card["licence"]
         assert card["source"]
+
+
+def test_a_person_without_a_face_is_told_and_ends_with_4_unless_they_are_not_looked_for(capfd, tmp_path, behind):
+    (tmp_path / "a.jpg").write_bytes(behind)
+    report = tmp_path / "r.json"
+    code, words, _ = cli(capfd, "run", tmp_path / "a.jpg", "--out", tmp_path / "out", "--report", report)
+    assert code == 4
+    assert "people without a face" in words
+    document = json.loads(report.read_text())
+    assert document["totals"]["faceless"] == 1
+    ((head,),) = document["photos"][0]["faceless"]
+    assert head["models"] == ["nanodet"]
+    code, words, _ = cli(capfd, "run", tmp_path / "a.jpg", "--out", tmp_path / "without", "--no-persons")
+    assert code == 0
+    assert "people without a face" not in words
 
 
 def test_the_report_is_for_the_owner_only(capfd, tmp_path, jpeg):

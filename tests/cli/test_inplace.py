@@ -77,6 +77,13 @@ def test_options_reach_the_service_as_they_reach_the_command(photos, server):
     assert not bare_faces(photo.read_bytes())
 
 
+def test_a_person_without_a_face_ends_with_4_here_and_through_the_service(tmp_path, server, behind):
+    for hand in ({}, {"CLOAK_SERVER": server.url, "CLOAK_TOKEN": TOKEN}):
+        (tmp_path / "a.jpg").write_bytes(behind)
+        done = in_place("-p", "cms", tmp_path / "a.jpg", **hand)
+        assert done.returncode == 4, done.stderr
+
+
 def test_a_service_that_is_down_leaves_the_work_to_this_process(photos):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -23,8 +23,8 @@ def test_a_detector_is_loaded_once():
 
 def test_every_model_has_a_card_with_licence_source_and_hash():
     cards = {card.name: card for card in registry.models()}
-    assert set(registry.DETECTORS) <= set(cards)
-    for name in registry.DETECTORS:
+    assert {*registry.DETECTORS, *registry.PERSONS} == set(cards)
+    for name in cards:
         card = cards[name]
         assert card.licence in {"MIT", "Apache-2.0"}
         assert len(card.sha256) == 64
@@ -111,8 +111,10 @@ def test_a_users_own_detector_comes_through_an_entry_point(plugin):
 
 def test_a_plugin_cannot_take_the_place_of_our_own(plugin):
     registry.load.cache_clear()
-    plugin(yunet=Own)
-    assert not isinstance(registry.load("yunet"), Own)
+    plugin(yunet=Own, nanodet=Own)
+    for name in ("yunet", "nanodet"):
+        assert not isinstance(registry.load(name), Own)
+    assert "nanodet" not in registry.names()
 
 
 def test_a_plugin_that_fails_to_load_is_a_setup_error_without_its_words(plugin):

@@ -56,6 +56,9 @@ FACE = {"score": 0.95, "models": ["centerface", "yunet"]}
         ({"detections": [[]]}, Doubt.NO_FACE),
         ({"detections": [[FACE]], "doubtful": [[{"score": 0.2}]]}, Doubt.LOW_SCORE),
         ({"detections": [[FACE, {**FACE, "score": 0.5}]]}, Doubt.LOW_SCORE),
+        ({"detections": [[FACE]], "faceless": [[{"score": 0.5}]]}, Doubt.PERSON),
+        ({"detections": [[FACE]], "faceless": [[]]}, Doubt.REST),
+        ({"detections": [[]], "faceless": [[{"score": 0.5}]]}, Doubt.NO_FACE),
         ({"detections": [[{**FACE, "models": ["yunet"]}]]}, Doubt.ONE_MODEL),
         ({"detections": [[FACE]], "bare_in_burst": [{}]}, Doubt.BURST),
         ({"detections": [[]], "revealed": [[FACE]]}, Doubt.REST),
@@ -63,6 +66,11 @@ FACE = {"score": 0.95, "models": ["centerface", "yunet"]}
 )
 def test_reasons_to_look(row, reason):
     assert doubt(row, models=2)[0] is reason
+
+
+def test_of_photos_without_a_face_those_with_a_person_come_first():
+    alone, person = {"detections": [[]]}, {"detections": [[]], "faceless": [[{"score": 0.5}]]}
+    assert doubt(person, models=1) < doubt(alone, models=1)
 
 
 def test_a_photo_is_one_editors_at_a_time(desk):

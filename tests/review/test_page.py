@@ -14,6 +14,7 @@ from cloak.ledger import Ledger, beside
 from cloak.photo import open_photo
 from cloak.reviews import Reviews
 from cloak.verify import ALIKE, Look, alike
+from tests.conftest import from_behind
 from tests.review.conftest import CLOAK, HOSTILE, published, visit, wait_for
 
 pytestmark = pytest.mark.slow
@@ -181,6 +182,30 @@ def test_a_missed_face_is_added_and_concealed_in_the_written_file(open_page, ser
     for look in looks:
         look(1)
     assert max(alike(*(look.sketch(head) for look in looks)) for head in heads) < ALIKE / 2
+
+
+def test_the_head_of_somebody_without_a_face_is_suggested_and_concealed_by_a_click(open_page, server, behind, tmp_path):
+    photos = [tmp_path / name for name in ("a.jpg", "b.jpg")]
+    for photo in photos:
+        photo.write_bytes(behind)
+    command = [*CLOAK, "run", *photos, "-o", server.out, "-p", "newsroom", "--recall", "balanced"]
+    assert subprocess.run(command, capture_output=True).returncode == 4
+    page = open_page()
+    opened(page, "a.jpg")
+    assert "Person without a face" in page.locator("#faces li").inner_text()
+    suggested = page.locator(".region.weak")
+    assert suggested.count() == 1
+    head = from_behind()[1].grown(0.5)
+    page.mouse.click(*on_screen(page, *head.center))
+    saved(page)
+    assert suggested.count() == 0
+    page.keyboard.press("a")
+    wait_for(lambda: published(server, "a.jpg"))
+    assert difference(behind, published(server, "a.jpg"), head) > 5
+    opened(page, "b.jpg")
+    page.keyboard.press("a")  # as it is
+    wait_for(lambda: published(server, "b.jpg"))
+    assert difference(behind, published(server, "b.jpg"), head) < 1
 
 
 def test_a_reload_and_a_restart_lose_nothing(open_page, server):

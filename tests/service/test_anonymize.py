@@ -42,6 +42,12 @@ def test_a_photo_comes_back_clean_with_a_report_in_the_header(running, samples):
     assert not set(carriers(answer.content)) - {"APP2 ICC profile"}
 
 
+def test_people_without_a_face_are_told_in_the_header(running, behind, landscape):
+    for data, count in ((behind, 1), (landscape, 0)):
+        answer = running.http.post("/v1/anonymize?no_face=publish", content=data)
+        assert json.loads(answer.headers["cloak-report"])["faceless"] == count
+
+
 def test_without_the_token_nothing_is_answered(running, jpeg):
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic YTpi"}):
         answer = httpx.post(f"{running.url}/v1/anonymize", content=jpeg(), headers=headers, trust_env=False)

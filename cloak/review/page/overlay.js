@@ -51,7 +51,7 @@ export class Overlay {
         this.svg.insertBefore(group, this.handles);
         this.nodes.set(item.key, group);
       }
-      const state = item.kind === "drawn" ? "drawn" : item.concealed ? "concealed" : ["weak", "burst"].includes(item.kind) ? "weak" : "bare";
+      const state = item.kind === "drawn" ? "drawn" : item.concealed ? "concealed" : ["weak", "person", "burst"].includes(item.kind) ? "weak" : "bare";
       group.setAttribute("class", `region ${state}${item.key === this.desk.selected ? " selected" : ""}`);
       group.setAttribute("aria-pressed", String(item.concealed));
       group.setAttribute("aria-label", words(item, index + 1));

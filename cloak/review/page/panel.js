@@ -2,7 +2,7 @@
 
 import { $ } from "./notices.js";
 import { badge, REASONS } from "./queue.js";
-import { center, halves } from "./regions.js";
+import { center, halves, KINDS } from "./regions.js";
 
 export function action(name) {
   return document.querySelector(`[data-do="${name}"]`);
@@ -63,7 +63,7 @@ function row(desk, item, at, focus) {
   const [number, text, state] = ["b", "span", "span"].map((tag) => document.createElement(tag));
   number.textContent = at;
   const score = document.createElement("small");
-  const kind = { found: "Face", weak: "Weak hit", burst: "Place", drawn: "Area" }[item.kind];
+  const kind = KINDS[item.kind];
   const seen = item.kind === "burst" ? `concealed in ${item.neighbour}` : null;
   const models = item.models?.length > 1 ? `${item.models.length} models` : item.models?.[0];
   score.textContent = ` ${seen ?? (models ? `${Math.round(item.score * 100)} % ${models}` : "")}`;

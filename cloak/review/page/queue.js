@@ -4,6 +4,7 @@ export const REASONS = {
   "no-face": ["∅", "No face", "No face was found"],
   "consent": ["⚑", "Consent?", "A concealed face may be of somebody who consented"],
   "low-score": ["?", "Low score", "A weak hit, or a face with a low score"],
+  person: ["☻", "Person", "A person of whom no face was found, as from behind"],
   "one-model": ["½", "One model", "A face that one model saw and another did not"],
   burst: ["≡", "Burst", "A face concealed in a neighbour of a burst, bare here"],
   rest: ["•", "The rest", "Nothing is doubtful"],

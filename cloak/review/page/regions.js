@@ -36,11 +36,11 @@ export function resized(shape, sx, sy, dx, dy, least = 1) {
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const near = (a, b) => Math.hypot(center(a)[0] - center(b)[0], center(a)[1] - center(b)[1]) < 1.5;
 
-/** All regions of a photo: found, too weak to be sure of, concealed in a neighbour of a burst, and drawn; with what was
- * changed about them. */
+/** All regions of a photo: found, too weak to be sure of, heads of people without a face, concealed in a neighbour of a
+ * burst, and drawn; with what was changed about them. */
 export function regionsOf(photo) {
   const items = [];
-  for (const [kind, frames] of [["found", photo.found], ["weak", photo.weakFaces]]) {
+  for (const [kind, frames] of [["found", photo.found], ["weak", photo.weakFaces], ["person", photo.faceless]]) {
     frames.forEach((faces, frame) => {
       faces.forEach((face, index) => {
         const { box, score, models, area } = face;
@@ -107,11 +107,14 @@ export class History {
   }
 }
 
+/** What a region is called. */
+export const KINDS = { found: "Face", weak: "Weak hit", person: "Person without a face", burst: "Place", drawn: "Area" };
+
 /** What a region is, in words: for lists and screen readers. */
 export function words(item, number) {
   const state = item.concealed ? "concealed" : "bare";
   if (item.kind === "drawn") return `Area ${number}, drawn, ${state}`;
   if (item.kind === "burst") return `Place ${number}, ${state}, concealed in ${item.neighbour}`;
   const score = `score ${Math.round(item.score * 100)} of 100, seen by ${item.models.join(" and ")}`;
-  return item.kind === "found" ? `Face ${number}, ${state}, ${score}` : `Weak hit ${number}, ${state}, ${score}`;
+  return `${KINDS[item.kind]} ${number}, ${state}, ${score}`;
 }
