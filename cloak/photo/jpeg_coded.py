@@ -90,11 +90,8 @@ class Indexed:
     """Coefficients read from the entropy-coded data where they are wanted."""
 
     header: Header
+    layout: Layout
     stream: Stream
-
-    @property
-    def layout(self) -> Layout:
-        return layout(self.header)
 
     def read(self, mcus: npt.NDArray[np.int64]) -> Coefficients:
         out = np.empty((len(mcus), self.layout.blocks, 64), np.int16)
@@ -157,7 +154,7 @@ class Planes:
 
 def indexed(data: bytes, header: Header, found: Index) -> Indexed:
     """Random access to an indexed file, for as long as it is needed (this holds a copy of its data)."""
-    return Indexed(header, _opened(data, header, found))
+    return Indexed(header, layout(header), _opened(data, header, found))
 
 
 def _opened(data: bytes, header: Header, found: Index) -> Stream:

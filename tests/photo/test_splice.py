@@ -136,6 +136,25 @@ def transformed_back(samples: np.ndarray, quant: np.ndarray) -> np.ndarray:
     return out[:, 0]
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 16, 99, 255])
+def test_a_flat_block_is_coded_as_the_transforms_round_it(step: int) -> None:
+    quant = np.full(64, step, np.int32)
+    flat = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 64, axis=1)
+    # One by one down a column and across a row, in single precision as the modules do it.
+    value = np.arange(256, dtype=np.float32) - 128
+    for _ in range(2):
+        value = np.float32(0.35355339) * ((value + value) + (value + value) + ((value + value) + (value + value)))
+    expected = np.zeros((256, 64), np.int16)
+    expected[:, 0] = np.floor(np.clip(value / np.float32(step), -1023, 1023) + np.float32(2048.5)) - 2048
+    assert np.array_equal(transformed_back(flat, quant), expected)
+    # A block that differs by one sample anywhere is not flat: with steps of 1 its differences show.
+    if step == 1:
+        for place in range(64):
+            almost = flat.copy()
+            almost[:, place] ^= 16
+            assert (transformed_back(almost, quant)[:, 1:] != 0).any(axis=1).all(), place
+
+
 def test_blocks_lie_in_the_plane_as_their_component_is_sampled() -> None:
     # Two rows of three MCUs of 2 x 2 blocks each, every block flat in its own value, behind one of another component.
     values = np.arange(24).reshape(6, 4) * 8
