@@ -1,6 +1,7 @@
 """CPU time and peak memory of concealing faces in JPEGs: cloak beside jpegtran, Pillow and OpenCV, interleaved.
 
     python -m benchmarks.jpeg [--rounds 5] [--sizes 12 24 48] [--faces 0 5 50]
+    python -m benchmarks.jpeg --heads 64 100 --faces 50     # the faces of a crowd
     python -m benchmarks.jpeg --whole [--rounds 5]
 
 Every measurement is a process of its own. CPU time counts the job (bytes in memory to bytes in memory), not imports;
@@ -57,12 +58,16 @@ def make(path: Path, width: int, height: int) -> None:
     photo.save(path, quality=92, subsampling=2)
 
 
-def boxes(width: int, height: int, count: int) -> list[tuple[int, int, int, int]]:
-    """Heads of 120 to 360 pixels, the same ones in every process."""
+LARGE = (120, 360)
+"""Widths of large heads in pixels: fifty of them cover a fifth of 24 megapixels."""
+
+
+def boxes(width: int, height: int, count: int, widths: tuple[int, int] = LARGE) -> list[tuple[int, int, int, int]]:
+    """Heads of such widths, anywhere, the same ones in every process."""
     rng = np.random.default_rng(count)
     heads = []
     for _ in range(count):
-        w = int(rng.uniform(120, 360))
+        w = int(rng.uniform(*widths))
         h = int(1.3 * w)
         heads.append((int(rng.uniform(0, width - w)), int(rng.uniform(0, height - h)), w, h))
     return heads
@@ -114,9 +119,9 @@ def _peak(*, reset: bool = False) -> float:
     return int(line.split()[1]) / 1024
 
 
-def work(tool: str, path: Path, count: int, size: tuple[int, int]) -> dict[str, float]:
+def work(tool: str, path: Path, heads: list[tuple[int, int, int, int]]) -> dict[str, float]:
     """One measurement, in this process."""
-    data, heads = path.read_bytes(), boxes(*size, count)
+    data = path.read_bytes()
     if tool == "jpegtran":
         began = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(["jpegtran", "-copy", "none", "-outfile", os.devnull, str(path)], check=True)
@@ -175,12 +180,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--faces", type=int, nargs="+", default=[0, 5, 50])
+    parser.add_argument("--heads", type=int, nargs=2, default=LARGE, metavar=("LEAST", "MOST"), help="widths in pixels")
     parser.add_argument("--whole", action="store_true", help="anonymize beside detection alone")
     parser.add_argument("--work", nargs=4, metavar=("TOOL", "FILE", "FACES", "SIZE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         tool, path, count, size = options.work
-        print(json.dumps(work(tool, Path(path), int(count), SIZES[int(size)])))
+        heads = boxes(*SIZES[int(size)], int(count), tuple(options.heads))
+        print(json.dumps(work(tool, Path(path), heads)))
         return
     if options.whole:
         whole(options.rounds)
@@ -196,7 +203,8 @@ def main() -> None:
                 runs: dict[str, list[dict[str, float]]] = {tool: [] for tool in TOOLS}
                 for _ in range(options.rounds):
                     for tool, found in runs.items():
-                        command = [sys.executable, __file__, "--work", tool, str(path), str(count), str(size)]
+                        command = [sys.executable, __file__, "--heads", *map(str, options.heads)]
+                        command += ["--work", tool, str(path), str(count), str(size)]
                         said = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
                         found.append(json.loads(said.stdout))
                 for tool, found in runs.items():

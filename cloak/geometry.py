@@ -211,8 +211,9 @@ class Mask:
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
 
-_SMALL = 4096
-"""Pixels up to which every one is measured: what is surely inside is not worth looking for."""
+_SMALL = 16384
+"""Pixels up to which every one is measured: what is surely inside is not worth looking for (`benchmarks.jpeg`: masks of
+50 faces of a crowd are drawn in half the time that 4096 takes)."""
 
 
 def draw(regions: Sequence[Region], size: Size, *, feather: float = 0.0, margin: float = 0.25) -> list[Mask]:
@@ -262,8 +263,8 @@ def _paint(region: Region, feather: float, core: npt.NDArray[np.bool_], weight: 
         core[top:bottom, left:right] = True
         weight[top:bottom, left:right] = 1
     # A row and a column: what depends on one of them alone is computed once for all.
-    y, x = np.ogrid[y0:y1, x0:x1]
-    y, x = y.astype(np.float32) + np.float32(0.5), x.astype(np.float32) + np.float32(0.5)
+    y, x = np.arange(y0, y1, dtype=np.float32)[:, None], np.arange(x0, x1, dtype=np.float32)[None]
+    y, x = y + np.float32(0.5), x + np.float32(0.5)
     # Around what is surely inside lies a frame; only its pixels are worth measuring.
     frame = (y0, top, x0, x1), (top, bottom, x0, left), (top, bottom, right, x1), (bottom, y1, x0, x1)
     for up, down, near, far in frame:

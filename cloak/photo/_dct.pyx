@@ -148,6 +148,26 @@ def samples(
                         memset(&plane[y + k, x], <uint8_t> <int32_t> value, 8)
 
 
+cdef inline bint flat(const uint8_t[:, ::1] plane, Py_ssize_t y, Py_ssize_t x) noexcept nogil:
+    """Whether the 8x8 samples from there on are all the same: cells and fills are."""
+    cdef Py_ssize_t k
+    cdef uint64_t first, row
+    memset(&first, plane[y, x], 8)
+    for k in range(8):
+        memcpy(&row, &plane[y + k, x], 8)
+        if row != first:
+            return False
+    return True
+
+
+cdef inline int32_t quantised(float value, float step) noexcept nogil:
+    """Rounded to the nearest, and no larger than a baseline file can code (T.81 tables F.1 and F.2)."""
+    value /= step
+    value = -1023 if value < -1023 else value
+    value = 1023 if value > 1023 else value
+    return <int32_t> (value + <float> 2048.5) - 2048  # the offset makes rounding a truncation
+
+
 def coefficients(
     const uint8_t[:, ::1] plane,
     const int64_t[::1] chosen,
@@ -164,7 +184,6 @@ def coefficients(
         chosen: MCUs by their place in the plane, row by row. out: (MCUs, blocks, 64).
     """
     cdef Py_ssize_t n, b, k, i, y, x, columns, mcus
-    cdef float value
     cdef float[64] p, q
     cdef float[64] steps
     cdef Py_ssize_t[64] places
@@ -186,6 +205,11 @@ def coefficients(
             for b in range(h * v):
                 filled = &out[n, first + b, 0]
                 y, x = 8 * (chosen[n] // columns * v + b // h), 8 * (chosen[n] % columns * h + b % h)
+                if flat(plane, y, x):
+                    # What the two transforms make of it, step by step: all other frequencies are 0 exactly.
+                    memset(filled, 0, 128)
+                    filled[0] = quantised(COS4 * (8 * (COS4 * (8 * (<float> plane[y, x] - 128)))), steps[0])
+                    continue
                 for k in range(8):
                     row = &plane[y + k, x]
                     for i in range(8):
@@ -194,11 +218,7 @@ def coefficients(
                 transpose(&q[0], &p[0])
                 forward(&p[0], &q[0])
                 for k in range(64):
-                    value = q[k] / steps[k]
-                    # T.81 tables F.1 and F.2: what a baseline file can code. The offset makes rounding a truncation.
-                    value = -1023 if value < -1023 else value
-                    value = 1023 if value > 1023 else value
-                    whole[k] = <int32_t> (value + <float> 2048.5) - 2048
+                    whole[k] = quantised(q[k], steps[k])
                 for k in range(64):
                     filled[k] = <int16_t> whole[places[k]]
 

@@ -27,6 +27,22 @@ cdef inline int category(int32_t value) noexcept nogil:
     return cloak_bits(<uint32_t> (-value if value < 0 else value))
 
 
+cdef inline size_t store(uint8_t* out, uint32_t word) noexcept nogil:
+    """Four bytes of entropy-coded data, a zero behind each 0xFF; `out` has room for eight. Returns how many it took."""
+    cdef size_t at = 0
+    cdef int shift
+    if (word & 0x80808080u) & ~(word + 0x01010101u):  # there may be a byte 0xFF
+        for shift in range(24, -1, -8):
+            out[at] = word >> shift & 0xFF
+            at += 1
+            if out[at - 1] == 0xFF:
+                out[at] = 0
+                at += 1
+        return at
+    out[0], out[1], out[2], out[3] = word >> 24, word >> 16 & 0xFF, word >> 8 & 0xFF, word & 0xFF
+    return 4
+
+
 @cython.final
 cdef class Writer:
     """Writes entropy-coded data, or counts the symbols that it would take.
@@ -155,7 +171,7 @@ cdef class Writer:
                 i += 1
                 if following < stop and not (i < n and changed[i] == following):
                     position = copied
-                    status = source._read(&position, following)
+                    status = source._read(&position, following, &source.mcu[0, 0])
                     if status < 0:
                         return status
                     status = self._mcu(source, pred)
@@ -246,7 +262,7 @@ cdef class Writer:
                 if source is None:
                     return DAMAGED
                 position = source.starts[m]
-                status = source._read(&position, m)
+                status = source._read(&position, m, &source.mcu[0, 0])
                 if status < 0:
                     return status
             for b in range(blocks.shape[0]):
@@ -306,21 +322,26 @@ cdef class Writer:
 
     cdef int _copy(self, Stream source, uint64_t start, uint64_t end) except -1 nogil:
         """Copy bits of the source."""
-        cdef int status
+        cdef uint64_t pending = self.pending
+        cdef size_t at = self.at
         if start > end:
             return DAMAGED
+        if self.counting:
+            return 0
         while start + 32 <= end:
-            status = self._put(<uint32_t> (peek(source.bits, start) >> 32), 32)
-            if status < 0:
-                return status
+            if at + 8 > <size_t> self.out.shape[0]:
+                return FULL
+            # As many bits are pending after each step as before.
+            pending = pending << 32 | peek(source.bits, start) >> 32
             start += 32
+            at += store(&self.out[at], <uint32_t> (pending >> self.count))
+        self.pending, self.at = pending, at
         if start < end:
             return self._put(<uint32_t> (peek(source.bits, start) >> (64 - (end - start))), <int> (end - start))
         return 0
 
     cdef int _put(self, uint32_t value, int bits) except -1 nogil:
         """Append 1 to 32 bits. Fewer than 32 are pending between calls."""
-        cdef uint32_t word
         if self.counting:
             return 0
         self.pending = self.pending << bits | value
@@ -328,21 +349,9 @@ cdef class Writer:
         if self.count < 32:
             return 0
         self.count -= 32
-        word = <uint32_t> (self.pending >> self.count)
         if self.at + 8 > <size_t> self.out.shape[0]:
             return FULL
-        if (word & 0x80808080u) & ~(word + 0x01010101u):
-            # There may be a byte 0xFF, which takes a zero behind it.
-            self._byte(word >> 24)
-            self._byte(word >> 16 & 0xFF)
-            self._byte(word >> 8 & 0xFF)
-            self._byte(word & 0xFF)
-        else:
-            self.out[self.at] = word >> 24
-            self.out[self.at + 1] = word >> 16 & 0xFF
-            self.out[self.at + 2] = word >> 8 & 0xFF
-            self.out[self.at + 3] = word & 0xFF
-            self.at += 4
+        self.at += store(&self.out[self.at], <uint32_t> (self.pending >> self.count))
         return 0
 
     cdef int _byte(self, uint8_t value) except -1 nogil:

@@ -46,7 +46,7 @@ cdef class Stream:
     cdef int _scan(self) except -1 nogil
     cdef int _skip(self, uint64_t* at, int32_t* pred, uint64_t limit) except -1 nogil
     cdef uint32_t _code(self, int table, uint64_t window) except? 0xFFFFFFFF nogil
-    cdef int _read(self, uint64_t* at, Py_ssize_t m) except -1 nogil
+    cdef int _read(self, uint64_t* at, Py_ssize_t m, int16_t* out) except -1 nogil
     cdef uint64_t _end(self, Py_ssize_t m) except? 0 nogil
 
 

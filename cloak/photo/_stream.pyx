@@ -183,17 +183,16 @@ cdef class Stream:
     def read(self, const int64_t[::1] wanted, int16_t[:, :, ::1] out):
         """Coefficients of the wanted MCUs, (n, blocks, 64) in zigzag order, DC absolute. Needs `scan` before."""
         cdef Py_ssize_t i
-        cdef int b, k, status = 0
+        cdef int status = 0
         cdef uint64_t position
         if out.shape[0] != wanted.shape[0] or out.shape[1] != self.blocks or out.shape[2] != 64:
             raise ValueError("arrays do not fit each other")
         with nogil:
             for i in range(wanted.shape[0]):
                 position = self.starts[wanted[i]]
-                status = self._read(&position, wanted[i])
+                status = self._read(&position, wanted[i], &out[i, 0, 0])
                 if status < 0:
                     break
-                memcpy(&out[i, 0, 0], &self.mcu[0, 0], self.blocks * 128)
         check(status)
 
     cdef int _scan(self) except -1 nogil:
@@ -270,8 +269,8 @@ cdef class Stream:
         at[0] = position
         return 0
 
-    cdef int _read(self, uint64_t* at, Py_ssize_t m) except -1 nogil:
-        """Decode MCU `m`, which begins at `at`, into `self.mcu`."""
+    cdef int _read(self, uint64_t* at, Py_ssize_t m, int16_t* out) except -1 nogil:
+        """Decode MCU `m`, which begins at `at`, into `out`, which has room for its blocks."""
         cdef uint64_t position = at[0], window
         cdef uint32_t entry, used, length, size
         cdef int b, k, ac, c
@@ -279,9 +278,9 @@ cdef class Stream:
         cdef int16_t* block
         for c in range(4):
             pred[c] = self.preds[m, c]
-        memset(&self.mcu[0, 0], 0, self.blocks * 128)
+        memset(out, 0, self.blocks * 128)
         for b in range(self.blocks):
-            block = &self.mcu[b, 0]  # 64 coefficients; k is held under 64
+            block = out + 64 * b  # k is held under 64
             window = peek(self.bits, position)
             entry = self._code(self.dc[b], window)
             length, size = entry >> 8, entry & 0xFF

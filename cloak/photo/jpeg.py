@@ -56,7 +56,7 @@ class JpegPhoto:
     data: bytes = field(repr=False)
     header: Header = field(repr=False)
     checked: bool = False
-    _index: "jpeg_coded.Index | None" = field(default=None, repr=False)
+    _index: "jpeg_coded.Indexed | None" = field(default=None, repr=False)
     _damaged: bool = False
 
     @property
@@ -122,6 +122,7 @@ class JpegPhoto:
             notes.append("The stored orientation is kept: the size allows no lossless turn.")
         changes = jpeg_window.edit(source, self.header.colour, stored, masks, paint)
         written = source.write(changes, stored if turns else 1, optimize=output.optimize)
+        self._index = None
         del source, changes  # a copy of the data and all masks' coefficients
         size = self.size if turns else self.header.size
         data = written.behind(_head(self.header.colour, size, output, plan.profile, None if turns else stored))
@@ -164,19 +165,15 @@ class JpegPhoto:
         found = None if self.checked else self._indexed()
         data = jpeg_write.normalised(self.data, self.header)
         if found is not None and found.surplus:
-            source = jpeg_coded.indexed(self.data, self.header, found)
-            written = source.write(jpeg_coded.no_changes(source.layout), 1)
+            written = found.write(jpeg_coded.no_changes(found.layout), 1)
             data = written.behind(jpeg_write.start(self.header.colour))
         validated = self.checked or found is not None
         return jpeg_pixels.decode(data, self.header, reduction, validated=validated, smooth=smooth)
 
     def _source(self) -> "jpeg_coded.Indexed | jpeg_coded.Planes":
-        found = self._indexed()
-        if found is not None:
-            return jpeg_coded.indexed(self.data, self.header, found)
-        return jpeg_scans.planes(self.data, self.header)
+        return self._indexed() or jpeg_scans.planes(self.data, self.header)
 
-    def _indexed(self) -> "jpeg_coded.Index | None":
+    def _indexed(self) -> "jpeg_coded.Indexed | None":
         """The places of all MCUs, None where the file cannot be read this way."""
         if self._index is None and not self._damaged and NATIVE and jpeg_coded.indexable(self.header):
             try:

@@ -21,21 +21,6 @@ Unable = Damaged
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
-    """Where the MCUs of a sequential scan lie; it costs 24 bytes an MCU and no copy of the data.
-
-    Attributes:
-        starts: (mcus,) first bit of each. preds: (mcus, 4) its DC predictors. ends: last bit of each restart interval.
-        surplus: whether data is left over behind the last MCU of an interval; it is never carried over.
-    """
-
-    starts: npt.NDArray[np.uint64]
-    ends: npt.NDArray[np.uint64]
-    preds: npt.NDArray[np.int32]
-    surplus: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Changes:
     """MCUs that get new coefficients: their numbers, ascending, and a row for each."""
 
@@ -71,30 +56,19 @@ def indexable(header: Header) -> bool:
     return whole and header.coding in ("baseline", "extended") and None not in scan.dc and None not in scan.ac
 
 
-def index(data: bytes, header: Header) -> Index:
-    """Find every MCU of an indexable file, and check all its codes; raises `Unable`."""
-    grid, scan = layout(header), header.scans[0]
-    interval = scan.restart or grid.mcus
-    found = Index(
-        np.zeros(grid.mcus, np.uint64),
-        np.zeros(-(-grid.mcus // interval), np.uint64),
-        np.zeros((grid.mcus, 4), np.int32),
-        surplus=False,
-    )
-    surplus = _opened(data, header, found).scan()
-    return Index(found.starts, found.ends, found.preds, surplus)
-
-
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """Coefficients read from the entropy-coded data where they are wanted."""
+    """Coefficients read from the entropy-coded data where they are wanted.
+
+    Attributes:
+        stream: a copy of the data, and 24 bytes an MCU that say where it lies.
+        surplus: whether data is left over behind the last MCU of a restart interval; it is never carried over.
+    """
 
     header: Header
+    layout: Layout
     stream: Stream
-
-    @property
-    def layout(self) -> Layout:
-        return layout(self.header)
+    surplus: bool
 
     def read(self, mcus: npt.NDArray[np.int64]) -> Coefficients:
         out = np.empty((len(mcus), self.layout.blocks, 64), np.int16)
@@ -155,16 +129,13 @@ class Planes:
         return _recode(None, self.layout, slots, self.coefficients, orientation, grouped, 0)
 
 
-def indexed(data: bytes, header: Header, found: Index) -> Indexed:
-    """Random access to an indexed file, for as long as it is needed (this holds a copy of its data)."""
-    return Indexed(header, _opened(data, header, found))
-
-
-def _opened(data: bytes, header: Header, found: Index) -> Stream:
+def index(data: bytes, header: Header) -> Indexed:
+    """Find every MCU of an indexable file, and check all its codes; raises `Unable`."""
     grid, scan = layout(header), header.scans[0]
+    interval = scan.restart or grid.mcus
     entropy = memoryview(data)[scan.start : scan.end]
     bits = np.empty(len(entropy) + _stream.PADDING, np.uint8)
-    first, last = np.zeros_like(found.ends), np.zeros_like(found.ends)
+    first, last, ends = np.zeros((3, -(-grid.mcus // interval)), np.uint64)
     _stream.unstuff(entropy, bits, first, last)
     tables = _tables(scan)
     look = np.stack([jpeg_huffman.lookup(t) for t in tables])
@@ -175,9 +146,9 @@ def _opened(data: bytes, header: Header, found: Index) -> Stream:
     dc = np.array([tables.index(t) for t in scan.dc if t is not None], np.int32)[component]
     ac = np.array([tables.index(t) for t in scan.ac if t is not None], np.int32)[component]
     mcu = np.zeros((grid.blocks, 64), np.int16)
-    interval = scan.restart or grid.mcus
-    places = found.starts, found.ends, found.preds
-    return Stream(bits, first, last, component, dc, ac, look, near, skips, interval, *places, mcu)
+    places = np.zeros(grid.mcus, np.uint64), ends, np.zeros((grid.mcus, 4), np.int32)
+    stream = Stream(bits, first, last, component, dc, ac, look, near, skips, interval, *places, mcu)
+    return Indexed(header, grid, stream, stream.scan())
 
 
 def _tables(scan: Scan) -> list[Huffman]:

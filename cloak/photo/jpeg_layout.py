@@ -1,6 +1,6 @@
 """How the MCUs of a JPEG cover its picture (ITU-T T.81, A.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,11 @@ class Rect:
     bottom: int
     right: int
 
+    def meets(self, other: "Rect") -> bool:
+        return (
+            self.top < other.bottom and other.top < self.bottom and self.left < other.right and other.left < self.right
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -37,18 +42,20 @@ class Layout:
 
     Attributes:
         size: in pixels. components: likewise.
+        hmax, vmax: the largest sampling factors: an MCU has 8 hmax x 8 vmax pixels. blocks: of an MCU.
     """
 
     size: Size
     components: tuple[Component, ...]
+    hmax: int = field(init=False)
+    vmax: int = field(init=False)
+    blocks: int = field(init=False)
 
-    @property
-    def hmax(self) -> int:
-        return max(c.h for c in self.components)
-
-    @property
-    def vmax(self) -> int:
-        return max(c.v for c in self.components)
+    def __post_init__(self) -> None:
+        # Asked for many times a mask.
+        object.__setattr__(self, "hmax", max(c.h for c in self.components))
+        object.__setattr__(self, "vmax", max(c.v for c in self.components))
+        object.__setattr__(self, "blocks", sum(c.h * c.v for c in self.components))
 
     @property
     def columns(self) -> int:
@@ -61,11 +68,6 @@ class Layout:
     @property
     def mcus(self) -> int:
         return self.rows * self.columns
-
-    @property
-    def blocks(self) -> int:
-        """Blocks an MCU."""
-        return sum(c.h * c.v for c in self.components)
 
     @property
     def coded_blocks(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import cv2
@@ -59,7 +60,8 @@ def edit(source: Source, colour: str, orientation: int, masks: Sequence[Mask], p
         samples, canvas = _decoded(source, colour, mcus)
         touched = np.zeros(canvas.shape[:2], np.bool_)
         for patch in patches:
-            _lay(patch, place, canvas, touched)
+            if patch.place.meets(place):
+                _lay(patch, place, canvas, touched)
         patch = _paint(mask, grid.size, orientation, place, canvas, paint)
         _lay(patch, place, canvas, touched)
         patches.append(patch)
@@ -149,12 +151,10 @@ def _patch(mask: Mask, window: Rect, painted: Pixels, orientation: int) -> _Patc
 
 
 def _lay(patch: _Patch, place: Rect, canvas: U8, touched: Touched) -> None:
-    """Put what a patch painted on the canvas, which lies at `place`."""
+    """Put what a patch painted on the canvas, which lies at `place` and meets it."""
     p = patch.place
     top, bottom = max(p.top, place.top), min(p.bottom, place.bottom)
     left, right = max(p.left, place.left), min(p.right, place.right)
-    if top >= bottom or left >= right:
-        return
     here = slice(top - place.top, bottom - place.top), slice(left - place.left, right - place.left)
     there = slice(top - p.top, bottom - p.top), slice(left - p.left, right - p.left)
     mark = patch.touched[there]
@@ -181,7 +181,7 @@ def _decoded(source: Source, colour: str, mcus: Rect) -> tuple[list[U8], U8]:
     rows, columns = numbers.shape
     for c in grid.components:
         plane = np.empty((rows * c.v * 8, columns * c.h * 8), np.uint8)
-        _dct.samples(coefficients, first, np.array(c.quant, np.int32), _NATURAL, plane, c.h, c.v)
+        _dct.samples(coefficients, first, _steps(c.quant), _NATURAL, plane, c.h, c.v)
         first += c.h * c.v
         across, down = grid.hmax // c.h, grid.vmax // c.v
         # Samples outside the picture are hidden content, which must neither be seen nor be kept.
@@ -223,8 +223,7 @@ def _coded(
         below, beside = rows * 8 * c.v - merged.shape[0], columns * 8 * c.h - merged.shape[1]
         if below or beside:
             merged = np.asarray(cv2.copyMakeBorder(merged, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8)
-        quant = np.array(c.quant, np.int32)
-        _dct.coefficients(np.ascontiguousarray(merged), numbers, first, quant, _NATURAL, out, c.h, c.v)
+        _dct.coefficients(np.ascontiguousarray(merged), numbers, first, _steps(c.quant), _NATURAL, out, c.h, c.v)
         first += c.h * c.v
     here = Rect(mcus.top + top, mcus.left + left, mcus.top + bottom, mcus.left + right)
     return grid.numbers(here)[chosen], out
@@ -234,6 +233,11 @@ def _any(touched: Touched, rows: int, h: int, columns: int, w: int) -> Touched:
     """(rows, columns) bool: whether an MCU of w x h pixels has a touched one."""
     marks = np.zeros((rows * h, columns * w), np.bool_)
     marks[: touched.shape[0], : touched.shape[1]] = touched
-    eights = marks.view(np.uint64).reshape(rows, h, columns, w // 8) != 0  # eight pixels at a time
-    chosen: Touched = np.logical_or.reduce(np.logical_or.reduce(eights, axis=3), axis=1)
-    return chosen
+    eights = marks.view(np.uint64).reshape(rows, h, columns * w // 8)  # eight pixels at a time
+    united = np.bitwise_or.reduce(eights, axis=1).reshape(rows, columns, w // 8)
+    return np.asarray(united.any(axis=2), np.bool_)
+
+
+@lru_cache(maxsize=16)
+def _steps(quant: tuple[int, ...]) -> npt.NDArray[np.int32]:
+    return np.array(quant, np.int32)
