@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--classifiers", default="linear discriminants", help="between commas, or none")
     parser.add_argument("--later", help="what becomes of the photos, between semicolons, or all")
     parser.add_argument("--splits", default="photos,events")
-    parser.add_argument("--only", help="names of treatments, between semicolons")
+    parser.add_argument("--only", help="names of treatments, between semicolons, in the order to run them")
     parser.add_argument("--full", action="store_true", help="every adversary, cleaner and recogniser")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
@@ -111,7 +111,8 @@ def main() -> None:
             settings = replace(settings, later=tuple(LATER if options.later == "all" else options.later.split(";")))
         settings = replace(settings, splits=tuple(options.splits.split(",")))
     shots = gather(DATA / "identities" / "lfw", people=options.people, photos=options.photos)
-    chosen = [t for t in TREATMENTS if not options.only or t.name in options.only.split(";")]
+    by_name = {treatment.name: treatment for treatment in TREATMENTS}
+    chosen = [by_name[name] for name in options.only.split(";")] if options.only else list(TREATMENTS)
     print(table([])[0])
     findings: list[Finding] = []
     changes: list[Visible] = []
