@@ -30,6 +30,7 @@ import numpy.typing as npt
 from cloak import Pipeline, anonymize
 from cloak.detect import Face, find
 from cloak.detect.recipe import named
+from cloak.effects import STRENGTHS
 from cloak.effects.views import recompressed
 from cloak.geometry import RGB, Size
 from cloak.photo import open_photo
@@ -46,7 +47,9 @@ Matrix = npt.NDArray[np.float64]
 
 
 def pipeline(strength: str, settings: dict[str, Any]) -> Pipeline:
-    return load("photographer", effect={"name": "perturb", **settings}, strength=strength, recall=RECALL)
+    # A strength is laid over settings; here the settings are what is tried on top of it.
+    effect = {"name": "perturb", **STRENGTHS[strength]["perturb"], **settings}
+    return load("photographer", effect=effect, recall=RECALL)
 
 
 def picture(data: bytes) -> RGB:

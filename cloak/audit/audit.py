@@ -1,7 +1,7 @@
 """The audit itself: every adversary against what was published, figure by figure."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,6 +46,10 @@ class Settings:
     splits: tuple[str, ...] = ("photos", "events")
 
 
+About = tuple[str, str, str, str, str, str, str, str]
+"""What a finding is about: the first fields of `Finding`, `effect` to `split`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One figure: what one adversary achieved against one effect.
@@ -84,6 +88,12 @@ class Finding:
     @property
     def chance(self) -> float:
         return 1 / self.people
+
+    @property
+    def about(self) -> About:
+        return (
+            self.effect, self.adversary, self.method, self.role, self.part, self.place, self.later, self.split,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +156,12 @@ Clean = dict[tuple[str, str], tuple[Embeddings, float]]
 
 
 def audit(
-    name: str, shots: Sequence[Shot], publish: Publish, settings: Settings, clean: Clean | None = None
+    name: str,
+    shots: Sequence[Shot],
+    publish: Publish,
+    settings: Settings,
+    clean: Clean | None = None,
+    known: Collection[About] = (),
 ) -> Iterator[Finding]:
     """All findings on one effect, as they come.
 
@@ -156,13 +171,14 @@ def audit(
         publish: gives a shot as published.
         settings: how thorough to be.
         clean: filled with what does not depend on the effect; hand it to the audits of other effects on these shots.
+        known: what is known from an earlier audit and is not looked for again.
     """
-    clean = {} if clean is None else clean
+    clean, known = {} if clean is None else clean, frozenset(known)
     for how in settings.splits:
-        known, wanted = split(shots, how, settings.probes)
+        theirs, wanted = split(shots, how, settings.probes)
         if wanted:
-            yield from _searches(name, how, known, wanted, publish, settings, clean)
-            yield from _trainings(name, how, known, wanted, publish, settings)
+            yield from _searches(name, how, theirs, wanted, publish, settings, clean, known)
+            yield from _trainings(name, how, theirs, wanted, publish, settings, known)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,79 +229,101 @@ def _later(pictures: Sequence[RGB | None], later: str) -> list[RGB | None]:
 def _searches(
     name: str,
     how: str,
-    known: Sequence[Shot],
+    theirs: Sequence[Shot],
     wanted: Sequence[Shot],
     publish: Publish,
     settings: Settings,
     clean: Clean,
+    known: frozenset[About],
 ) -> Iterator[Finding]:
-    models = [recognise.load(model) for model in settings.recognisers]
+    def missing(model: str, later: str, place: str) -> dict[str, About]:
+        role = recognise.CARDS[model].role
+        every: dict[str, About] = {
+            kind: (name, kind, model, role, "face", place, later, how) for kind in ("naive", "adaptive")
+        }
+        return {kind: about for kind, about in every.items() if about not in known}
+
+    rounds = [(later, place) for later in settings.later for place in ("landmarks", "found")]
+    models = [recognise.load(m) for m in settings.recognisers if any(missing(m, *which) for which in rounds)]
     if not models:
         return
     frames = [model.frame for model in models]
-    owners, truth = _people(known), _people(wanted)
+    owners, truth = _people(theirs), _people(wanted)
     published = [publish(shot, 0) for shot in wanted]
-    treated = [publish(shot, 1) for shot in known]
-    like_known = _look(known, treated, frames, "landmarks")
+    treated = [publish(shot, 1) for shot in theirs]
+    like_theirs = _look(theirs, treated, frames, "landmarks")
     galleries = []
     for model in models:
         if (how, model.name) not in clean:
             pair = (
-                _look(group, [shot.image for shot in group], [model.frame], "landmarks") for group in (known, wanted)
+                _look(group, [shot.image for shot in group], [model.frame], "landmarks") for group in (theirs, wanted)
             )
             rows, probes_clean = (model(seen[model.frame].pictures) for seen in pair)
             limit = figures.threshold(adversary.search(probes_clean, rows, owners), truth)
             clean[how, model.name] = rows, limit
-        alike = np.where(like_known[model.frame].found[:, None], model(like_known[model.frame].pictures), 0)
+        alike = np.where(like_theirs[model.frame].found[:, None], model(like_theirs[model.frame].pictures), 0)
         galleries.append((clean[how, model.name][0], alike, clean[how, model.name][1]))
-    for later in settings.later:
-        pictures = _later(published, later)
-        for place in ("landmarks", "found"):
-            probes = _look(wanted, pictures, frames, place)
-            for model, (bare, alike, limit) in zip(models, galleries, strict=True):
-                seen = probes[model.frame]
-                rows = model(seen.pictures)
-                for kind, gallery in (("naive", bare), ("adaptive", alike)):
-                    scores = adversary.search(rows, gallery, owners)
-                    scores[~seen.found] = -np.inf
-                    own = scores[np.arange(len(truth)), truth]
-                    # Faces concealed alike are alike, whoever they are: an adversary sets its threshold among them.
-                    bar = limit if kind == "naive" else figures.threshold(scores[seen.found], truth[seen.found])
-                    matched = figures.share(own > bar, truth)
-                    role = recognise.CARDS[model.name].role
-                    about = (name, kind, model.name, role, "face", place, later, how)
-                    yield _finding(about, scores, truth, matched, seen.found)
+    for later, place in rounds:
+        if not any(missing(model.name, later, place) for model in models):
+            continue
+        probes = _look(wanted, _later(published, later), frames, place)
+        for model, (bare, alike, limit) in zip(models, galleries, strict=True):
+            left, seen = missing(model.name, later, place), probes[model.frame]
+            probed = model(seen.pictures[seen.found]) if left and seen.found.any() else None
+            for kind, about in left.items():
+                scores = np.full((len(truth), int(owners.max()) + 1), -np.inf)
+                if probed is not None:
+                    scores[seen.found] = adversary.search(probed, bare if kind == "naive" else alike, owners)
+                own = scores[np.arange(len(truth)), truth]
+                # Faces concealed alike are alike, whoever they are: an adversary sets its threshold among them.
+                bar = limit if kind == "naive" else figures.threshold(scores[seen.found], truth[seen.found])
+                yield _finding(about, scores, truth, figures.share(own > bar, truth), seen.found)
 
 
 def _trainings(
-    name: str, how: str, known: Sequence[Shot], wanted: Sequence[Shot], publish: Publish, settings: Settings
+    name: str,
+    how: str,
+    theirs: Sequence[Shot],
+    wanted: Sequence[Shot],
+    publish: Publish,
+    settings: Settings,
+    known: frozenset[About],
 ) -> Iterator[Finding]:
-    if not settings.classifiers:
+    def missing(part: str, method: str) -> dict[str, About]:
+        every: dict[str, About] = {
+            later: (name, "trained", method, "", part, "landmarks", later, how) for later in settings.later
+        }
+        return {later: about for later, about in every.items() if about not in known}
+
+    parts = [part for part in PARTS if any(missing(part, method) for method in settings.classifiers)]
+    if not parts:
         return
-    frames = list(PARTS.values())
-    truth, people = _people(wanted), int(max(_people(known).max(), _people(wanted).max())) + 1
+    frames = [PARTS[part] for part in parts]
+    truth, people = _people(wanted), int(max(_people(theirs).max(), _people(wanted).max())) + 1
     draws = range(1, settings.draws + 1)
     lessons = [
-        _look(known, [publish(shot, draw) for shot in known], frames, "landmarks", jiggle=draw - 1) for draw in draws
+        _look(theirs, [publish(shot, draw) for shot in theirs], frames, "landmarks", jiggle=draw - 1) for draw in draws
     ]
-    bare = [_look(known, [shot.image for shot in known], frames, "landmarks", jiggle=draw - 1) for draw in draws]
-    owners = np.concatenate([_people(known)] * len(lessons))
+    bare = [_look(theirs, [shot.image for shot in theirs], frames, "landmarks", jiggle=draw - 1) for draw in draws]
+    owners = np.concatenate([_people(theirs)] * len(lessons))
     published = [publish(shot, 0) for shot in wanted]
     probes = {later: _look(wanted, _later(published, later), frames, "landmarks") for later in settings.later}
-    for part, frame in PARTS.items():
+    for part, frame in zip(parts, frames, strict=True):
         usable = np.concatenate([lesson[frame].found for lesson in lessons])
         concealed, before = (
             adversary.pixels(np.concatenate([seen[frame].pictures for seen in every])) for every in (lessons, bare)
         )
         lesson = Lesson(concealed[usable], owners[usable], before, owners)
-        rows = adversary.pixels(np.concatenate([seen[frame].pictures for seen in probes.values()]))
         for method in settings.classifiers:
+            left = missing(part, method)
+            if not left:
+                continue
             # Fitted once, asked about the same photos in every later state.
+            rows = adversary.pixels(np.concatenate([probes[later][frame].pictures for later in left]))
             every_score = adversary.trained(CLASSIFIERS[method], lesson, rows, people)
-            for (later, seen), scores in zip(probes.items(), np.split(every_score, len(probes)), strict=True):
-                scores[~seen[frame].found] = -np.inf
-                about = (name, "trained", method, "", part, "landmarks", later, how)
-                yield _finding(about, scores, truth, None, seen[frame].found)
+            for (later, about), scores in zip(left.items(), np.split(every_score, len(left)), strict=True):
+                scores[~probes[later][frame].found] = -np.inf
+                yield _finding(about, scores, truth, None, probes[later][frame].found)
 
 
 def _people(shots: Sequence[Shot]) -> Numbers:
@@ -293,7 +331,7 @@ def _people(shots: Sequence[Shot]) -> Numbers:
 
 
 def _finding(
-    about: tuple[str, str, str, str, str, str, str, str],
+    about: About,
     scores: Scores,
     truth: Numbers,
     matched: Rate | None,

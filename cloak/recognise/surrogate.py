@@ -6,7 +6,7 @@ dozen operators, which are short to write down.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, reduce
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -183,13 +183,17 @@ def _operators(torch: Any) -> dict[str, _Operator]:
     f = torch.nn.functional
 
     def convolve(x: list[Tensor], a: Mapping[str, Any]) -> Tensor:
+        picture, strides, dilations = x[0], a.get("strides", (1, 1)), a.get("dilations", (1, 1))
         top, left, bottom, right = a.get("pads", (0, 0, 0, 0))
-        picture = x[0]
+        if a.get("auto_pad") == b"SAME_UPPER":  # what is odd goes below and to the right
+            reach = [(side - 1) * spread + 1 for side, spread in zip(x[1].shape[2:], dilations, strict=True)]
+            sizes = zip(picture.shape[2:], strides, reach, strict=True)
+            high, wide = (max((-(-size // stride) - 1) * stride + r - size, 0) for size, stride, r in sizes)
+            top, left, bottom, right = high // 2, wide // 2, high - high // 2, wide - wide // 2
         padding: Any = (top, left)
         if (top, left) != (bottom, right):
             picture, padding = f.pad(picture, (left, right, top, bottom)), 0
         bias = x[2] if len(x) > 2 else None
-        strides, dilations = a.get("strides", 1), a.get("dilations", 1)
         return f.conv2d(picture, x[1], bias, strides, padding, dilations, a.get("group", 1))
 
     def pool(x: list[Tensor], a: Mapping[str, Any]) -> Tensor:
@@ -209,6 +213,10 @@ def _operators(torch: Any) -> dict[str, _Operator]:
             shape = [-1 if i == axis else 1 for i in range(values.ndim)]
             scale, zero = scale.reshape(shape), zero.reshape(shape)
         return (values - zero) * scale
+
+    def gather(x: list[Tensor], a: Mapping[str, Any]) -> Tensor:
+        axis, places = a.get("axis", 0), x[1]
+        return x[0].index_select(axis, places) if places.ndim == 1 else x[0].select(axis, int(places))
 
     def gemm(x: list[Tensor], a: Mapping[str, Any]) -> Tensor:
         left = x[0].T if a.get("transA") else x[0]
@@ -251,11 +259,14 @@ def _operators(torch: Any) -> dict[str, _Operator]:
         "Div": lambda x, _: x[0] / x[1],
         "Dropout": lambda x, _: x[0],
         "Flatten": lambda x, a: x[0].flatten(a.get("axis", 1)),
+        "Gather": gather,
         "Gemm": gemm,
         "GlobalAveragePool": lambda x, _: x[0].mean((2, 3), keepdim=True),
         "Identity": lambda x, _: x[0],
         "MatMul": lambda x, _: x[0] @ x[1],
+        "Max": lambda x, _: reduce(torch.maximum, x),
         "MaxPool": pool,
+        "Min": lambda x, _: reduce(torch.minimum, x),
         "Mul": lambda x, _: x[0] * x[1],
         "PRelu": lambda x, _: f.prelu(x[0], x[1].reshape(-1)),
         "Pad": pad,

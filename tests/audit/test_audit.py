@@ -69,6 +69,19 @@ def test_a_trained_adversary_is_asked_about_every_later_state(shots):
     assert {f.probes for f in found} == {4}
 
 
+def test_what_is_known_from_an_earlier_audit_is_not_looked_for_again(shots):
+    settings = dataclasses.replace(TRAIN, recognisers=("sface",), later=("as published", "half size, jpeg 85"))
+    fill = _publish(Treatment("fill", effects.make("fill")))
+    whole = list(audit("fill", shots, fill, settings))
+    known = [finding.about for finding in whole[::2]]
+    assert list(audit("fill", shots, fill, settings, known=known)) == whole[1::2]
+
+    def publish(shot, draw):
+        pytest.fail("all is known: nothing needs to be published")
+
+    assert list(audit("fill", shots, publish, settings, known=[f.about for f in whole])) == []
+
+
 def test_an_adversary_does_not_hold_the_photos_it_searches_for(shots):
     for how in ("photos", "events"):
         known, wanted = split(shots, how, 2)

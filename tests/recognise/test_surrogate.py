@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from cloak.errors import MissingExtra, SetupError, UsageError
-from cloak.recognise import ARCFACE, chips, load
+from cloak.recognise import ARCFACE, CARDS, available, chips, load
 from cloak.recognise.surrogate import Surrogate, fingerprint, surrogate
 
 torch = pytest.importorskip("torch")
@@ -25,13 +25,6 @@ def graph(nodes, weights, side=4):
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
-
-
-def test_the_surrogate_sees_what_the_recogniser_sees(portraits):
-    faces = np.concatenate([chips(image, [points], ARCFACE) for image, points in portraits.values()])
-    with torch.no_grad():
-        seen = surrogate("sface")(torch.from_numpy(faces).float()).numpy()
-    assert np.abs(seen - load("sface")(faces)).max() < 1e-4
 
 
 def test_gradients_reach_every_part_of_the_face():
@@ -81,6 +74,36 @@ def test_normalisation_that_joins_a_convolution_changes_nothing():
     made = Surrogate("small", ARCFACE, model)
     assert np.allclose(made(torch.from_numpy(faces)).numpy(), wanted, atol=1e-4)
     assert "BatchNormalization" not in {operator for operator, *_ in made._nodes}
+
+
+def test_swapped_channels_cut_off_activations_and_padding_to_the_same_size_are_understood():
+    """As HSE-FaceRes has them: blue first, at most 6, and more padding below than above."""
+    random = np.random.default_rng(1)
+    six, none, kernel = np.float32([6]), np.float32([0]), random.normal(size=(2, 3, 3, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Gather", ["faces", "bgr"], ["swapped"], axis=3),
+        helper.make_node("Transpose", ["swapped"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "kernel"], ["c"], auto_pad="SAME_UPPER", strides=[2, 2]),
+        helper.make_node("Gather", ["c", "row"], ["one"], axis=2),
+        helper.make_node("Min", ["one", "six"], ["low"]),
+        helper.make_node("Max", ["low", "none"], ["cut"]),
+        helper.make_node("Flatten", ["cut"], ["out"]),
+    ]
+    model = graph(nodes, {"kernel": kernel, "bgr": np.array([2, 1, 0]), "row": np.array(1), "six": six, "none": none})
+    faces = random.uniform(0, 9, (2, 4, 4, 3)).astype(np.float32)
+    wanted = onnx.reference.ReferenceEvaluator(onnx.load_from_string(model)).run(None, {"faces": faces})[0]
+    assert {0, 6} < set(wanted.ravel().tolist())
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    assert np.allclose(Surrogate("small", ARCFACE, model)(torch.from_numpy(faces)).numpy(), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in available() if CARDS[name].role == "surrogate"])
+def test_every_surrogate_that_is_here_sees_what_its_recogniser_sees(name, portraits):
+    frame = CARDS[name].frame
+    faces = np.concatenate([chips(image, [points], frame) for image, points in portraits.values()])
+    with torch.no_grad():
+        seen = surrogate(name)(torch.from_numpy(faces).float()).numpy()
+    assert np.abs(seen - load(name)(faces)).max() < 1e-4
 
 
 def test_without_pytorch_the_extra_is_named(monkeypatch):
