@@ -4,14 +4,12 @@ import asyncio
 import json
 import os
 import random
-import tempfile
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -29,12 +27,11 @@ from cloak.metadata.fields import LENGTHS, read_all
 from cloak.metadata.listing import Full, Listing
 from cloak.photo import Limits, Output, open_photo
 from cloak.reviews import Reviews
-from fuzz import jpeg
-from tests import plant, plant_parts
+from fuzz import jpeg, seeds
+from fuzz.seeds import LIMITS
 from tests.photo import making
 
 FORMATS = {"heic": "heif"}
-LIMITS = Limits(bytes=2_000_000, pixels=500_000, frames=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +153,11 @@ def _photo(data: bytes) -> str:
 def _whole(data: bytes) -> str:
     """Everything: search, concealment and both proofs."""
     try:
-        result = anonymize(data, _settings(), key=b"fuzz")
+        result = anonymize(data, seeds.settings(), key=b"fuzz")
     except CloakError as error:
         return error.slug
     assert result.data is not None
     return str(result.report.status)
-
-
-@cache
-def _settings() -> pipeline.Pipeline:
-    return pipeline.load("cms", recall="fast", no_face="publish", limits=msgspec.to_builtins(LIMITS))
 
 
 def _pipeline(data: bytes) -> str:
@@ -214,9 +206,9 @@ def _row(data: bytes) -> str:
 
 def _ledger(data: bytes) -> str:
     """A ledger's file, as a run, a review and a verifier read it."""
-    path = _folder() / "ledger.sqlite"
+    path = seeds.folder() / "ledger.sqlite"
     for name in ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "ledger.sqlite-journal"):
-        (_folder() / name).unlink(missing_ok=True)
+        (seeds.folder() / name).unlink(missing_ok=True)
     path.write_bytes(data)
     try:
         with Ledger(path, lock=False) as ledger:
@@ -235,11 +227,6 @@ def _ledger(data: bytes) -> str:
     except CloakError as error:
         return error.slug
     return "read"
-
-
-@cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="cloak-fuzz-"))
 
 
 def _request(data: bytes) -> str:
@@ -282,115 +269,13 @@ def _service() -> Callable[..., object]:
     from cloak.service.work import Answer, Task, _anonymize
 
     service = Service(Settings(key=b"fuzz", tokens=("fuzz" * 4,), max_bytes=5_000))
-    answer = _anonymize(Task("anonymize", making.saved(making.picture(), "PNG"), _settings(), b"fuzz"))
+    answer = _anonymize(Task("anonymize", making.saved(making.picture(), "PNG"), seeds.settings(), b"fuzz"))
 
     async def do(task: Task, until: float, watch: object) -> Answer:
         return answer
 
     service.crew.do = do  # type: ignore[method-assign]
     return Guard(create_app(service), service.settings.tokens, OPEN_PATHS)
-
-
-def _planted(*names: str) -> list[bytes]:
-    """Small files with every carrier that we know of."""
-    return [plant.PLANTED[name](plant_parts.picture(96, 64))[0] for name in names]
-
-
-def _pictures(kind: str) -> list[bytes]:
-    """Small pictures of the kinds that the decoders know, beside what tests have for them."""
-    from tests.photo.test_bad import SEEDS
-
-    own = {
-        "jpeg": lambda: list(jpeg.seeds())[::5],
-        "png": lambda: [making.saved(making.picture(mode), "PNG") for mode in ("1", "L", "LA", "P", "RGB", "I;16")],
-        "webp": lambda: [making.saved(making.picture("RGBA"), "WEBP", lossless=True)],
-        "tiff": lambda: [making.saved(making.picture(mode), "TIFF") for mode in ("1", "L", "P", "CMYK")],
-        "heic": lambda: [making.heic(making.gradient(), "RGB", quality=40)],
-        "avif": lambda: [making.avif(making.gradient(), 8)],
-        "bmp": lambda: [making.saved(making.picture(mode), "BMP") for mode in ("1", "L", "RGB")],
-    }
-    kinds = {"png": ("png", "apng")}.get(kind, (kind,))
-    seeds = [make() for name, make in SEEDS.items() if name.split()[0] in kinds]
-    return seeds + (own[kind]() if kind in own else [])
-
-
-@cache
-def _carried() -> dict[str, list[bytes]]:
-    """The carriers that lie in planted files, by kind."""
-    found: dict[str, list[bytes]] = {}
-    for name in plant.PLANTED:
-        listing = Listing(_planted(name)[0])
-        metadata._READERS[metadata.sniff(listing.data)](listing)
-        while listing.pending:
-            kind, span, inside = listing.pending.popleft()
-            if span.raw() not in found.setdefault(kind, []) and len(span) < 40_000:
-                found[kind].append(span.raw())
-            metadata._NESTED[kind](listing, span, inside)
-    return found
-
-
-def _manifests() -> list[bytes]:
-    """One of ours, alone and in a JPEG and a PNG; those of others."""
-    from cloak.provenance import load_signer, signed
-    from tests.signing import certified
-
-    made = []
-    certificates, key = certified()
-    (_folder() / "cert.pem").write_bytes(certificates)
-    (_folder() / "key.pem").write_bytes(key)
-    signer = load_signer(_folder() / "cert.pem", _folder() / "key.pem")
-    for kind in ("PNG", "JPEG"):
-        made.append(signed(anonymize(making.saved(making.picture(), kind), _settings(), key=b"fuzz"), signer).data)
-    return [*made, *(manifest.carve(data)[1] for data in made), *_carried()["jumbf"]]
-
-
-def _shipped() -> list[bytes]:
-    return [pipeline.source(name) for name in pipeline.SHIPPED]
-
-
-def _sidecars() -> list[bytes]:
-    box, turned = Box(10, 10, 40, 50), Region(Ellipse(90, 80, 20, 30, 12.5), effect="fill")
-    changes = (
-        decisions.Change(face=box), decisions.Change(area=turned),
-        decisions.Change(box, Region(Box(5, 5, 50, 60)), None),
-    )  # fmt: skip
-    made = decisions.Decisions(
-        Size(640, 480), changes, ((box,),), "accept", "a reason", "somebody", "2026-01-01T00:00:00+00:00"
-    )
-    return [decisions.dump(made), decisions.dump(decisions.Decisions(Size(10, 10)))]
-
-
-@cache
-def _rows() -> list[bytes]:
-    faces = Path(__file__).parent.parent / "tests" / "data" / "faces" / "astronaut.jpg"
-    rows = []
-    for overrides in ({}, {"resize": 300}):
-        result = anonymize(faces.read_bytes(), pipeline.load("cms", recall="fast", **overrides), key=b"fuzz")
-        row = msgspec.to_builtins(result.report) | {"areas": msgspec.to_builtins([[Region(Ellipse(50, 50, 9, 9))]])}
-        rows.append(json.dumps(row).encode())
-    return rows
-
-
-def _ledgers() -> list[bytes]:
-    folder = Path(tempfile.mkdtemp(prefix="cloak-fuzz-"))
-    with Ledger(folder / "ledger.sqlite") as ledger:
-        ledger.record("a.jpg", Entry("content", "pipeline", "published", json.loads(_rows()[0])))
-        Reviews(ledger).decide("a.jpg", 0, "content", decisions.parse(_sidecars()[0]))
-        ledger.give_name("sequence", b"a.jpg", "000001.jpg")
-    with_wal = (folder / "ledger.sqlite").read_bytes()
-    return [with_wal]
-
-
-def _requests() -> list[bytes]:
-    token = b"Authorization: Bearer " + b"fuzz" * 4
-    body = making.saved(making.picture("1", 20, 20), "PNG")
-    return [
-        b"/v1/anonymize?effect=decoy&strength=strong&keep=copyright,credit&quality=80&no_face=publish\n"
-        + token + b"\nAccept: multipart/mixed;q=0.5, image/*\nContent-Type: image/png\n\n" + body,
-        b"/v1/inspect?recall=thorough&pipeline=newsroom\nHost: [::1]:8571\n" + token + b"\n\n" + body,
-        b"/v1/anonymize\n" + token + b"\nContent-Type: multipart/form-data; boundary=x\nContent-Length: 5\n\nabcde",
-        b"/v1/anonymize\n" + token + b"\nContent-Encoding: gzip\nContent-Length: 99999999\n\n" + body,
-    ]  # fmt: skip
 
 
 def _table() -> Iterator[tuple[str, Target]]:
@@ -400,23 +285,29 @@ def _table() -> Iterator[tuple[str, Target]]:
         "heic": ("boxes", ("heif",)), "avif": ("boxes", ("avif",)),
     }  # fmt: skip
     for kind, (form, _) in kinds.items():
-        yield f"photo-{kind}", Target(_photo, partial(_pictures, kind), form, 20_000, FORMATS.get(kind, kind))
+        yield f"photo-{kind}", Target(_photo, partial(seeds.pictures, kind), form, 20_000, FORMATS.get(kind, kind))
     for kind, (form, planted) in kinds.items():
-        yield f"read-{kind}", Target(_container, partial(_planted, *planted), form, 60_000, FORMATS.get(kind, kind))
+        yield (
+            f"read-{kind}",
+            Target(_container, partial(seeds.planted, *planted), form, 60_000, FORMATS.get(kind, kind)),
+        )
     yield "jpeg-engine", Target(_engine, lambda: list(jpeg.seeds()), "jpeg", 20_000, "jpeg")
     forms = {
         "exif": "tiff", "xmp": "elements", "icc": "", "iptc": "datasets", "resources": "resources", "jumbf": "boxes"
     }  # fmt: skip
     for kind, form in forms.items():
-        yield kind, Target(partial(_nested, kind), lambda kind=kind: _carried()[kind], form, 40_000)
-    yield "profile", Target(_profile, lambda: [*_carried()["icc"], *(known.data for known in icc.KNOWN.values())])
-    yield "manifest", Target(_manifest, _manifests, "boxes")
-    yield "anonymize", Target(_whole, lambda: [s for kind in ("jpeg", "png", "webp", "gif") for s in _pictures(kind)])
-    yield "pipeline", Target(_pipeline, _shipped, "lines", 8_000)
-    yield "decisions", Target(_decisions, _sidecars, "items", 8_000)
-    yield "row", Target(_row, _rows, "items", 20_000)
-    yield "ledger", Target(_ledger, _ledgers, "", 200_000)
-    yield "request", Target(_request, _requests, "lines", 8_000)
+        yield kind, Target(partial(_nested, kind), lambda kind=kind: seeds.carried()[kind], form, 40_000)
+    yield "profile", Target(_profile, lambda: [*seeds.carried()["icc"], *(known.data for known in icc.KNOWN.values())])
+    yield "manifest", Target(_manifest, seeds.manifests, "boxes")
+    yield (
+        "anonymize",
+        Target(_whole, lambda: [s for kind in ("jpeg", "png", "webp", "gif") for s in seeds.pictures(kind)]),
+    )
+    yield "pipeline", Target(_pipeline, seeds.shipped, "lines", 8_000)
+    yield "decisions", Target(_decisions, seeds.sidecars, "items", 8_000)
+    yield "row", Target(_row, seeds.rows, "items", 20_000)
+    yield "ledger", Target(_ledger, seeds.ledgers, "", 200_000)
+    yield "request", Target(_request, seeds.requests, "lines", 8_000)
 
 
 def _engine(data: bytes) -> str:

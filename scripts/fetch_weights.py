@@ -16,8 +16,7 @@ does not):
 - CenterFace's weights are stored in half precision, and NanoDet's in 8 bits (`convert_nanodet.py`), to save room: both
   are unpacked when they are loaded, and compute in single precision.
 
-`PROVENANCE.toml` says where each file is from and which SHA-256 it must have; cloak checks that
-whenever it loads one.
+`PROVENANCE.toml` says where each file is from and which SHA-256 it must have, which cloak checks when it loads one.
 """
 
 import argparse
