@@ -2,6 +2,7 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -9,7 +10,7 @@ import cloak
 from cloak import anonymizer, effects, metadata
 from cloak.anonymizer import anonymize
 from cloak.decisions import Change, Decisions
-from cloak.detect import Detection, registry
+from cloak.detect import RECIPES, Detection, registry
 from cloak.errors import (
     ConcealmentFailed,
     Corrupt,
@@ -21,9 +22,10 @@ from cloak.errors import (
     Withheld,
 )
 from cloak.geometry import Region, Size, draw
+from cloak.photo import Limits
 from cloak.pipeline import load
 from cloak.result import Status
-from cloak.verify import COVERED, covered
+from cloak.verify import COVERED, covered, problems
 
 SAMPLES = ["close.jpg", "crowd.jpg", "cutout.png", "group.jpg", "located.jpg", "portrait.webp", "turned.jpg"]
 
@@ -103,6 +105,18 @@ def test_the_same_key_gives_the_same_bytes_and_another_key_other_ones(jpeg):
     assert one.data == anonymize(data, "photographer", key=b"k").data
     assert one.data != anonymize(data, "photographer", key=b"other").data
     assert anonymize(data).data != anonymize(data).data
+
+
+def test_every_picture_of_a_heic_is_concealed(portrait):
+    first = Image.fromarray(portrait)
+    file, out = pillow_heif.from_pillow(first), io.BytesIO()
+    file.add_from_pillow(first.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    file.save(out, quality=90)
+    result = anonymize(out.getvalue(), load("photographer", recall="fast"))
+    assert [len(faces) for faces in result.report.detections] == [1, 1]
+    written = pillow_heif.open_heif(io.BytesIO(result.data))
+    assert len(written) == 2
+    assert problems(result.data, RECIPES["fast"], Limits(), result.regions, frozenset()) == []
 
 
 def test_pixels_outside_the_masks_stay(portrait):

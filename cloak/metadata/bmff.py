@@ -223,7 +223,8 @@ def _items(listing: Listing, meta: Meta, media: list[Span]) -> None:
 
 
 def _kind(item: Item) -> Kind:
-    if item.role in _PIXELS:
+    # A further picture that viewers show is one more page, counted in `frames`; a hidden one is another picture's.
+    if item.role in _PIXELS or (item.role == "further image" and not item.hidden):
         return Kind.STRUCTURE if item.type in (b"grid", b"iovl", b"iden", b"tmap") else Kind.PIXELS
     if item.role in _METADATA:
         return Kind.METADATA

@@ -166,7 +166,12 @@ def test_several_pictures_in_a_heif_are_counted_and_named() -> None:
     file.save(out)
     contents = read(out.getvalue())
     assert contents.frames == 2
-    assert {part.kind for part in contents.parts if part.name == "item further image"} == {Kind.IMAGE}
+    assert {part.kind for part in contents.parts if part.name == "item further image"} == {Kind.PIXELS}
+    # Hidden, it is no page: nobody would see that it is there.
+    at = out.getvalue().rindex(b"infe") + 7  # the lowest bit of the box's flags
+    hidden = read(out.getvalue()[:at] + b"\x01" + out.getvalue()[at + 1 :])
+    assert hidden.frames == 1
+    assert {part.kind for part in hidden.parts if part.name == "item further image"} == {Kind.IMAGE}
 
 
 @pytest.mark.parametrize(
