@@ -25,6 +25,7 @@ Samples = npt.NDArray[Any]
 
 _MAX_RATIO = 1032  # of deflate, in the best case (zlib's technical notes)
 _MAX_PROFILE = 4_000_000
+_PIECE, _INFLATED = 1 << 16, 1 << 20  # bytes of a stream, and of what they hold, at a time
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Passes of interlacing: left, top, step across, step down (PNG section 8)."""
 
@@ -101,9 +102,34 @@ class Png:
         stream = b"".join(self.data[start : start + length] for start, length in picture.pieces)
         if self._row(picture.width) * picture.height > _MAX_RATIO * len(stream) + 1024:
             raise Corrupt("the compressed pixels are too short for the picture")
-        if not self.interlace:
-            return self._decoded(picture.width, picture.height, stream)
-        return self._woven(picture, stream)
+        if self.interlace:
+            return self._woven(picture, stream)
+        return self._decoded(picture.width, picture.height, self._checked(picture, stream))
+
+    def _checked(self, picture: _Picture, stream: bytes) -> bytes:
+        """A stream at which the decoder does not stop; `Corrupt` unless every row is there, with a filter that exists.
+
+        The decoder could tell as much, but it loses the array that it decodes into, and a reference to None, each time
+        that libpng stops within a picture (imagecodecs 2026.3.6).
+        """
+        step = 1 + self._row(picture.width)
+        whole, done = step * picture.height, 0
+        inflater, pieces = zlib.decompressobj(), memoryview(stream)
+        try:
+            for start in range(0, len(pieces), _PIECE):
+                rest: bytes | memoryview = pieces[start : start + _PIECE]
+                while done <= whole and (out := inflater.decompress(rest, _INFLATED)):
+                    _check_filters(out[: whole - done][-done % step :: step])
+                    done += len(out)
+                    rest = inflater.unconsumed_tail
+        except zlib.error as error:
+            raise Corrupt("the compressed pixels are damaged") from error
+        if done < whole:
+            raise Corrupt("the compressed pixels are too short for the picture")
+        if done == whole and inflater.eof:
+            return stream
+        # It goes on behind the last row, or has no end: decoders show its rows, but some stop where it is read ahead.
+        return zlib.compress(zlib.decompressobj().decompress(stream, whole), 1)
 
     def _row(self, width: int) -> int:
         """Bytes of a row, without its filter byte."""
@@ -123,6 +149,7 @@ class Png:
         out: Samples | None = None
         start = 0
         for (x, y, dx, dy, width, height), length in zip(passes, lengths, strict=True):
+            _check_filters(bytes(raw[start : start + length : length // height]))
             part = self._decoded(width, height, zlib.compress(raw[start : start + length], 1))
             start += length
             if out is None:
@@ -259,7 +286,8 @@ class _Reader:
         if not self.still:
             raise Corrupt("the PNG has no pixels")
         width, height, depth, colour, _, _, interlace = self.header
-        if colour == PALETTE and not 3 <= len(self.bodies.get(b"PLTE", b"")) <= 768:
+        entries, rest = divmod(len(self.bodies.get(b"PLTE", b"")), 3)
+        if colour == PALETTE and (rest or not 1 <= entries <= 256):
             raise Corrupt("the PNG has no palette")
         canvas = Size(width, height)
         if self.still_is_frame:
@@ -288,6 +316,12 @@ class _Reader:
             animated=animated,
             pictures=pictures,
         )
+
+
+def _check_filters(filters: bytes) -> None:
+    """The first byte of each row (PNG section 9.2)."""
+    if max(filters, default=0) > 4:
+        raise Corrupt("a row of the PNG has a filter that does not exist")
 
 
 def _profile(bodies: dict[bytes, bytes], *, grey: bool) -> bytes:

@@ -1,16 +1,21 @@
 """What `Photo.conceal` promises, whatever the format."""
 
 import io
+import struct
+import zlib
 
+import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
 
-from cloak.errors import ConcealmentFailed, Unsupported
+from cloak.errors import ConcealmentFailed, Corrupt, Unsupported
 from cloak.geometry import Mask, Region
 from cloak.metadata.fields import Fields
 from cloak.photo import Limits, Output, open_photo
+from cloak.photo.tiff_write import packed
+from tests import plant
 from tests.photo.making import REGION, concealed, gradient, masks_of, paint, picture, rgba, saved
 
 
@@ -116,14 +121,35 @@ def test_interlaced_pngs_are_read():
             assert np.array_equal(rgba(concealed(tiny, ()).data), rgba(tiny))
 
 
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("damage", ["filter", "code", "short"])
+def test_the_decoder_never_sees_a_damaged_png(damage, interlaced, monkeypatch):
+    """It loses the pixels and a reference to None each time that it stops: a worker would swell, or abort."""
+    image = picture("RGB", 60, 50)
+    whole = _interlaced(image) if interlaced else saved(image, "PNG")
+    start = whole.index(b"IDAT")
+    length = int.from_bytes(whole[start - 4 : start])
+    raw = bytearray(zlib.decompress(whole[start + 4 : start + 4 + length]))
+    raw[-1 - 3 * 60] = 5 if damage == "filter" else 0
+    coded = bytearray(zlib.compress(raw[:-1] if damage == "short" else raw))
+    if damage == "code":
+        coded[len(coded) // 2 :] = b"\xff" * (len(coded) // 2)
+    data = whole[: start - 4] + plant.chunk(b"IDAT", bytes(coded)) + plant.chunk(b"IEND", b"")
+    decode = imagecodecs.png_decode
+
+    def stopped(data: bytes) -> np.ndarray:
+        try:
+            return decode(data)
+        except imagecodecs.PngError:
+            pytest.fail("libpng stopped within a picture")
+
+    monkeypatch.setattr(imagecodecs, "png_decode", stopped)
+    with pytest.raises(Corrupt, match={"filter": "filter", "code": ".", "short": "short"}[damage]):
+        open_photo(data).preview()
+
+
 def _interlaced(image: Image.Image) -> bytes:
     """Adam7 by hand: the seven passes of the picture's own samples, unfiltered."""
-    import struct
-    import zlib
-
-    from cloak.photo.tiff_write import packed
-    from tests import plant
-
     samples = np.asarray(image).astype(np.uint8)
     samples = samples.reshape(*samples.shape[:2], -1)
     depth = 1 if image.mode == "1" else 8
