@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,8 +114,7 @@ def main() -> None:
     from fuzz.mutate import mutate
 
     target = targets.TARGETS[options.target]
-    given = map(Path.read_bytes, _files(options.seeds))
-    seeds = seeds_of(options.target, target, [data for data in given if targets.metadata.sniff(data) == target.format])
+    seeds = seeds_of(options.target, target, map(Path.read_bytes, _files(options.seeds)))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     watch = Watch(target.run, options.folder)
     if guided:
@@ -123,11 +122,11 @@ def main() -> None:
     blind(watch, target, seeds, options.seconds, options.random)
 
 
-def seeds_of(name: str, target: "Target", given: list[bytes]) -> list[bytes]:
-    """Where a target's inputs start from: its own seeds, what was found before, and files of its format."""
+def seeds_of(name: str, target: "Target", given: Iterable[bytes]) -> list[bytes]:
+    """Where a target's inputs start from: its own seeds, what was found before, and what it takes of other files."""
     found = map(Path.read_bytes, _files([CORPUS / name]))
-    seeds = [*target.seeds(), *found, *(given if target.format else [])]
-    return [seed for seed in seeds if len(seed) <= target.largest]
+    taken = (seed for data in given for seed in target.taken(data))
+    return [seed for seed in dict.fromkeys([*target.seeds(), *found, *taken]) if len(seed) <= target.largest]
 
 
 def blind(watch: Watch, target: "Target", seeds: list[bytes], seconds: float, number: int) -> None:

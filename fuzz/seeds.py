@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cloak import decisions, metadata, pipeline
 from cloak.anonymizer import anonymize
 from cloak.geometry import Box, Ellipse, Region, Size
 from cloak.ledger import Entry, Ledger
-from cloak.metadata import manifest
+from cloak.metadata import icc, manifest
 from cloak.metadata.listing import Listing
 from cloak.photo import Limits
 from cloak.reviews import Reviews
@@ -55,19 +56,43 @@ def pictures(kind: str) -> list[bytes]:
     return seeds + (own[kind]() if kind in own else [])
 
 
+def whole(format: str, data: bytes) -> list[bytes]:
+    """A file, if it is of a format (as `cloak.metadata.sniff` names it)."""
+    return [data] if metadata.sniff(data) == format else []
+
+
+def inside(kind: str, data: bytes) -> list[bytes]:
+    """The carriers of a kind in a file, and in what lies in it."""
+    return [carrier for found, carrier in _carriers(data) if found == kind]
+
+
+def _carriers(data: bytes) -> list[tuple[str, bytes]]:
+    listing, found = Listing(data), list[tuple[str, bytes]]()
+    with suppress(Exception):  # a file of strangers
+        metadata._READERS[metadata.sniff(data)](listing)
+        while listing.pending:
+            kind, span, where = listing.pending.popleft()
+            found.append((kind, span.raw()))
+            metadata._NESTED[kind](listing, span, where)
+    return found
+
+
 @cache
 def carried() -> dict[str, list[bytes]]:
     """The carriers that lie in planted files, by kind."""
-    found: dict[str, list[bytes]] = {}
-    for name in plant.PLANTED:
-        listing = Listing(planted(name)[0])
-        metadata._READERS[metadata.sniff(listing.data)](listing)
-        while listing.pending:
-            kind, span, inside = listing.pending.popleft()
-            if span.raw() not in found.setdefault(kind, []) and len(span) < 40_000:
-                found[kind].append(span.raw())
-            metadata._NESTED[kind](listing, span, inside)
-    return found
+    found: dict[str, dict[bytes, None]] = {}
+    for data in planted(*plant.PLANTED):
+        for kind, carrier in _carriers(data):
+            found.setdefault(kind, {})[carrier] = None
+    return {kind: list(carriers) for kind, carriers in found.items()}
+
+
+def all_pictures() -> list[bytes]:
+    return [data for kind in ("jpeg", "png", "webp", "gif") for data in pictures(kind)]
+
+
+def profiles() -> list[bytes]:
+    return [*carried()["icc"], *(known.data for known in icc.KNOWN.values())]
 
 
 def manifests() -> list[bytes]:

@@ -48,10 +48,23 @@ def test_coverage_guides_the_fuzzer(tmp_path):
     command = [sys.executable, "-m", "fuzz", "xmp", "--minutes", "0.05", "--work", tmp_path]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    (result,) = json.loads((tmp_path / "results.json").read_text())
+    result = json.loads((tmp_path / "results.json").read_text())["xmp"]
     assert result["findings"] == []
     assert result["executions"] > 10
     assert result["edges"][0] > 50
+
+
+@pytest.mark.slow
+def test_fuzzing_goes_on_where_it_stopped(tmp_path):
+    def fuzz(minutes: str) -> dict[str, int]:
+        command = [sys.executable, "-m", "fuzz", "row", "--blind", "--work", tmp_path, "--minutes", minutes]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+        return json.loads((tmp_path / "results.json").read_text())["row"]
+
+    first, again, more = fuzz("0.03"), fuzz("0.03"), fuzz("0.06")
+    assert again == first
+    assert first["cpu"] < more["cpu"] <= 5
+    assert first["executions"] < more["executions"]
 
 
 def test_a_reader_that_breaks_is_a_finding(tmp_path):
