@@ -210,6 +210,10 @@ def document(
     }
 
 
+_FARTHEST = 1e8
+"""Pixels; nothing that a run concealed lies so far out, and drawing counts on numbers whose squares are finite."""
+
+
 def remembered(row: Mapping[str, Any]) -> tuple[list[list[Region]], list[list[Face]], frozenset[str]]:
     """What a ledger's row says of a published file: see `concealed` and `revealed`, and the fields that were kept.
 
@@ -217,6 +221,10 @@ def remembered(row: Mapping[str, Any]) -> tuple[list[list[Region]], list[list[Fa
     """
     try:
         regions, faces = concealed(row), revealed(row)
+        boxes = [region.shape.bounds() for frame in regions for region in frame]
+        boxes += [face.box for frame in faces for face in frame]
+        if not all(abs(side) < _FARTHEST for box in boxes for side in (box.x, box.y, box.width, box.height)):
+            raise LedgerDamaged
         return regions, faces, frozenset(msgspec.convert(row["kept"], list[str]))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise LedgerDamaged from None

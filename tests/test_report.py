@@ -25,7 +25,7 @@ BROKEN = {
     "detections": ([[{"box": {}}]], 7, [[None]]),
     "cover": (None, {"shape": "hjad"}),
     "kept": (None, [1]),
-    "areas": ([[{"shape": {"x": 1}}]], 3),
+    "areas": ([[{"shape": {"x": 1}}]], 3, [[{"shape": {"cx": 5, "cy": 5, "rx": 9, "ry": 1e47, "angle": 0}}]]),
     "resampling": ({"window": 1}, [1]),
     "protections": ([[{"face": "x"}]], 5),
 }
