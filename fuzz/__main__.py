@@ -116,9 +116,13 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("fuzzing"), help="folder of findings, corpora and figures")
     parser.add_argument("--seeds", type=Path, action="append", default=[], help="folder of files to start from as well")
     parser.add_argument("--blind", action="store_true", help="without guidance by coverage")
+    parser.add_argument("--list", action="store_true", help="print the readers' names as JSON, and nothing else")
     options = parser.parse_args()
     from fuzz.targets import TARGETS
 
+    if options.list:
+        print(json.dumps(list(TARGETS)))
+        return 0
     if unknown := set(options.targets) - set(TARGETS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(TARGETS)}")
     names = options.targets or list(TARGETS)
