@@ -124,11 +124,11 @@ def _photo(
         sidecar = _sidecar(item, job) if decisions is None else None
     except DecisionsUnfit:
         if known:  # somebody may have decided otherwise
-            _withdraw(item, store, known, limit)
+            _withdraw(item, store, ledger, known, limit)
         raise
     decisions, digest = sidecar or decisions, treatment(job, ledger, sidecar)
     if known and known.pipeline != digest:
-        _withdraw(item, store, known, limit)  # even if the original can no longer be read
+        _withdraw(item, store, ledger, known, limit)  # even if the original can no longer be read
     # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
     data = None if item.version else _fetch(item, limit)
     content = ledger.key(item.version.encode() if data is None else data)
@@ -145,7 +145,7 @@ def _photo(
             place = job.out / item.name if name and isinstance(job.out, Path) else None
             return Done(Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place, job)))
     if known and (known.content != content or content_seen is not None):
-        _withdraw(item, store, known, limit)
+        _withdraw(item, store, ledger, known, limit)
     if data is None:
         data = _fetch(item, limit)
     _refuse_foreign(item, store, known, job)
@@ -160,7 +160,8 @@ def _photo(
         _refuse_unknown(item, store, known, limit)
     entry = Entry(content, digest, published, outcome.row())
     if known and (isinstance(ledger, Ledger) or not result.data):
-        _withdraw(item, store, known, limit)  # before its row goes: nothing stands that the ledger does not know
+        # Before its row goes: nothing stands that the ledger does not know.
+        _withdraw(item, store, ledger, known, limit)
     if isinstance(ledger, Ledger):
         # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
         # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows. (An
@@ -180,7 +181,7 @@ def _hold(item: Item, source: str, job: Job) -> Done:
     known = ledger.find(target)
     if known is not None and known.published is not None:
         _refuse_unknown(item, store, known, job.pipeline.limits.bytes)
-        _withdraw(item, store, known, job.pipeline.limits.bytes)
+        _withdraw(item, store, ledger, known, job.pipeline.limits.bytes)
         row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
         ledger.record(target, replace(known, published=None, row=row))
     return Done(Outcome(source, "", Status.HELD))
@@ -243,7 +244,7 @@ def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:
     return thumbnail(open_photo(data, job.pipeline.limits))
 
 
-def _withdraw(item: Item, store: Store, known: Entry, limit: int) -> None:
+def _withdraw(item: Item, store: Store, ledger: Records, known: Entry, limit: int) -> None:
     """What an earlier run or verdict published of other bytes, or in another way, is not what is asked for now.
 
     It goes before the work begins, so that nothing of it is left whatever becomes of the photo: withheld, held, or the
@@ -251,6 +252,9 @@ def _withdraw(item: Item, store: Store, known: Entry, limit: int) -> None:
     """
     if known.published and store.standing(item.name, limit) == known.published:
         store.withdraw(item.name)
+        if isinstance(ledger, Ledger):
+            # No pipeline: whatever becomes of the photo now, the next run does it again.
+            ledger.record(printable(item.name), replace(known, published=None, pipeline=""))
 
 
 def _refuse_unknown(item: Item, store: Store, known: Entry | None, limit: int) -> None:

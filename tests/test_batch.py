@@ -152,9 +152,15 @@ def test_what_was_published_of_other_bytes_goes_when_the_photo_is_withheld(shoot
     (shoot / "broken.jpg").unlink()
     command = ("run", shoot, "--out", tmp_path / "public", "--recall", "fast")
     run(*command)
-    (shoot / "a.jpg").write_bytes((shoot / "a.jpg").read_bytes()[:3000])
+    whole = (shoot / "a.jpg").read_bytes()
+    (shoot / "a.jpg").write_bytes(whole[:3000])
     run(*command, code=1)
     assert names(tmp_path / "public") == ["b.jpg", "day 2/a.jpg"]
+    with Ledger(beside(tmp_path / "public"), lock=False) as ledger:
+        assert ledger.find("a.jpg").published is None  # the review page is not to call it published
+    (shoot / "a.jpg").write_bytes(whole)
+    run(*command)
+    assert names(tmp_path / "public") == ["a.jpg", "b.jpg", "day 2/a.jpg"]
 
 
 def test_what_was_published_in_another_way_goes_even_if_the_original_can_no_longer_be_read(shoot, tmp_path):
