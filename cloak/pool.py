@@ -28,6 +28,9 @@ SEARCH = ("cloak.anonymizer", "cloak.detect.yunet", "onnxruntime")
 ATTEMPTS = 2
 """A worker may die of another's hunger for memory: an item is tried once more before it is given up."""
 
+LOST = 100_000_000
+"""Bytes that an idle worker may hold more than after its first item: allocators keep some for the next."""
+
 GRACE = 10.0
 """Seconds for a killed process to end. One that waits for a disk which does not answer ends with the disk's answer."""
 
@@ -48,12 +51,14 @@ class Worker(Generic[Item, Answer]):
     def __init__(self, function: Callable[[Item], Answer], setup: Callable[[], None]) -> None:
         self._function, self._setup = function, setup
         self._future: Future[Answer] | None = None
+        self._at_first = 0
         self._start()
 
     def _start(self) -> None:
         self._executor = ProcessPoolExecutor(
             1, mp_context=multiprocessing.get_context(_method()), initializer=_begin, initargs=(self._setup,)
         )
+        self._at_first = 0
         try:
             self.pid: int = self._executor.submit(os.getpid).result()
         except (OSError, BrokenProcessPool) as error:
@@ -76,6 +81,15 @@ class Worker(Generic[Item, Answer]):
     def memory(self) -> int:
         """Bytes of memory that the process holds."""
         return memory.held(self.pid)
+
+    def worn(self, most: int) -> bool:
+        """Whether the process, idle after an item, has lost half of what an item may take before it holds `most`.
+
+        Libraries lose memory, on damaged files above all. The photo that came next would be withheld for it.
+        """
+        held = self.memory()
+        self._at_first = self._at_first or held  # models are loaded by then
+        return held - self._at_first > max((most - self._at_first) // 2, LOST)
 
     def replace(self) -> None:
         """End the process, whatever it is doing, and start another."""
@@ -174,6 +188,8 @@ class Pool(Generic[Item, Answer]):
     def _free(self) -> "_Slot[Item, Answer] | None":
         for slot in self._slots:
             if slot.future is None:
+                if slot.worker.worn(self._most):
+                    slot.worker.replace()
                 return slot
         if len(self._slots) < self._workers:
             slot = _Slot(Worker(self._function, self._setup))

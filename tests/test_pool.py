@@ -163,6 +163,23 @@ def test_a_worker_that_takes_too_much_memory_is_killed_once_and_the_others_go_on
     assert mark.read_text() == "x"  # no second attempt: it would take as much
 
 
+_lost = []
+
+
+def lose(item):
+    _lost.append(bytearray(60_000_000))
+    _lost[-1][::4096] = b"\1" * len(_lost[-1][::4096])
+    time.sleep(0.3)  # the parent looks five times a second
+    return os.getpid()
+
+
+def test_a_worker_that_loses_memory_is_replaced_before_an_item_is_withheld_for_it():
+    with Pool(lose, 1, 50, nothing, most=600_000_000) as pool:
+        answers = [answer for _, answer in pool.map(range(14))]
+    assert all(isinstance(answer, int) for answer in answers)
+    assert 2 <= len(set(answers)) <= 5
+
+
 def test_workers_share_what_memory_there_is(monkeypatch):
     import psutil
 

@@ -27,7 +27,7 @@ class Crew:
     Args:
         settings: how many.
         pipeline: the one whose models each worker loads before it takes work.
-        replaced: told why ("crashed", "stuck", "swollen") when a worker is replaced.
+        replaced: told why ("crashed", "stuck", "swollen", "worn") when a worker is replaced.
     """
 
     def __init__(self, settings: Settings, pipeline: Pipeline, replaced: Callable[[str], None]) -> None:
@@ -145,11 +145,14 @@ class Crew:
             work.cancel()  # nobody waits for it any more
             self.busy -= 1
         self._seconds += 0.1 * (time.monotonic() - started - self._seconds)
-        self._idle.put_nowait(worker)
+        if worker.worn(self._most):
+            self._spawn(self._replace(worker, "worn"))
+        else:
+            self._idle.put_nowait(worker)
         return answer
 
     async def _replace(self, worker: Worker[Task, Answer | CloakError], why: str) -> None:
-        _log.warning("a worker %s and is replaced", why)
+        _log.warning("a worker is replaced: %s", why)
         self._replaced(why)
         self._loaded -= 1
         while not self._ended:
@@ -167,6 +170,7 @@ class Crew:
         answer = await asyncio.wrap_future(worker.submit(self._warm))
         if isinstance(answer, CloakError):
             raise answer
+        worker.worn(self._most)  # what it holds before the first photo
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         task = asyncio.create_task(work)

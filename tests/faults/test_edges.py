@@ -50,6 +50,18 @@ def test_the_service_answers_every_fault_with_its_reason_and_goes_on(tmp_path, j
     assert "Traceback" not in said[-1]
 
 
+def test_a_worker_of_the_service_that_loses_memory_is_replaced_and_no_photo_refused_for_it(jpeg):
+    losing = {"at": "cloak.anonymizer:_search", "do": "lose:150", "photo": "lossy"}
+    options = ("--workers", "1", "--max-memory", "900")
+    with service(*options, environment=environment(losing)) as running:
+        for _ in range(6):
+            answer = running.http.post("/v1/anonymize?recall=fast&effect=fill", content=jpeg(comment=b"lossy"))
+            assert answer.status_code == 200, answer.text
+        metrics = running.http.get("/metrics").text
+    assert 'cloak_workers_replaced_total{why="worn"}' in metrics
+    assert 'why="swollen"' not in metrics
+
+
 def test_a_hot_folder_survives_faults_and_ends_when_its_output_is_lost(tmp_path, jpeg):
     inbox, out, mark = tmp_path / "in", tmp_path / "out", tmp_path / "mark"
     inbox.mkdir()

@@ -56,6 +56,16 @@ def _limit(argument, _):
     resource.setrlimit(resource.RLIMIT_AS, (size + int(argument) * 1_000_000,) * 2)
 
 
+_lost = []
+
+
+def _lose(argument, _):
+    """So many MB that nobody gives back."""
+    _lost.append(bytearray(int(argument) * 1_000_000))
+    for at in range(0, len(_lost[-1]), 4096):
+        _lost[-1][at] = 1
+
+
 def _answer(argument, _):
     """What a detector answers instead."""
     nan, many = float("nan"), range(100)
@@ -83,6 +93,7 @@ _ACTIONS = {
     "raise": _raise,
     "shell": _shell,
     "limit": _limit,
+    "lose": _lose,
     "answer": _answer,
     "folder": _folder,
 }
