@@ -3,7 +3,10 @@
 import io
 import random
 import signal
+import sys
+import zlib
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,6 +92,59 @@ def test_broken_bytes_are_survived(name):
             start = chance.randrange(len(out))
             del out[start : start + chance.randrange(1, 40)]
         survive(bytes(out))
+
+
+LARGER = {
+    "png": lambda: saved(picture("RGB", 1000, 800), "PNG"),
+    "webp": lambda: saved(picture("RGB", 1000, 800), "WEBP"),
+    "webp lossless": lambda: saved(picture("RGBA", 1000, 800), "WEBP", lossless=True),
+    "tiff lzw": lambda: saved(picture("RGB", 1000, 800), "TIFF", compression="tiff_lzw"),
+    "tiff deflate": lambda: saved(picture("RGB", 1000, 800), "TIFF", compression="tiff_adobe_deflate"),
+    "gif": lambda: saved(picture("P", 1000, 800), "GIF"),
+    "avif": lambda: saved(picture("RGB", 1000, 800), "AVIF", speed=10),
+    "jpeg": lambda: saved(picture("RGB", 1000, 800), "JPEG"),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("name", LARGER)
+def test_no_decoder_loses_the_pixels_of_a_damaged_file(name):
+    """Libraries that jump out of a decoder forget what they have allocated; a service meets many such files."""
+
+    def refused(data: bytes) -> bool:
+        try:
+            open_photo(data).preview()
+        except Withheld:
+            return True
+        return False
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    whole, chance, files = LARGER[name](), random.Random(name), []
+    for _ in range(200):
+        out = bytearray(whole)
+        for _ in range(20):
+            out[chance.randrange(len(out) // 2, len(out) - 20)] ^= 1 << chance.randrange(8)
+        damaged = checked(bytes(out)) if name == "png" else bytes(out)
+        files += [damaged] if refused(damaged) else []
+        if len(files) == 4:
+            break
+    assert files
+    before = resident()
+    for _ in range(5):
+        assert all(map(refused, files))
+    assert resident() - before < 4 * 1000 * 800 * 3
+
+
+def checked(png: bytes) -> bytes:
+    """With true checksums."""
+    out, at = bytearray(png), 8
+    while at + 12 <= len(out):
+        end = at + 8 + int.from_bytes(out[at : at + 4])
+        out[end : end + 4] = zlib.crc32(out[at + 4 : end]).to_bytes(4)
+        at = end + 4
+    return bytes(out)
 
 
 def test_a_run_length_coded_bmp_is_decoded_or_refused():
