@@ -129,8 +129,11 @@ def main() -> int:
     fuzzing = Fuzzing(names, 60 * options.minutes, options.work, options.seeds, options.blind)
     print(f"{'target':<14}{'CPU s':>7}{'inputs':>10}{'edges':>14}{'slowest':>9}{'MB':>6}  findings", flush=True)
     with ThreadPoolExecutor(options.jobs) as threads:
-        for job in [threads.submit(fuzzing.run) for _ in range(options.jobs)]:
-            job.result()
+        try:
+            for job in [threads.submit(fuzzing.run) for _ in range(options.jobs)]:
+                job.result()
+        finally:
+            fuzzing.names = []  # interrupted, or one reader did not begin: the others end with their slice
     return any(result["findings"] for result in fuzzing.results.values())
 
 
