@@ -54,34 +54,48 @@ def mutate(
 
     Args:
         data: the file.
-        form: how it is built; "" for bytes without form.
+        form: how it is built; "" for bytes without form, "any" to go by its first bytes.
         others: files whose parts may be taken over; files begin as one of them does.
         rng: the same numbers make the same file.
         bytewise: changes a part's bytes; default: a few wrong bytes.
     """
+    if form == "any":
+        form = _form(data)
+        others = [other for other in rng.sample(list(others), min(len(others), 30)) if _form(other) == form]
     known = _SIGNATURES.get(form, 0) if others and rng.random() < 0.98 else 0
     signatures = [other[:known] for other in others]
     signature = data[:known] if data[:known] in signatures or not known else rng.choice(signatures)
     change = bytewise or (lambda piece: _poked(piece, rng))
+    # Most files that are changed all over are refused early; one change beside the pixels gets to what is published.
+    gently = rng.random() < 0.3
     if form == "tiff":
         data = _fields(data, rng) if rng.random() < 0.8 else change(data)
     elif form in FORMS and rng.random() < 0.9:
-        data = _mutated(data, FORMS[form], others, rng, change)
+        data = _mutated(data, FORMS[form], others, rng, change, gently=gently)
     else:
         data = change(data)
-    if rng.random() < 0.3:
+    if not gently and rng.random() < 0.4:
         data = _poked(data, rng)
-    if rng.random() < 0.05:
+    if not gently and rng.random() < 0.07:
         data = data[: rng.randrange(len(data) + 1)]
     return signature + data[known:]
 
 
-def _mutated(data: bytes, form: Form, others: Sequence[bytes], rng: random.Random, change: Bytewise) -> bytes:
+def _form(data: bytes) -> str:
+    return "boxes" if data[4:8] == b"ftyp" else next((form for magic, form in _MAGIC if data.startswith(magic)), "")
+
+
+def _mutated(
+    data: bytes, form: Form, others: Sequence[bytes], rng: random.Random, change: Bytewise, *, gently: bool
+) -> bytes:
     parts = form.split(data)
-    for _ in range(rng.choice((1, 1, 2, 4))):
+    for _ in range(1 if gently else rng.choice((1, 1, 2, 4))):
         if not parts:
             break
-        i, j = rng.randrange(len(parts)), rng.randrange(len(parts) + 1)
+        # The largest part holds the pixels, as a rule.
+        spared = max(range(len(parts)), key=lambda k: len(parts[k][1])) if gently else None
+        i = rng.choice([k for k in range(len(parts)) if k != spared] or [0])
+        j = rng.randrange(len(parts) + 1)
         head, body = parts[i]
         what = rng.randrange(10)
         if what == 0:
@@ -98,7 +112,7 @@ def _mutated(data: bytes, form: Form, others: Sequence[bytes], rng: random.Rando
         elif what == 5:
             parts[i] = parts[rng.randrange(len(parts))][0], body
         elif form.nested(parts[i]) and rng.random() < 0.8:
-            parts[i] = head, _mutated(body, form, others, rng, change)
+            parts[i] = head, _mutated(body, form, others, rng, change, gently=gently)
         else:
             parts[i] = head, change(body)
     return form.join(parts)
@@ -242,6 +256,11 @@ FORMS: dict[str, Form] = {
 
 _SIGNATURES = {"jpeg": 3, "png": 8, "webp": 4, "boxes": 12, "gif": 6, "tiff": 4, "bmp": 2}
 """Bytes without which nobody reads on: they are left alone, but for a few inputs."""
+
+_MAGIC = (
+    (b"\xff\xd8", "jpeg"), (b"\x89PNG", "png"), (b"RIFF", "webp"), (b"GIF8", "gif"), (b"BM", "bmp"), (b"II", "tiff"),
+    (b"MM", "tiff"),
+)  # fmt: skip
 
 _TAGS = (
     254,

@@ -325,7 +325,7 @@ def _table() -> Iterator[tuple[str, Target]]:
         yield kind, Target(partial(_nested, kind), lambda kind=kind: seeds.carried()[kind], form, 40_000, taken)
     yield "profile", Target(_profile, seeds.profiles, taken=partial(seeds.inside, "icc"))
     yield "manifest", Target(_manifest, seeds.manifests, "boxes", taken=partial(seeds.inside, "jumbf"))
-    yield "anonymize", Target(_whole, seeds.all_pictures, largest=20_000, taken=lambda data: [data])
+    yield "anonymize", Target(_whole, seeds.all_pictures, "any", 20_000, taken=lambda data: [data])
     yield "pipeline", Target(_pipeline, seeds.shipped, "lines", 8_000)
     yield "decisions", Target(_decisions, seeds.sidecars, "items", 8_000)
     yield "row", Target(_row, seeds.rows, "items", 20_000)
