@@ -12,6 +12,7 @@ import zlib
 
 import pytest
 
+from fuzz.__main__ import Fuzzing
 from fuzz.mutate import FORMS, mutate
 from fuzz.one import CORPUS, Watch, blind, seeds_of
 from fuzz.targets import TARGETS
@@ -56,12 +57,11 @@ def test_coverage_guides_the_fuzzer(tmp_path):
 
 @pytest.mark.slow
 def test_fuzzing_goes_on_where_it_stopped(tmp_path):
-    def fuzz(minutes: str) -> dict[str, int]:
-        command = [sys.executable, "-m", "fuzz", "row", "--blind", "--work", tmp_path, "--minutes", minutes]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=300)
+    def fuzz(seconds: float) -> dict[str, int]:
+        Fuzzing(["row"], seconds, tmp_path, [], blind=True).run()
         return json.loads((tmp_path / "results.json").read_text())["row"]
 
-    first, again, more = fuzz("0.03"), fuzz("0.03"), fuzz("0.06")
+    first, again, more = fuzz(2), fuzz(2), fuzz(4)
     assert again == first
     assert first["cpu"] < more["cpu"] <= 5
     assert first["executions"] < more["executions"]
