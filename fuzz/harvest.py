@@ -1,7 +1,9 @@
 """Keeps every small file that tests open, as seeds: tests make more kinds of files than anybody would list twice.
 
-pytest -p fuzz.harvest --harvest fuzzing/harvest tests/photo tests/metadata
-python -m fuzz --seeds fuzzing/harvest
+    pytest -p fuzz.harvest --harvest fuzzing/harvest tests/photo tests/metadata
+    python -m fuzz --seeds fuzzing/harvest
+
+The folder may be filled by several calls.
 """
 
 import functools
