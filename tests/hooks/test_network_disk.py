@@ -51,6 +51,7 @@ class Disk:
 
     def _connect(self, listener):
         self.line, _ = listener.accept()
+        listener.close()  # sshfs may call again when the line is cut, and would wait for ever to be answered
         server = subprocess.Popen([SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         ways = [(self.line.recv, server.stdin.write), (server.stdout.read, self.line.sendall)]
         passing = [threading.Thread(target=self._pass_on, args=way) for way in ways]
