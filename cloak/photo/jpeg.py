@@ -21,7 +21,7 @@ from cloak.photo.resample import resampled
 # Without a compiler at installation they are missing; a module that is there but broken is an error, not a fallback.
 NATIVE = all(find_spec(f"cloak.photo._{name}") for name in ("stream", "splice", "dct", "progressive"))
 if NATIVE:
-    from cloak.photo import jpeg_coded, jpeg_scans, jpeg_window
+    from cloak.photo import jpeg_coded, jpeg_margin, jpeg_scans, jpeg_window
 
 
 def engine() -> str:
@@ -121,6 +121,7 @@ class JpegPhoto:
         if not turns:
             notes.append("The stored orientation is kept: the size allows no lossless turn.")
         changes = jpeg_window.edit(source, self.header.colour, stored, masks, paint)
+        changes = jpeg_margin.emptied(source, changes)
         written = source.write(changes, stored if turns else 1, optimize=output.optimize)
         self._index = None
         del source, changes  # a copy of the data and all masks' coefficients

@@ -89,7 +89,7 @@ def trial(source: Source, colour: str, orientation: int, mask: Mask) -> Callable
     def written(pixels: Pixels) -> U8:
         changed, touched = canvas.copy(), np.zeros(canvas.shape[:2], np.bool_)
         _lay(_patch(mask, window, pixels, orientation), place, changed, touched)
-        overlay = _Overlay(source, *_coded(grid, colour, mcus, samples, changed, touched))
+        overlay = Overlay(source, *_coded(grid, colour, mcus, samples, changed, touched))
         _, shown = _decoded(overlay, colour, mcus)
         return np.ascontiguousarray(jpeg_pixels.upright(shown[rows, columns], orientation))
 
@@ -97,7 +97,7 @@ def trial(source: Source, colour: str, orientation: int, mask: Mask) -> Callable
 
 
 @dataclass(frozen=True, slots=True)
-class _Overlay:
+class Overlay:
     """A source of which some MCUs are changed.
 
     Attributes:
