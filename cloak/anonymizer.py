@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from cloak.decisions import Applied, Decisions, apply
 from cloak.detect import Face, find
 from cloak.detect.cover import cover
 from cloak.detect.persons import faceless
-from cloak.effects import Noise, Perturb
+from cloak.effects import Noise, Perturb, steady
 from cloak.errors import VerificationFailed
 from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
 from cloak.metadata.base import Contents, Kind
@@ -97,7 +97,9 @@ def anonymize(
     for _ in range(ROUNDS):
         with watch("conceal"):
             masks = [frame.masks(settings, photo.size) for frame in frames]
-            paint = partial(_paint, settings=settings, noise=noise, photo=photo, output=output)
+            paint = partial(
+                _paint, settings=settings, noise=noise, photo=photo, output=output, first=steady.first_places(masks)
+            )
             encoded = photo.conceal(masks, paint, output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits, checked=True)  # by the next line
@@ -219,12 +221,22 @@ def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | 
 
 
 def _paint(
-    pixels: Pixels, mask: Mask, frame: int, *, settings: Pipeline, noise: Noise, photo: Photo, output: Output
+    pixels: Pixels,
+    mask: Mask,
+    frame: int,
+    *,
+    settings: Pipeline,
+    noise: Noise,
+    photo: Photo,
+    output: Output,
+    first: Mapping[steady.Place, steady.Place],
 ) -> Pixels:
     effect: effects.Effect = settings.effect
     if isinstance(effect, Perturb):
         effect = effect.within(photo.written(mask, output))
-    return effects.paint(pixels, mask, effect, settings.cover.feather, noise.child(frame, mask.left, mask.top))
+    number, left, top = first[steady.place(mask, frame)]
+    still = replace(mask, left=left, top=top)  # to effects, a window's place is no more than the name of its noise
+    return effects.paint(pixels, still, effect, settings.cover.feather, noise.child(number, left, top))
 
 
 def _look_again(

@@ -319,3 +319,18 @@ def test_a_manifest_that_was_removed_is_said(name):
     from tests.plant import PLANTED
 
     assert MANIFEST_LEFT in anonymize(PLANTED[name]()[0], load("cms", recall="fast")).report.notes
+
+
+def test_the_frames_of_an_animation_do_not_average_out_the_noise(samples):
+    with Image.open(samples / "portrait.webp") as image:
+        frames = [image.convert("RGB").resize((200, 250)) for _ in range(3)]
+    for number, frame in enumerate(frames):
+        frame.putpixel((number, 0), (255, 0, 0))
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:], duration=40)
+    result = anonymize(buffer.getvalue(), load("photographer", recall="fast"))
+    assert result.report.status is Status.CONCEALED
+    mask = draw(result.regions[0], result.report.size)[0]
+    published = cloak.photo.open_photo(result.data)
+    shown = np.stack([published.preview(1, frame)[mask.window()].astype(int) for frame in range(3)])
+    assert np.abs(shown - shown[0]).max() <= 2
