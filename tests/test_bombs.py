@@ -133,6 +133,41 @@ def test_a_picture_that_is_larger_than_its_container_says_is_refused(name):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
 
+def tiff_of_parts(size: tuple[int, int], tile: tuple[int, int] | None, coded: bytes, compression: int) -> bytes:
+    """A grey TIFF whose tiles, or strips of one row, all lie at the same bytes."""
+    wide, high = tile or (size[0], 1)
+    count = -(-size[0] // wide) * -(-size[1] // high)
+    entries = {256: size[0], 257: size[1], 258: 8, 259: compression, 262: 1, 277: 1}
+    entries |= {322: wide, 323: high, 324: 0, 325: 0} if tile else {273: 0, 278: 1, 279: 0}
+    places, counts = (324, 325) if tile else (273, 279)
+    lists = 8 + 2 + 12 * len(entries) + 4
+    start = lists + 8 * count
+    entries |= {places: lists, counts: lists + 4 * count} if count > 1 else {places: start, counts: len(coded)}
+    out = b"II*\0\x08\0\0\0" + struct.pack("<H", len(entries))
+    for tag, value in sorted(entries.items()):
+        out += struct.pack("<HHII", tag, 4, count if tag in (places, counts) else 1, value)
+    return out + bytes(4) + struct.pack(f"<{2 * count}I", *[start] * count, *[len(coded)] * count) + coded
+
+
+@pytest.mark.parametrize(("size", "tile"), [((1, 4096 * 100 - 1), (4096, 4096)), ((1, 100_000), (4097, 104_096))])
+def test_tiles_that_stick_out_of_a_tiff_count_against_the_limit_of_pixels(size, tile):
+    """Each is decoded in full, however little of it the picture shows."""
+    with pytest.raises(TooLarge, match="pixels"):
+        open_photo(tiff_of_parts(size, tile, zlib.compress(b"\0"), 8))
+
+
+@pytest.mark.parametrize("tile", [(16, 16), None])
+def test_parts_of_a_tiff_that_lie_over_each_other_are_refused(tile):
+    """Read once for each of thousands of parts, a few kilobytes of no operations take hours."""
+    with pytest.raises(Corrupt, match="overlap"):
+        open_photo(tiff_of_parts((1, 2_000), tile, b"\x80" * 5_000 + b"\0\x50", 32773))
+
+
+def test_a_tile_larger_than_a_small_picture_is_read():
+    photo = open_photo(tiff_of_parts((3, 5), (256, 256), zlib.compress(bytes(256 * 256)), 8))
+    assert photo.preview().shape == (5, 3, 3)
+
+
 @pytest.mark.parametrize("kind", [b"tEXt", b"IDAT", b"prVt"])
 def test_a_million_chunks_are_walked_in_time(kind):
     data = png(chunk(kind, b"") * 1_000_000)

@@ -119,7 +119,7 @@ def open_tiff(data: bytes, limits: Limits) -> RasterPhoto:
         raise Corrupt("the TIFF header is broken")
     pages: list[Page] = []
     seen: set[int] = set()
-    place, dropped, pixels = block.first, False, 0
+    place, dropped, pixels, coded = block.first, False, 0, 0
     while place:
         if place in seen:
             raise Corrupt("the TIFF's pages form a loop")
@@ -135,8 +135,12 @@ def open_tiff(data: bytes, limits: Limits) -> RasterPhoto:
             dropped = True
         else:
             page = read_page(block, directory, limits)
-            pixels += page.size.pixels
+            pixels += page.decoded
             check(Size(pixels, 1), 1, limits)
+            # Each part is read once: a small file whose parts lie over each other would be read without end.
+            coded += sum(page.counts)
+            if coded > len(data):
+                raise Corrupt("parts of the TIFF's pictures overlap")
             pages.append(page)
         place = directory.next
     if not pages:

@@ -35,6 +35,7 @@ class Page:
     reversed_bits: bool
     orientation: int
     tile: Size  # a strip counts as a tile as wide as the picture
+    decoded: int  # pixels of all its strips or tiles: a tile is decoded in full, however far it sticks out
     offsets: tuple[int, ...]
     counts: tuple[int, ...]
     colormap: tuple[int, ...]
@@ -113,7 +114,8 @@ def read_page(block: Block, directory: Directory, limits: Limits) -> Page:
             raise Corrupt("the TIFF's tiles have no valid size")
     else:
         tile = Size(size.width, max(1, min(value(278, size.height), size.height)))
-    segments = -(-size.width // tile.width) * -(-size.height // tile.height) * (samples if planar else 1)
+    places = -(-size.width // tile.width) * -(-size.height // tile.height)
+    segments = places * (samples if planar else 1)
     if segments > _MAX_SEGMENTS:
         raise TooLarge(f"the picture is cut into {segments} parts")
     offsets = _all(block, directory, 324 if tiled else 273, segments)
@@ -135,6 +137,7 @@ def read_page(block: Block, directory: Directory, limits: Limits) -> Page:
         reversed_bits=value(266, 1) == 2,
         orientation=value(ORIENTATION, 1) if 1 <= value(ORIENTATION, 1) <= 8 else 1,
         tile=tile,
+        decoded=places * tile.pixels if tiled else size.pixels,
         offsets=offsets,
         counts=counts,
         colormap=_all(block, directory, 320, 3 << 8) if photometric == PALETTE else (),
