@@ -42,8 +42,8 @@ class Recipe:
         network_face: height in pixels of the network's input at which a face of `min_face` is looked at. This sets the
             finest scale: network_face / min_face.
         upscale: the finest scale is at most this.
-        budget: the finest scale reads at most this many megapixels; beyond, it is made coarser, and the smallest face
-            that is found grows with the photo (`Plan.smallest` says how large it is).
+        budget: the finest scale has at most this many megapixels, padding of thin pictures included; beyond, it is made
+            coarser, and the smallest face that is found grows with the photo (`Plan.smallest` says how large it is).
         whole: long sides, in pixels of the network's input, of the passes over the whole picture.
         halves: whether the scale between the finest and the whole-picture passes is looked at as well.
         tile: side of a square, in pixels of the network's input, that has as many pixels as a tile may have.
@@ -236,10 +236,14 @@ def _starts(length: int, count: int, side: int) -> list[int]:
 
 def _scales(size: Size, recipe: Recipe) -> list[float]:
     """From coarse to fine."""
+    longest, budget = max(size.width, size.height, 1), recipe.budget * 1e6
     finest = min(
-        recipe.network_face / recipe.min_face, recipe.upscale, math.sqrt(recipe.budget * 1e6 / max(size.pixels, 1))
+        recipe.network_face / recipe.min_face,
+        recipe.upscale,
+        math.sqrt(budget / max(size.pixels, 1)),
+        # However thin the picture, the networks read it padded to their stride.
+        budget / (longest * STRIDE),
     )
-    longest = max(size.width, size.height, 1)
     # A whole-picture pass that is nearly the finest scale adds nothing.
     scales = [side / longest for side in sorted(recipe.whole) if side / longest < finest / 1.25]
     if recipe.halves and (not scales or finest / scales[-1] > MIDDLE):

@@ -78,6 +78,18 @@ def test_the_plan_stays_within_its_budget(size, profile):
     assert len(made.looks) < 100
 
 
+@pytest.mark.parametrize("profile", sorted(RECIPES))
+@pytest.mark.parametrize("size", [Size(1, 250_000_000), Size(250_000_000, 1), Size(2, 10_000_000), Size(32, 7_800_000)])
+def test_a_picture_thinner_than_the_networks_stride_costs_no_more_than_a_square_one(size, profile):
+    assert plan(size, RECIPES[profile]).pixels < 1.5 * plan(Size(15_811, 15_811), RECIPES[profile]).pixels
+
+
+@pytest.mark.parametrize("size", [Size(150_000, 60), Size(100, 20_000), Size(65_000, 200), Size(30_000, 2_000)])
+def test_panoramas_and_strips_are_searched_as_closely_as_any_picture_of_their_area(size):
+    square = Size(*[math.isqrt(size.pixels)] * 2)
+    assert plan(size, RECIPES["balanced"]).smallest == pytest.approx(plan(square, RECIPES["balanced"]).smallest, 0.01)
+
+
 @given(sizes, profiles)
 def test_the_preview_is_never_coarser_than_the_finest_look(size, profile):
     made = plan(size, RECIPES[profile])
