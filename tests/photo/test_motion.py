@@ -1,6 +1,9 @@
 """Animations: every frame as it is shown, with its time; loops."""
 
 import io
+import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from PIL import Image, ImageChops
 
 from cloak.photo import open_photo
 from tests.photo.making import REGION, concealed, core, masks_of, paint, picture, rgba, saved, untouched
+from tests.plant import chunk
 
 KINDS = ("PNG", "GIF", "WEBP")
 
@@ -155,3 +159,18 @@ def _output():
     from cloak.photo import Output
 
     return Output()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1_000, 1_200), (300_000, 4)])
+def test_composing_a_frame_over_another_takes_little_memory(width, height):
+    control = struct.pack(">IIIIIHHBB", 0, width, height, 0, 0, 1, 10, 0, 1)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 6, 0, 0, 0))
+    data += chunk(b"acTL", struct.pack(">II", 1, 0)) + chunk(b"fcTL", control)
+    data += chunk(b"IDAT", zlib.compress(bytes((1 + 8 * width) * height))) + chunk(b"IEND", b"")
+    photo = open_photo(data)
+    tracemalloc.start()
+    try:
+        photo.preview(8)
+        assert tracemalloc.get_traced_memory()[1] < 60 * width * height
+    finally:
+        tracemalloc.stop()
