@@ -3,10 +3,12 @@
 `Store` is what an output can do; `Folder` here and `cloak.bucket.Bucket` are the two there are.
 """
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -24,6 +26,7 @@ __all__ = [
     "Item",
     "LeftOut",
     "Store",
+    "is_among",
     "passed_over",
     "portraits",
     "printable",
@@ -335,6 +338,23 @@ def refuse_overlap(inputs: Sequence[Place], out: Place) -> None:
                 f"the output folder is the folder of the originals ({printable(given)})",
                 next_step="Name another folder with --out; cloak never touches originals.",
             )
+
+
+def is_among(path: Path, inputs: tuple[Place, ...], out: Path) -> bool:
+    """Whether a path leads to one of the photos of a run, whichever of its inputs that is found in."""
+    status = path.stat()
+    return (status.st_dev, status.st_ino) in _identities(inputs, out)
+
+
+@lru_cache(maxsize=1)
+def _identities(inputs: tuple[Place, ...], out: Path) -> frozenset[tuple[int, int]]:
+    """Device and number of each photo's file. Originals are those that the run began with, so they are listed once."""
+    found: set[tuple[int, int]] = set()
+    for item in walk([given for given in inputs if isinstance(given, Path)], out):
+        with contextlib.suppress(OSError):
+            if isinstance(item, Item):
+                found.add(((status := item.path.stat()).st_dev, status.st_ino))
+    return frozenset(found)
 
 
 def same_file(a: Path, b: Path) -> bool:

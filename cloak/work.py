@@ -21,7 +21,7 @@ from cloak.report import Outcome, attempt
 from cloak.result import Status
 from cloak.reviews import Reviewed, Reviews
 from cloak.scaled import thumbnail
-from cloak.store import Folder, Item, Store, printable, read
+from cloak.store import Folder, Item, Store, is_among, printable, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +267,19 @@ def _refuse_unknown(item: Item, store: Store, known: Entry | None, limit: int) -
 
 
 def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> None:
-    """Nothing that cloak did not write is replaced, and never an original."""
+    """Nothing that cloak did not write is replaced unless the user forces it, and never an original."""
+    original = NotWritten("its output would replace an original", next_step="Name another folder with --out.")
     if store.original(item.name, (item.source, *job.inputs)):
-        raise NotWritten("its output would replace an original", next_step="Name another folder with --out.")
-    if known is None and not job.force and store.foreign(item.name):
+        raise original
+    if not store.foreign(item.name):
+        return
+    # That the ledger knows the name says nothing of whose file stands there: only the bytes do.
+    if known and known.published and known.published == store.standing(item.name, job.pipeline.limits.bytes):
+        return
+    if not job.force:
         raise NotWritten(
             "a file that cloak did not write has its name in the output folder",
             next_step="Move that file away, or use --force to replace it.",
         )
+    if isinstance(job.out, Path) and is_among(job.out / item.name, job.inputs, job.out):
+        raise original

@@ -86,12 +86,14 @@ def test_a_second_run_does_nothing_again_and_force_does(shoot, tmp_path):
     assert digests(tmp_path / "public") != first  # another key, other noise
 
 
-def test_a_published_file_that_was_damaged_is_made_again(shoot, tmp_path):
+def test_a_published_file_that_was_damaged_is_named_and_made_again_by_force(shoot, tmp_path):
     (shoot / "broken.jpg").unlink()
     run("run", shoot, "--out", tmp_path / "public", "--noise-key", "k")
     first = digests(tmp_path / "public")
     (tmp_path / "public/a.jpg").write_bytes(b"half")
-    run("run", shoot, "--out", tmp_path / "public", "--noise-key", "k")
+    # Nothing tells it from one that somebody has put there.
+    assert "a.jpg: a file that cloak did not" in run("run", shoot, "--out", tmp_path / "public", code=1).stderr
+    run("run", shoot, "--out", tmp_path / "public", "--noise-key", "k", "--force")
     assert digests(tmp_path / "public") == first
 
 
