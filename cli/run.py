@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -133,7 +133,7 @@ def command(
     from cloak.contact_sheet import render
     from cloak.errors import NothingMatched, of_failure
     from cloak.report import Totals, flagged
-    from cloak.rows import open_report
+    from cloak.rows import open_report, open_sheet
     from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
@@ -155,7 +155,7 @@ def command(
     lines = report == Path("-")
     with (
         open_report(None if lines else report, job.out) as rows,
-        _beside(contact_sheet, job.out) as save_sheet,
+        open_sheet(Path(contact_sheet) if contact_sheet not in {None, "", "-"} else None, job.out) as save_sheet,
         Run(job) as run,
     ):
 
@@ -273,39 +273,6 @@ def _interrupts() -> Iterator[list[int]]:
         yield came
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _beside(file: str | None, out: Any) -> Iterator[Callable[[Callable[[], str]], None]]:
-    """A function that writes a contact sheet; its place is tried before any work is done."""
-    if not file or file == "-":
-        yield lambda _: None
-        return
-    from cloak.errors import OutputError, UsageError
-
-    path = Path(file)
-    if isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(path)).parents:
-        raise UsageError(
-            f"{path.name!r} names original files and must not lie in the folder that is published",
-            next_step="Name a place outside --out.",
-        )
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.touch(mode=0o600)
-    except OSError as error:
-        raise UsageError(f"{path.name!r} cannot be written: {error.strerror}") from None
-
-    def save(make: Callable[[], str]) -> None:
-        try:
-            partial.write_text(make(), encoding="utf-8")
-            partial.replace(path)
-        except OSError as error:
-            raise OutputError(f"the contact sheet cannot be written: {error.strerror}") from None
-
-    try:
-        yield save
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _progress(total: int, quiet: bool) -> Any:

@@ -5,6 +5,7 @@ import os
 import stat
 import unicodedata
 from pathlib import Path
+from typing import BinaryIO
 
 from cloak.errors import NotWritten, TooLarge, Unreadable
 
@@ -12,7 +13,7 @@ NEUTRAL_TIME = 946_684_800
 """2000-01-01 UTC: the time that published files carry, so that it tells nothing of when the photo was taken."""
 
 TEMPORARY = ".cloak-"
-"""Prefix of names that hold a file while it is written; only verified bytes are ever in one."""
+"""Prefix of names that hold a file while it is written; in an output, only verified bytes are ever in one."""
 
 
 def printable(place: object) -> str:
@@ -47,6 +48,14 @@ def read(path: Path, limit: int, *, most: int | None = None) -> bytes:
     return data
 
 
+def create_near(target: Path) -> tuple[Path, BinaryIO]:
+    """A new file for the owner only, in the folder of another one that it is to replace, and under a name that nobody
+    can foresee: no link that somebody laid there is followed. Raises `OSError`."""
+    path = target.with_name(TEMPORARY + os.urandom(8).hex() + ".tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return path, open(os.open(path, flags, 0o600), "wb")
+
+
 def write(target: Path, data: bytes, time: float, mode: int | None = None) -> None:
     """Write verified bytes at a path: to a temporary name in the same folder, to the disk, then renamed.
 
@@ -58,12 +67,10 @@ def write(target: Path, data: bytes, time: float, mode: int | None = None) -> No
 
     Raises `NotWritten`; nothing of the file is left then.
     """
-    temporary = target.with_name(TEMPORARY + os.urandom(8).hex() + ".tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(temporary, flags, 0o600)
+        temporary, file = create_near(target)
         try:
-            with open(descriptor, "wb") as file:
+            with file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -4,14 +4,17 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from cloak.bucket import make_room, open_writer, refuse_strangers, remove, writing
 from cloak.bursts import Bare
-from cloak.errors import MissingExtra, OutputError, UsageError
+from cloak.errors import MissingExtra, OutputError, Unreadable, UsageError
+from cloak.files import create_near, printable, read
 from cloak.place import Place, Url
 from cloak.report import Totals, document, flagged
 
@@ -47,23 +50,54 @@ def open_report(place: Place | None, out: Place | None) -> Iterator[Rows]:
     It stands at its name when the run is over, or was interrupted; lines and Parquet hold no more than `GROUP` rows in
     memory. The place is tried before any work is done.
 
-    Raises `UsageError` if it cannot be written there, would be published, or could be read by anybody.
+    Raises `UsageError` if it cannot be written there, would replace what is no report, would be published, or could be
+    read by anybody.
     """
     if place is None:
         yield _Nothing()
         return
-    if _inside(place, out):
-        raise UsageError(
-            "the report names original files and must not lie in the folder that is published",
-            next_step="Name a place outside --out.",
-        )
+    _refuse_published(place, out, "report")
     suffix = os.path.splitext(place.name)[1].lower()
-    sink = _Object(place) if isinstance(place, Url) else _File(place)
-    rows = _Ending(_Lines(sink) if suffix in LINES else _Table(sink) if suffix == TABLE else _Document(sink))
+    form = _Lines if suffix in LINES else _Table if suffix == TABLE else _Document
+    sink = _Object(place) if isinstance(place, Url) else _File(place, "report", form.BEGINS)
+    rows: _Ending | None = None
     try:
+        rows = _Ending(form(sink))
         yield rows
     finally:
-        sink.finish(whole=rows.ended)
+        sink.finish(whole=rows is not None and rows.ended)
+
+
+@contextlib.contextmanager
+def open_sheet(path: Path | None, out: Place | None) -> Iterator[Callable[[Callable[[], str]], None]]:
+    """A function that writes a contact sheet at a path, if there is to be one.
+
+    Raises `UsageError` as `open_report` does, before any work is done.
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    _refuse_published(path, out, "contact sheet")
+    begins = re.compile(rb"<!doctype html>.*<title>Contact sheet: ", re.DOTALL)
+    sink, saved = _File(path, "contact sheet", begins), False
+
+    def save(make: Callable[[], str]) -> None:
+        nonlocal saved
+        sink.write(make().encode())
+        saved = True
+
+    try:
+        yield save
+    finally:
+        sink.finish(whole=saved)
+
+
+def _refuse_published(place: Place, out: Place | None, what: str) -> None:
+    if _inside(place, out):
+        raise UsageError(
+            f"the {what} names original files and must not lie in the folder that is published",
+            next_step="Name a place outside --out.",
+        )
 
 
 def _inside(place: Place, out: Place | None) -> bool:
@@ -73,15 +107,25 @@ def _inside(place: Place, out: Place | None) -> bool:
 
 
 class _File(io.RawIOBase):
-    """A file that stands at its name when it is finished whole."""
+    """A file that stands at its name when it is finished whole.
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._partial = path, path.with_name(path.name + ".part")
+    Args:
+        path: where it shall stand.
+        what: it is.
+        begins: how one begins; only such a file, or an empty one, is replaced.
+    """
+
+    def __init__(self, path: Path, what: str, begins: re.Pattern[bytes]) -> None:
+        self._path, self._what = path, what
+        if os.path.lexists(path) and not _is_like(path, begins):
+            raise UsageError(
+                f"{printable(path.name)!r} is there already, and is no {what} of an earlier run",
+                next_step="Name another place for it.",
+            )
         try:
-            self._partial.touch(mode=0o600)
-            self._file = self._partial.open("wb")
+            self._partial, self._file = create_near(path)
         except OSError as error:
-            raise UsageError(f"the report cannot be written: {error.strerror}") from None
+            raise UsageError(f"the {what} cannot be written: {error.strerror}") from None
 
     def writable(self) -> bool:
         return True
@@ -108,9 +152,17 @@ class _File(io.RawIOBase):
             yield
         except OSError as error:
             raise OutputError(
-                f"the report cannot be written: {error.strerror or 'input/output error'}",
+                f"the {self._what} cannot be written: {error.strerror or 'input/output error'}",
                 next_step="Check its place, then run again: what is done stays done.",
             ) from None
+
+
+def _is_like(path: Path, begins: re.Pattern[bytes]) -> bool:
+    try:
+        head = read(path, sys.maxsize, most=1000)
+    except Unreadable:
+        return False
+    return not head or begins.match(head) is not None
 
 
 class _Object(io.RawIOBase):
@@ -174,6 +226,8 @@ class _Nothing:
 class _Document:
     """One JSON document, totals first."""
 
+    BEGINS = re.compile(rb'\{\n "cloak": "')
+
     def __init__(self, sink: Any) -> None:
         self._sink, self._rows = sink, dict[str, Mapping[str, Any]]()
         self._left_out: list[tuple[str, str]] = []
@@ -196,6 +250,8 @@ class _Document:
 class _Lines:
     """A line of JSON a photo."""
 
+    BEGINS = re.compile(rb'\{"source": "')
+
     def __init__(self, sink: Any) -> None:
         self._sink = sink
 
@@ -212,6 +268,8 @@ class _Lines:
 
 class _Table:
     """Parquet: columns for what is asked most, and the whole row as JSON; totals and pipeline in its metadata."""
+
+    BEGINS = re.compile(rb"PAR1")
 
     def __init__(self, sink: Any) -> None:
         try:

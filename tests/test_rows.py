@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from cloak import rows
+from cloak.contact_sheet import render
 from cloak.errors import OutputError, UsageError
 from cloak.place import Url
 from cloak.report import Totals
-from cloak.rows import open_report
+from cloak.rows import open_report, open_sheet
 
 ROWS = [{"source": f"{n}.jpg", "status": "concealed", "target": f"{n}.jpg", "faces": n} for n in range(5)]
 
@@ -20,6 +21,15 @@ def write(place, out=Path("public")):
             report.add(row)
             totals.add(row)
         report.end(totals, {"name": "photographer"}, "hash")
+
+
+def write_any(place):
+    """A report, or a contact sheet."""
+    if place.suffix != ".html":
+        write(place)
+        return
+    with open_sheet(place, Path("public")) as save:
+        save(lambda: render([], Totals(), "photographer"))
 
 
 def test_a_document_has_totals_and_all_rows(tmp_path):
@@ -59,12 +69,44 @@ def test_parquet_is_written_in_groups(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["r.json", "r.ndjson", "r.parquet"])
 def test_a_report_that_was_not_ended_is_not_there(tmp_path, name):
-    (tmp_path / name).write_text("earlier")
+    write(tmp_path / name)
+    earlier = (tmp_path / name).read_bytes()
     with contextlib.suppress(RuntimeError), open_report(tmp_path / name, None) as report:
         report.add(ROWS[0])
         raise RuntimeError
-    assert (tmp_path / name).read_text() == "earlier"
+    assert (tmp_path / name).read_bytes() == earlier
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["r.json", "r.ndjson", "r.parquet", "sheet.html"])
+def test_only_a_report_of_an_earlier_run_is_replaced(tmp_path, name):
+    place = tmp_path / name
+    write_any(place)
+    place.chmod(0o644)
+    write_any(place)
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    for other in (b"\xff\xd8\xff\xe0 an original", b"words"):
+        place.write_bytes(other)
+        with pytest.raises(UsageError, match="already"):
+            write_any(place)
+        assert place.read_bytes() == other
+    place.unlink()
+    place.symlink_to("/dev/full")
+    with pytest.raises(UsageError, match="already"):
+        write_any(place)
+
+
+@pytest.mark.parametrize("name", ["r.json", "sheet.html"])
+def test_no_link_that_somebody_laid_is_followed(tmp_path, name):
+    victim = tmp_path / "victim"
+    victim.write_text("of somebody")
+    for suffix in ("", ".part"):
+        (tmp_path / (name + suffix)).symlink_to(victim)
+    victim.write_text("")  # as an earlier report it would be replaced
+    write_any(tmp_path / name)
+    assert victim.read_text() == ""
+    assert not (tmp_path / name).is_symlink()
 
 
 def test_a_report_is_never_published(tmp_path):

@@ -49,11 +49,11 @@ def test_a_full_disk_is_told_whatever_was_to_be_written_and_leaves_nothing_half_
         fill(0)
         done = shoot.run("-j", "1", code=2)
         assert "the report cannot be written: No space left on device" in done.stderr
-        assert not (place / "report.json.part").exists()
+        assert not list(place.glob(".cloak-*"))
         shoot.report = tmp_path / "report.json"
         sheet = shoot.run("-j", "1", "--contact-sheet", place / "sheet.html", code=2)
         assert "the contact sheet cannot be written: No space left on device" in sheet.stderr
-        assert not (place / "sheet.html.part").exists()
+        assert not list(place.glob(".cloak-*"))
         assert shoot.rows()["a.jpg"]["resumed"]  # what was done stays done
 
 
