@@ -147,7 +147,7 @@ def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:
         folders = []
         for entry in entries:
             path = Path(entry.path)
-            if entry.is_dir():
+            if _is_folder(entry):
                 if published is not None and os.path.realpath(path) == published:
                     yield LeftOut(path, "it is the output folder")
                 else:
@@ -157,6 +157,13 @@ def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:
             else:
                 yield path
         stack.extend(reversed(folders))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or into a folder that is shut: whoever reads it says so
+        return False
 
 
 def _sidecars(photo: Path, known: dict[Path, list[Path]]) -> Iterator[LeftOut]:
@@ -331,7 +338,7 @@ def refuse_overlap(inputs: Sequence[Place], out: Place) -> None:
             # In a store nothing tells whether a URL is an object or a prefix: its parent must not be the output either.
             same = isinstance(given, Url) and isinstance(out, Url) and out.holds(given)
         else:
-            folder = given if given.is_dir() else given.parent
+            folder = given if os.path.isdir(given) else given.parent
             same = os.path.realpath(folder) == os.path.realpath(out)
         if same:
             raise UsageError(

@@ -60,6 +60,30 @@ def test_a_loop_of_links_ends_and_is_named(tmp_path):
     assert "link back" in left[0].reason
 
 
+@pytest.mark.parametrize("fault", ["a link to itself", "a link into a shut folder"])
+def test_a_link_that_the_system_does_not_follow_hides_no_other_file(tmp_path, monkeypatch, fault):
+    root = tree(tmp_path / "in", "a.jpg", "z.jpg")
+    (root / "link.jpg").symlink_to("link.jpg")
+    if fault == "a link into a shut folder":  # which is open to root, as whom tests may run
+        scan = os.scandir
+        monkeypatch.setattr(
+            os, "scandir", lambda folder: [Shut(e) if e.name == "link.jpg" else e for e in scan(folder)]
+        )
+    assert found([root]) == (["a.jpg", "link.jpg", "z.jpg"], [])
+    with pytest.raises(Unreadable):
+        read(root / "link.jpg", 100)
+
+
+class Shut:
+    """An entry of a folder that may not be looked at."""
+
+    def __init__(self, entry):
+        self.name, self.path = entry.name, entry.path
+
+    def is_dir(self):
+        raise PermissionError(13, "Permission denied")
+
+
 def test_sidecars_hidden_files_and_texts_are_left_out_and_named(tmp_path):
     root = tree(tmp_path / "in", "a.jpg", "a.xmp", "a.mov", ".DS_Store", "Thumbs.db")
     (root / "README.md").write_text("words")
