@@ -114,11 +114,8 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
     sidecars: dict[Path, list[Path]] = {}
     published = os.path.realpath(out) if out else None
     for given in inputs:
-        if not given.exists():
-            reason = "a link that leads nowhere" if given.is_symlink() else "there is no such file"
-            yield Item(given, PurePath(given.name)) if given.is_symlink() else LeftOut(given, reason)
-            continue
-        if not given.is_dir():
+        if not os.path.isdir(given):
+            # Also one that is not there: it was asked for, so whoever reads it says that it failed.
             yield Item(given, unique(PurePath(given.name), taken))
             yield from (found for found in _sidecars(given, sidecars) if found.source not in inputs)
             continue

@@ -60,6 +60,13 @@ def test_a_loop_of_links_ends_and_is_named(tmp_path):
     assert "link back" in left[0].reason
 
 
+def test_a_named_file_that_is_not_there_is_a_photo_that_fails(tmp_path):
+    tree(tmp_path, "a.jpg")
+    (tmp_path / "nowhere.jpg").symlink_to("gone.jpg")
+    named = [tmp_path / name for name in ("a.jpg", "none.jpg", "nowhere.jpg")]
+    assert found(named) == (["a.jpg", "none.jpg", "nowhere.jpg"], [])
+
+
 @pytest.mark.parametrize("fault", ["a link to itself", "a link into a shut folder"])
 def test_a_link_that_the_system_does_not_follow_hides_no_other_file(tmp_path, monkeypatch, fault):
     root = tree(tmp_path / "in", "a.jpg", "z.jpg")

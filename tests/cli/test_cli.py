@@ -55,7 +55,7 @@ def test_the_module_runs_as_the_command_does():
     [
         (["run"], 2, "Missing argument"),
         (["run", "{here}/none.jpg"], 2, "--out"),
-        (["run", "{here}/none.jpg", "--out", "{here}/p"], 3, "no photo"),
+        (["run", "{here}/none.jpg", "--out", "{here}/p"], 1, "none.jpg: it cannot be read"),
         (["run", "{here}", "--out", "{here}"], 2, "originals"),
         (["run", "{here}/empty", "--out", "{here}/p"], 3, "no photo"),
         (["run", "{here}", "--out", "{here}/p", "--effect", "sepia"], 2, "known: blur, decoy, fill, perturb, pixelate"),
