@@ -30,15 +30,18 @@ local function quoted(word)
   return '"' .. word .. '"'
 end
 
+-- What execute() gives for exit code 4. On Windows that is the code; elsewhere it is what wait() gives, whose upper byte
+-- is the code: a bare 4 there is a program that was killed by signal 4.
+local look = windows and 4 or 4 * 256
+
 -- True and false: clean, and clean but a person should look. Nil: not clean.
 local function clean(path)
   local program = quoted(dt.preferences.read("cloak", "command", "string"))
   local options = dt.preferences.read("cloak", "options", "string")
   local command = program .. " run --in-place --quiet " .. options .. " -- " .. quoted(path)
-  local code = dt.control.execute(windows and '"' .. command .. '"' or command)
-  if code > 255 then code = math.floor(code / 256) end -- what wait() gives, on some systems
-  if code == 0 then return true end
-  if code == 4 then return false end
+  local status = dt.control.execute(windows and '"' .. command .. '"' or command)
+  if status == 0 then return true end
+  if status == look then return false end
   return nil
 end
 

@@ -5,7 +5,8 @@ WIN_ENV = false
 function import(name)
   return ({
     LrFileUtils = { delete = os.remove },
-    LrTasks = { execute = os.execute, pcall = pcall },
+    -- system(): a shell that is bash, as on macOS, replaces itself by the command.
+    LrTasks = { execute = function(command) return os.execute('exec ' .. command) end, pcall = pcall },
     LrView = { bind = function(binding) return binding end },
   })[name]
 end

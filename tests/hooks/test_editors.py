@@ -83,6 +83,41 @@ def test_lightroom_removes_photos_when_cloak_does_not_run(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+ENDS = {"exit 0": "clean", "exit 4": "look", "exit 1": "no", "exit 2": "no", "kill -ILL $$": "no"}
+"""How a program ends -> what it says of the photo. SIGILL is signal 4, and no exit code."""
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_darktable_publishes_what_an_exit_code_calls_clean(tmp_path, end):
+    need("lua5.1")
+    script = INTEGRATIONS.parent / "tests/hooks/darktable_alone.lua"
+    command = ["lua5.1", script, INTEGRATIONS / "darktable/cloak.lua"]
+    program, photo, safe = ending(tmp_path, end)
+    done = subprocess.run([*command, program, "", safe, photo], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert ("look at it" in done.stdout, "withheld" in done.stdout) == (ENDS[end] == "look", ENDS[end] == "no")
+    assert [path.name for path in safe.iterdir()] == ([] if ENDS[end] == "no" else ["a.jpg"])
+    assert not photo.exists()
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_lightroom_goes_on_with_what_an_exit_code_calls_clean(tmp_path, end):
+    need("lua5.1")
+    program, photo, _ = ending(tmp_path, end)
+    ((done, _, _),) = lightroom(program, "", photo)
+    assert (done, photo.exists()) == (("false", False) if ENDS[end] == "no" else ("true", True))
+
+
+def ending(folder, end):
+    """A program that ends in some way, a photo, and an empty folder."""
+    program, photo, safe = folder / "cloak", folder / "a.jpg", folder / "safe"
+    program.write_text(f"#!/bin/sh\nulimit -c 0\n{end}\n")
+    program.chmod(0o755)
+    photo.write_bytes(b"a photo")
+    safe.mkdir()
+    return program, photo, safe
+
+
 def lightroom(program, options, *photos):
     """What Lightroom would be told of each photo: done or not, its path, why not."""
     command = ["lua5.1", INTEGRATIONS.parent / "tests/hooks/lightroom.lua", INTEGRATIONS / "lightroom/cloak.lrplugin"]

@@ -17,16 +17,19 @@ local function quoted(word)
   return '"' .. word .. '"'
 end
 
+-- An exit code of 1, as execute() gives it. On Windows that is the code; on macOS it is what wait() gives, whose upper
+-- byte is the code: a bare 4 there is a program that was killed by signal 4.
+local exit = WIN_ENV and 1 or 256
+
 -- Why a photo is not clean, or nil if it is.
 local function fault(settings, path)
   local command = quoted(settings.cloak_command) .. ' run --in-place --quiet ' .. settings.cloak_options
     .. ' -- ' .. quoted(path)
   -- On Windows the whole line needs quotes of its own around it.
-  local code = LrTasks.execute(WIN_ENV and '"' .. command .. '"' or command)
-  if code > 255 then code = math.floor(code / 256) end -- what wait() gives, on macOS
-  if code == 0 or code == 4 then return nil end -- 4: clean, and a person should look
-  if code == 1 then return 'cloak could not make this photo safe to publish; it was removed.' end
-  return 'cloak did not run (exit code ' .. code .. '): set its command in the export dialog. The photo was removed.'
+  local status = LrTasks.execute(WIN_ENV and '"' .. command .. '"' or command)
+  if status == 0 or status == 4 * exit then return nil end -- 4: clean, and a person should look
+  if status == 1 * exit then return 'cloak could not make this photo safe to publish; it was removed.' end
+  return 'cloak did not run (status ' .. status .. '): set its command in the export dialog. The photo was removed.'
 end
 
 local function postProcessRenderedPhotos(_, filterContext)
