@@ -27,23 +27,16 @@ def main(arguments: list[str] | None = None) -> None:
     from .handover import hand_over, worst
 
     no_core_dumps()
-    done, left = hand_over(sys.argv[1:] if arguments is None else arguments)
-    if left is None:
-        sys.exit(done)
-    if left[:1] not in (["serve"], ["review"]):
-        take_secret("CLOAK_TOKEN")  # nobody needs it from here on
-
-    import click
-
-    from .group import cloak
-
+    words = sys.argv[1:] if arguments is None else arguments
+    done = code = 0
     try:
-        code: Any = cloak.main(left, prog_name="cloak", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("cloak: interrupted", err=True)
+        done, left = hand_over(words)
+        if left is not None:
+            if left[:1] not in (["serve"], ["review"]):
+                take_secret("CLOAK_TOKEN")  # nobody needs it from here on
+            code = _command(left)
+    except KeyboardInterrupt:
+        print("cloak: interrupted", file=sys.stderr)
         code = 130
     except BrokenPipeError:
         # Whoever read our output has gone; the interpreter must not trip over it again while it shuts down.
@@ -52,9 +45,25 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         from cloak.errors import CloakError, of_failure, traced
 
-        if "--debug" in left and not isinstance(error, CloakError):
-            click.echo(traced(error), err=True, nl=False)
+        if "--debug" in words and not isinstance(error, CloakError):
+            print(traced(error), end="", file=sys.stderr)
         told = of_failure(error)
-        click.echo(f"cloak: {told}. {told.next_step}", err=True)
+        print(f"cloak: {told}. {told.next_step}", file=sys.stderr)
         code = told.exit_code
-    leave(worst(done, code) if done else code if isinstance(code, int) else 0)
+    leave(worst(done, code))
+
+
+def _command(words: list[str]) -> int:
+    """The exit code of the whole command."""
+    import click
+
+    from .group import cloak
+
+    try:
+        code: Any = cloak.main(words, prog_name="cloak", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    return code if isinstance(code, int) else 0

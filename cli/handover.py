@@ -29,7 +29,8 @@ FLAGS = {"--in-place", "--quiet", "-q", "--preserve-times"}
 def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
     """Have a running service clean photos in place.
 
-    Returns the exit code so far, and the command line that is left to do in this process; None if nothing is.
+    Returns the exit code so far, and the command line that is left to do in this process; None if nothing is. Each
+    photo that fails is named. Raises `UsageError` when the address, the token or the request is wrong.
     """
     server = os.environ.get("CLOAK_SERVER", "")
     if not server or arguments[:1] != ["run"] or "--in-place" not in arguments or "CLOAK_NOISE_KEY" in os.environ:
@@ -40,39 +41,38 @@ def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
     choice, options, files = parsed
 
     from cloak.client import Client
-    from cloak.errors import CloakError, TooLarge, Unavailable, Withheld
+    from cloak.errors import TooLarge, Unavailable, UsageError, of_failure
     from cloak.files import printable
     from cloak.inplace import replace
     from cloak.process import take_secret
 
+    client = Client(server, take_secret("CLOAK_TOKEN"))
     code, left = 0, []
-    try:
-        client = Client(server, take_secret("CLOAK_TOKEN"))
-        for number, file in enumerate(files):
-            try:
-                report = replace(
-                    Path(file), LARGEST, lambda data: client.anonymize(data, **choice),
-                    preserve_times="--preserve-times" in options,
-                )  # fmt: skip
-                code = worst(code, 4 if report.get("doubtful") or report.get("faceless") else 0)
-            except TooLarge:  # for the service: this process has limits of its own
-                left.append(file)
-            except Withheld as error:
-                print(f"withheld   {printable(file)}: {error}. {error.next_step}", file=sys.stderr)
-                code = worst(code, error.exit_code)
-            except Unavailable as error:
-                print(f"cloak: {error}; working without it", file=sys.stderr)
-                left += files[number:]
-                break
-    except CloakError as error:
-        print(f"cloak: {error}. {error.next_step}", file=sys.stderr)
-        return error.exit_code, None
+    for number, file in enumerate(files):
+        try:
+            report = replace(
+                Path(file), LARGEST, lambda data: client.anonymize(data, **choice),
+                preserve_times="--preserve-times" in options,
+            )  # fmt: skip
+            code = worst(code, 4 if report.get("doubtful") or report.get("faceless") else 0)
+        except TooLarge:  # for the service: this process has limits of its own
+            left.append(file)
+        except Unavailable as error:
+            print(f"cloak: {error}; working without it", file=sys.stderr)
+            left += files[number:]
+            break
+        except UsageError:
+            raise
+        except Exception as error:
+            told = of_failure(error)
+            print(f"withheld   {printable(file)}: {told}. {told.next_step}", file=sys.stderr)
+            code = worst(code, told.exit_code)
     return code, ["run", *options, "--", *left] if left else None
 
 
 def worst(*codes: int) -> int:
-    """The exit code of several: 2 the set-up failed, 1 a photo was withheld, 4 a person should look, 0."""
-    return max(codes, key=(0, 4, 1, 2).index)
+    """The exit code of several: whatever ended the work early, 1 a photo was withheld, 4 a person should look, 0."""
+    return max(codes, key=lambda code: (0, 4, 1).index(code) if code in {0, 4, 1} else 3)
 
 
 def _parse(words: list[str]) -> tuple[dict[str, str], list[str], list[str]] | None:
@@ -98,6 +98,6 @@ def _parse(words: list[str]) -> tuple[dict[str, str], list[str], list[str]] | No
             return None
         else:
             files.append(word)
-    if not files or choice["pipeline"].endswith(".toml") or any(Path(file).is_dir() for file in files):
+    if not files or choice["pipeline"].endswith(".toml") or any(map(os.path.isdir, files)):
         return None
     return choice, options, files

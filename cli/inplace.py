@@ -1,5 +1,6 @@
 """`cloak run --in-place`: photos cleaned where they lie, in this process and its workers."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ def run(
     from cloak.report import Totals, withheld
     from cloak.store import printable
 
-    if any(path.is_dir() for path in photos):
+    if any(map(os.path.isdir, photos)):
         raise UsageError("--in-place takes files, not folders", next_step="Name the photos, or use --out for folders.")
     totals = Totals()
     work = partial(_work, pipeline=pipeline, key=key, times=times, debug=debug)

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from cloak.errors import CloakError, Unavailable, UsageError, Withheld
+from cloak.process import is_token
 
 LARGEST_ANSWER = 1_000_000_000
 """Bytes: what answers is not trusted with more of this machine's memory."""
@@ -21,10 +22,15 @@ class Client:
         timeout: seconds to wait for an answer.
         patience: seconds to try again for while the service is full.
 
-    Raises `UsageError` when the address is not one.
+    Raises `UsageError` when the address is not one, or no header can carry the token.
     """
 
     def __init__(self, server: str, token: str = "", timeout: float = 120.0, patience: float = 30.0) -> None:
+        if not is_token(token):  # http.client would say so in words that repeat it
+            raise UsageError(
+                "the token of the service holds a space, a line's end or another character that no token has",
+                next_step="Set it anew, without what stands around it.",
+            )
         self._server, self._token, self._timeout, self._patience = server, token, timeout, patience
         self._connection()
 
@@ -38,7 +44,7 @@ class Client:
         Raises `Unavailable` when the service does not answer or stays full, `Withheld` (one of its kinds) when the
         photo is refused, `UsageError` when the request is.
         """
-        query = urlencode({key: value for key, value in choice.items() if value not in {None, ""}})
+        query = urlencode({k: v for k, v in choice.items() if v not in {None, ""}}, errors="surrogateescape")
         until = time.monotonic() + self._patience
         while True:
             try:
@@ -79,8 +85,9 @@ class Client:
         try:
             address = urlsplit(self._server)
             kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-            if not address.hostname or address.query or address.username:
+            if not address.hostname or address.query or address.username or not address.path.isascii():
                 raise ValueError
+            address.hostname.encode("idna")  # as every connection does: a ValueError for what is no name
             connection = kinds[address.scheme](address.hostname, address.port, timeout=self._timeout)
         except (ValueError, KeyError, http.client.InvalidURL):
             raise UsageError(

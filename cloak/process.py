@@ -31,6 +31,11 @@ def take_secret(name: str) -> str:
     return os.environ.pop(name, "")
 
 
+def is_token(text: str) -> bool:
+    """Whether the header of a request can carry a secret: printable ASCII without spaces."""
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 def leave_behind(pid: int) -> None:
     """Nobody waits any more for a child that was killed and does not end: it hangs in the system, on a disk that does
     not answer. It runs no code of ours again, and ends when the system lets it."""

@@ -100,7 +100,17 @@ def test_a_full_service_is_asked_again_for_as_long_as_there_is_patience(answerin
     assert len(requests) == 1
 
 
-@pytest.mark.parametrize("address", ["", "localhost:8571", "ftp://a", "http://a:port", "http://user@a", "http://"])
+@pytest.mark.parametrize(
+    "address",
+    ["", "http://", "host:1", "ftp://a", "http://a:port", "http://user@a", "http://a/\xfc", f"http://{'a' * 64}.b"],
+)
 def test_an_address_that_is_none_is_told(address):
     with pytest.raises(UsageError, match="address"):
         Client(address)
+
+
+@pytest.mark.parametrize("token", ["secret\n", "two secrets", "secr\xe9t", "\u015decret", "secret\udcff", "secret\0"])
+def test_a_token_that_no_header_carries_is_told_and_not_repeated(token):
+    with pytest.raises(UsageError, match="token") as caught:
+        Client("http://127.0.0.1:1", token)
+    assert token not in f"{caught.value} {caught.value.next_step}"

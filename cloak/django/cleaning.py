@@ -51,7 +51,7 @@ def settings() -> Settings:
 
 
 def client(chosen: Settings) -> Client:
-    """The service. Raises `UsageError` when its address is not valid."""
+    """The service. Raises `UsageError` when its address or token is not valid."""
     return Client(chosen.server, chosen.token or os.environ.get("CLOAK_TOKEN", ""), timeout=chosen.timeout)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloak.errors import UnknownName, UsageError
 from cloak.pipeline import SHIPPED
-from cloak.process import take_secret
+from cloak.process import is_token, take_secret
 
 PORT = 8571
 SHORTEST_TOKEN = 16
@@ -51,6 +51,10 @@ class Settings:
             or self.deadline <= 0
         ):
             raise UsageError("workers, deadline and limits must be above 0, and queue not below")
+        if not all(map(is_token, self.tokens)):
+            raise UsageError(
+                "a token holds a character that no header carries", next_step="Make one: openssl rand -hex 32"
+            )
         if any(len(token) < SHORTEST_TOKEN for token in self.tokens):
             raise UsageError(
                 f"a token has fewer than {SHORTEST_TOKEN} characters", next_step="Make one: openssl rand -hex 32"

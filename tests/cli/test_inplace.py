@@ -7,6 +7,8 @@ import sys
 import threading
 
 import pytest
+from cloak.cli import main
+from cloak.cli.handover import worst
 
 from tests.service.conftest import TOKEN, service
 from tests.service.test_anonymize import bare_faces, carriers
@@ -126,3 +128,58 @@ def test_something_else_at_the_address_makes_no_photo_clean(photos):
 @pytest.mark.parametrize("arguments", [["--out", "x", "a.jpg"], ["--report", "r.json", "a.jpg"], ["."], ["-"]])
 def test_what_makes_no_sense_in_place_is_refused(arguments):
     assert in_place(*arguments).returncode == 2
+
+
+SERVER = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"CLOAK_TOKEN": "a-token-that-nobody-may-see\n"}, "token"),
+        ({"CLOAK_TOKEN": "a-token-that-nobody-may-\u015dee"}, "token"),
+        ({"CLOAK_SERVER": f"http://{'a' * 64}.example:1"}, "address"),
+        ({"CLOAK_SERVER": f"{SERVER}/\xfc"}, "address"),
+    ],
+)
+def test_what_no_request_can_carry_is_told_without_repeating_it(photos, environment, words):
+    done = in_place(photos / "located.jpg", **{"CLOAK_SERVER": SERVER, **environment})
+    assert (done.returncode, done.stderr.count("\n"), words in done.stderr) == (2, 1, True), done.stderr
+    assert "nobody-may" not in done.stderr
+
+
+def test_each_photo_that_fails_on_the_way_to_the_service_is_named(photos, monkeypatch, capsys):
+    monkeypatch.setenv("CLOAK_SERVER", SERVER)
+    monkeypatch.setattr("cloak.client.Client.anonymize", lambda *_, **__: 1 / 0)
+    long = photos / ("a" * 300 + ".jpg")
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--in-place", str(long), str(photos / "located.jpg"), str(photos / "words.jpg")])
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        f"withheld   {path}" for path in (long, photos / "located.jpg", photos / "words.jpg")
+    ]
+    assert stop.value.code == 2
+
+
+def test_a_name_that_the_system_refuses_withholds_no_other_photo(photos):
+    long = photos / ("a" * 300 + ".jpg")
+    done = in_place("-j", "1", "-p", "cms", long, photos / "words.jpg")
+    assert done.returncode == 1
+    assert "File name too long" in done.stderr
+    assert "words.jpg: the bytes are no image" in done.stderr
+
+
+def test_an_interrupt_while_the_service_works_is_no_traceback(photos, monkeypatch, capsys):
+    monkeypatch.setenv("CLOAK_SERVER", SERVER)
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cloak.client.Client.anonymize", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--in-place", str(photos / "located.jpg")])
+    assert (stop.value.code, capsys.readouterr().err) == (130, "cloak: interrupted\n")
+
+
+def test_what_ends_the_work_early_beats_what_was_found_before():
+    assert [worst(*codes) for codes in ((0, 4), (4, 1), (1, 2), (1, 130), (4, 3))] == [4, 1, 2, 130, 3]

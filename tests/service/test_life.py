@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from cloak import anonymize
+from cloak.errors import UsageError
+from cloak.service.settings import Settings
 from tests import plant
 from tests.faults.conftest import environment
 from tests.service.conftest import service, writing
@@ -141,6 +143,13 @@ def test_off_loopback_a_token_is_demanded(tmp_path):
         tokens.chmod(mode)
         done = subprocess.run([*command, "0.0.0.0", "--token-file", tokens], capture_output=True, text=True, timeout=60)
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("token", ["a token with spaces in it", "a-t\xf6ken-of-many-letters", "a-token-\nof-lines"])
+def test_a_token_that_no_request_can_carry_is_refused_at_the_start_and_not_repeated(token):
+    with pytest.raises(UsageError, match="no header carries") as caught:
+        Settings(tokens=("a-good-token-0123456789", token))
+    assert token not in str(caught.value)
 
 
 def test_without_a_token_only_names_of_this_machine_are_answered(tmp_path, jpeg):
