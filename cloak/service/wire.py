@@ -9,7 +9,8 @@ IDLE = 15.0
 """Seconds that a client may take for the head of a request, pause in a body, or take nothing of an answer."""
 
 LONGEST_HEAD = 65_536
-"""Bytes of a request's line and headers, which are held before the token is looked at."""
+"""Bytes of a request's line and headers, or of what stands behind its body (trailers): nobody has looked at a token
+when they come."""
 
 LEAST = 65_536
 """Bytes of an answer that a client must take in `IDLE` seconds; answers that nobody takes would fill the memory."""
@@ -20,7 +21,7 @@ class Impatient(HttpToolsProtocol):
 
     _reading: TimerHandle | None = None
     _writing: TimerHandle | None = None
-    _head = 0
+    _held = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -32,20 +33,31 @@ class Impatient(HttpToolsProtocol):
         self._taken()
 
     def data_received(self, data: bytes) -> None:
+        self._held += len(data)
         super().data_received(data)
-        if self._reading is not None:
-            self._head += len(data)
-            if self._head > LONGEST_HEAD:
-                self._head_came()
-                self.send_400_response("The head of the request is too long.")
+        if self._held > LONGEST_HEAD and not self.transport.is_closing():
+            self._head_came()
+            self.send_400_response("The head of the request is too long.")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._await_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._reading is not None:  # a trailer, which comes behind the body, is none of the head's
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._head_came()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._held = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._held = 0
+        super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -69,7 +81,7 @@ class Impatient(HttpToolsProtocol):
     def _head_came(self) -> None:
         if self._reading is not None:
             self._reading.cancel()
-        self._reading, self._head = None, 0
+        self._reading, self._held = None, 0
 
     def _await_taking(self) -> None:
         left = self.transport.get_write_buffer_size()

@@ -13,10 +13,15 @@ ANSWER = bytes(16_000_000)
 
 
 async def app(scope, receive, send):
-    """Answers with more than the buffers between two sockets hold."""
-    length = (b"content-length", str(len(ANSWER)).encode())
+    """Answers with more than the buffers between two sockets hold; at /names, after the body, with names of headers."""
+    body = ANSWER
+    if scope["path"] == "/names":
+        while (message := await receive())["type"] == "http.request" and message["more_body"]:
+            pass
+        body = b" ".join(name for name, _ in scope["headers"])
+    length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
-    await send({"type": "http.response.body", "body": ANSWER})
+    await send({"type": "http.response.body", "body": body})
 
 
 @pytest.fixture
@@ -88,6 +93,26 @@ def test_headers_without_end_are_refused(connect, monkeypatch):
     connection.sendall(b"GET / HTTP/1.1\r\nX: ")
     with pytest.raises(ConnectionError):
         push(connection, b"a" * 10_000, 1000, 0.01)
+
+
+CHUNKED = b"POST /names HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b""], ids=["many", "one long"])
+def test_trailers_without_end_are_refused(connect, monkeypatch, end):
+    monkeypatch.setattr(wire, "IDLE", 60)  # by their length, not by their time
+    connection = connect()
+    connection.sendall(CHUNKED + b"1\r\na\r\n0\r\nX: ")
+    with pytest.raises(ConnectionError):
+        push(connection, (b"a" * 98 + b":" + end) * 100, 1000, 0.01)
+
+
+def test_trailers_are_none_of_the_head_and_a_long_body_in_small_pieces_is_no_long_head(connect):
+    connection = connect()
+    connection.sendall(CHUNKED)
+    push(connection, b"1\r\na\r\n" * 20_000, 5, 0.05)
+    connection.sendall(b"0\r\nAuthorization: Bearer a\r\n\r\n")
+    assert read(connection)[0].endswith(b"\r\n\r\nhost transfer-encoding connection")
 
 
 def test_an_answer_that_nobody_takes_is_dropped_and_a_slow_reader_gets_it_all(connect, monkeypatch):
