@@ -6,7 +6,8 @@ from asyncio import TimerHandle
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 IDLE = 15.0
-"""Seconds that a client may take for the head of a request, pause in a body, or take nothing of an answer."""
+"""Seconds that a client may take for the head of a request (and the rest of the body before it, where that was answered
+unread), pause in a body, or take nothing of an answer."""
 
 LONGEST_HEAD = 65_536
 """Bytes of a request's line and headers, or of what stands behind its body (trailers): nobody has looked at a token
@@ -25,6 +26,7 @@ class Impatient(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # what a client does not take counts from its first byte
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -38,6 +40,8 @@ class Impatient(HttpToolsProtocol):
         if self._held > LONGEST_HEAD and not self.transport.is_closing():
             self._head_came()
             self.send_400_response("The head of the request is too long.")
+        elif self.cycle is not None and self.cycle.response_complete:
+            self._await_head()  # uvicorn's own wait ended with these bytes, be they of a body that was answered unread
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

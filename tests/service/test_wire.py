@@ -13,8 +13,9 @@ ANSWER = bytes(16_000_000)
 
 
 async def app(scope, receive, send):
-    """Answers with more than the buffers between two sockets hold; at /names, after the body, with names of headers."""
-    body = ANSWER
+    """Answers with more than the buffers between two sockets hold; at /names, after the body, with names of headers;
+    at /some with some bytes, whatever comes."""
+    body = bytes(30_000) if scope["path"] == "/some" else ANSWER
     if scope["path"] == "/names":
         while (message := await receive())["type"] == "http.request" and message["more_body"]:
             pass
@@ -39,6 +40,7 @@ def connect(monkeypatch):
             opened.append(socket.create_connection(listener.getsockname(), timeout=20))
             return opened[-1]
 
+        connection.server = server
         yield connection
         for one in opened:
             one.close()
@@ -93,6 +95,48 @@ def test_headers_without_end_are_refused(connect, monkeypatch):
     connection.sendall(b"GET / HTTP/1.1\r\nX: ")
     with pytest.raises(ConnectionError):
         push(connection, b"a" * 10_000, 1000, 0.01)
+
+
+UNREAD = b"POST /some HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
+
+
+def answered(connection):
+    """After the answer of /some."""
+    data = b""
+    while not data.endswith(bytes(30_000)):
+        data += connection.recv(1 << 20)
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("more", [b"a", b"a" * 1_000_000, b"a" * 1_000_000 + b"\r\n"], ids=["a byte", "all", "a line"])
+def test_what_was_answered_before_its_body_came_is_no_way_to_stay(connect, more):
+    connection = connect()
+    connection.sendall(UNREAD)
+    answered(connection)
+    connection.sendall(more)
+    assert read(connection)[0] == b""
+
+
+def test_the_rest_of_a_body_that_was_answered_is_taken_and_the_next_request_answered(connect, monkeypatch):
+    monkeypatch.setattr(wire, "IDLE", 20)
+    connection = connect()
+    for _ in range(2):
+        connection.sendall(UNREAD)
+        answered(connection)
+        connection.sendall(b"a" * 1_000_000)
+
+
+def test_the_end_of_an_answer_that_nobody_takes_is_dropped_too(connect):
+    connection, server = connect(), connect.server
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    held = lambda: [one.transport.get_write_buffer_size() for one in server.server_state.connections]  # noqa: E731
+    while not any(held()):
+        connection.sendall(b"GET /some HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.005)
+    end = time.monotonic() + 4
+    while held():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 CHUNKED = b"POST /names HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
