@@ -16,6 +16,7 @@ import msgspec
 from fastapi import FastAPI, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cloak.decisions import changes
@@ -29,12 +30,16 @@ from cloak.review.neighbours import Comparison
 from cloak.review.pictures import Pictures
 from cloak.review.workers import Task, Workers
 from cloak.service import problems
+from cloak.service.wire import IDLE
 from cloak.store import Folder
 
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 BODY = 4_000_000
 """Bytes of the largest request: ten thousand changes."""
+
+FORM = 4_000
+"""Bytes of the largest form at the door, where nobody is known yet: a name and a password."""
 
 _GO = """<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/">
 <title>cloak review</title><p><a href="/">Go on</a></p></html>"""
@@ -175,16 +180,18 @@ def create_app(review: Review) -> FastAPI:
 
     @app.get("/login")
     async def door() -> Response:
-        return _door("") if review.doors.has_passwords else problems.of_status(404)
+        return _door("", 200) if review.doors.has_passwords else problems.of_status(404)
 
     @app.post("/login")
     async def log_in(request: Request) -> Response:
-        form = parse_qs((await _body(request)).decode("utf-8", "replace"))
+        form = parse_qs((await _body(request, FORM)).decode("utf-8", "replace"))
+        if review.guessing.locked():  # before the password is looked at: one wrong guess a second, however many ask
+            return _door("Somebody gave a wrong password just now. Try again in a second.", 429)
         session = review.doors.log_in(form.get("password", [""])[0], form.get("editor", [""])[0])
         if session is None:
-            async with review.guessing:  # one guess a second, however many ask at once
+            async with review.guessing:
                 await asyncio.sleep(1)
-            return _door("That is not the password.")
+            return _door("That is not the password.", 401)
         return let_in(session)
 
     @app.get("/")
@@ -296,17 +303,21 @@ def _file(name: str) -> Response:
     return Response(place.read_bytes(), media_type=kind)
 
 
-def _door(words: str) -> Response:
+def _door(words: str, status: int) -> Response:
     text = files("cloak.review").joinpath("page", "login.html").read_text("utf-8")
-    return Response(text.replace("<!-- words -->", html.escape(words)), 401 if words else 200, media_type="text/html")
+    return Response(text.replace("<!-- words -->", html.escape(words)), status, media_type="text/html")
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int = BODY) -> bytes:
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > BODY:
-            raise TooLarge("the request is too large", next_step="Make fewer changes.")
+    try:
+        async with asyncio.timeout(IDLE):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > most:
+                    raise TooLarge("the request is too large", next_step="Make fewer changes.")
+    except TimeoutError:
+        raise HTTPException(408) from None
     return bytes(data)
 
 

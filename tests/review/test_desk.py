@@ -1,5 +1,6 @@
 """The desk and its HTTP interface, without a browser."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from types import SimpleNamespace
 
 import cv2
 import httpx
@@ -22,8 +24,10 @@ from cloak.geometry import Box, Region
 from cloak.ledger import beside
 from cloak.photo import open_photo
 from cloak.report import flagged
+from cloak.review.app import create_app
 from cloak.review.case import detail
 from cloak.review.desk import Desk
+from cloak.review.doors import Doors
 from cloak.review.neighbours import Comparison
 from cloak.review.pictures import Kept, Pictures
 from cloak.review.queue import Doubt, doubt
@@ -381,6 +385,51 @@ def test_a_photo_that_changed_on_the_disk_is_not_published(tmp_path, samples):
     finally:
         server.stop()
     assert published(server, "a.webp") is None
+
+
+def at_the_door(visit):
+    """Have a visitor do something at the door of a desk whose password is "right"."""
+    review = SimpleNamespace(desk=None, doors=Doors(["right"], ""), guessing=asyncio.Lock(), cookie="c")
+
+    async def go():
+        transport = httpx.ASGITransport(create_app(review))
+        async with httpx.AsyncClient(transport=transport, base_url="http://desk", timeout=10) as client:
+            await visit(review, client)
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright's loop may run in this one, from a test before
+        thread.submit(lambda: asyncio.run(go())).result()
+
+
+def test_a_wrong_password_refuses_all_others_for_a_second_and_the_right_one_with_them():
+    async def visit(review, client):
+        def guess(password):
+            return asyncio.create_task(client.post("/login", data={"editor": "Ada", "password": password}))
+
+        wrong = guess("wrong")
+        while not review.guessing.locked():
+            await asyncio.sleep(0.01)
+        early = await guess("right")
+        assert (early.status_code, early.cookies.get("c")) == (429, None)
+        assert not wrong.done()
+        assert (await wrong).status_code == 401
+        right = await guess("right")
+        assert (right.status_code, bool(right.cookies.get("c"))) == (200, True)
+
+    at_the_door(visit)
+
+
+def test_the_door_takes_no_long_body_and_waits_for_none(monkeypatch):
+    monkeypatch.setattr("cloak.review.app.IDLE", 0.1)
+
+    async def stops():
+        yield b"password="
+        await asyncio.sleep(60)
+
+    async def visit(_, client):
+        assert (await client.post("/login", content=b"password=" + b"a" * 5000)).status_code == 413
+        assert (await client.post("/login", content=stops())).status_code == 408
+
+    at_the_door(visit)
 
 
 @pytest.mark.parametrize("password", [None, "a password of many letters"])
