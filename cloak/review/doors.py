@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cloak.service.guard import of_another_site
 from cloak.service.problems import of_status
 from cloak.service.settings import is_loopback
 
@@ -133,8 +134,7 @@ class DoorKeeper:
         host = headers.get("host", "")
         if not self._anywhere and not is_loopback(urlsplit(f"//{host}").hostname or ""):
             return of_status(421, "the desk answers only to names of this machine")
-        origin = headers.get("origin")
-        if scope["method"] not in {"GET", "HEAD"} and origin is not None and urlsplit(origin).netloc != host:
+        if of_another_site(scope["method"], headers):
             return of_status(403, "another site asked for this")
         if scope["path"] in OPEN:
             return None

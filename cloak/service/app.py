@@ -46,7 +46,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
 
 
-_REFUSALS = _problems(400, 401, 408, 413, 415, 421, 422, 500, 503, 504)
+_REFUSALS = _problems(400, 401, 403, 408, 413, 415, 421, 422, 500, 503, 504)
 # For the description only: the guard stands before the app, which a page of another app may share.
 _BEARER = [Security(HTTPBearer(auto_error=False, description="A token of the service."))]
 _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}

@@ -14,7 +14,8 @@ class Guard:
     """ASGI middleware that demands a bearer token.
 
     Without tokens the service listens on loopback, and only requests that call it by a loopback name are answered: a
-    web page could otherwise reach it through a name of its own that it points at 127.0.0.1 (DNS rebinding).
+    web page could otherwise reach it through a name of its own that it points at 127.0.0.1 (DNS rebinding). Nor may a
+    page of another site have work done, even if it cannot read the answers.
 
     Args:
         app: what is guarded.
@@ -34,6 +35,8 @@ class Guard:
             if not self._tokens:
                 if not is_loopback(_host(headers.get("host", ""))):
                     refusal = of_status(421, "without a token, the service answers only to names of this machine")
+                elif of_another_site(scope["method"], headers):
+                    refusal = of_status(403, "without a token, the service works for no page of another site")
             elif scope["path"] not in self._open and not self._allowed(headers.get("authorization", "")):
                 refusal = of_status(401, "a bearer token is needed", {"WWW-Authenticate": "Bearer"})
         await (refusal or self._app)(scope, receive, send)
@@ -45,6 +48,13 @@ class Guard:
         sent = given.strip().encode()
         # All are compared, in constant time each: how long it takes tells nothing.
         return sum(hmac.compare_digest(sent, token) for token in self._tokens) > 0
+
+
+def of_another_site(method: str, headers: Headers) -> bool:
+    """Whether a browser says that a page of another site wants something done. Looking is free: it gets no answer."""
+    origin = headers.get("origin")
+    foreign = origin is not None and origin.partition("://")[2] != headers.get("host", "")
+    return method not in {"GET", "HEAD"} and (foreign or headers.get("sec-fetch-site") == "cross-site")
 
 
 def _host(header: str) -> str:

@@ -32,6 +32,7 @@ _log = logging.getLogger("cloak.service")
 
 _NEXT = {
     401: "Send the header Authorization: Bearer TOKEN.",
+    403: "Ask from a program, or from a page of the service's own.",
     404: "See /docs for the paths that there are.",
     405: "See /docs for the methods of this path.",
     408: "Send the photo again, without pauses.",

@@ -165,6 +165,14 @@ def test_without_a_token_only_names_of_this_machine_are_answered(tmp_path, jpeg)
         assert running.http.post("/v1/anonymize", content=larger(jpeg())).json()["reason"] == "too-large"
         rebound = running.http.post("/v1/anonymize", content=jpeg(), headers={"Host": "evil.example:8571"})
         assert (rebound.status_code, rebound.json()["reason"]) == (421, "misdirected-request")
+        for foreign in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
+                        {"Origin": "http://127.0.0.1:1"}, {"Origin": "http://["}):  # fmt: skip
+            refused = running.http.post("/v1/anonymize", content=b"", headers={"Content-Type": "text/plain", **foreign})
+            assert (refused.status_code, refused.json()["reason"]) == (403, "forbidden"), foreign
+        own = {"Origin": running.url, "Sec-Fetch-Site": "same-origin"}
+        assert running.http.post("/v1/anonymize", content=b"", headers=own).json()["reason"] == "not-an-image"
+        # A link on another site may lead to the manual.
+        assert running.http.get("/docs", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
 
 
 def test_no_response_log_or_metric_holds_a_marker_of_the_original(samples):
