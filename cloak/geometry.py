@@ -244,6 +244,27 @@ def draw(regions: Sequence[Region], size: Size, *, feather: float = 0.0, margin:
     return masks
 
 
+def sampled(placement: npt.NDArray[np.float64], window: Size, size: Size) -> tuple[slice, slice]:
+    """Rows and columns of an image of `size` from which a warp takes its samples, never empty.
+
+    OpenCV before 5 warps no image with a side of 32,767 pixels or more, however small the part that is wanted.
+
+    Args:
+        placement: (2, 3) or more rows; takes points of the image to points of the window, from pixel centres.
+        window: what the warp makes.
+    """
+    corners = np.array([(x, y) for x in (0, window.width) for y in (0, window.height)], np.float64)
+    places = (corners - placement[:2, 2]) @ np.linalg.inv(placement[:2, :2]).T
+    (left, top), (right, bottom) = places.min(0), places.max(0)
+
+    def run(low: float, high: float, length: int) -> slice:
+        # Two pixels around are for what interpolates; beyond the image its edge stays, which some warps repeat.
+        start = min(max(math.floor(low) - 2, 0), length - 1)
+        return slice(start, max(min(math.ceil(high) + 2, length), start + 1))
+
+    return run(top, bottom, size.height), run(left, right, size.width)
+
+
 def _paint(region: Region, feather: float, core: npt.NDArray[np.bool_], weight: npt.NDArray[np.float32]) -> None:
     bounds = region.shape.grown(1 + feather).bounds()
     x0, y0 = max(math.floor(bounds.x) - 2, 0), max(math.floor(bounds.y) - 2, 0)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.detect.base import Detection
-from cloak.errors import SetupError
-from cloak.geometry import RGB, Box, Size
+from cloak.errors import DetectionFailed, SetupError
+from cloak.geometry import RGB, Box, Size, sampled
 
 BRIGHT = 0.995
 """The share of a picture's values that are darker than its lights."""
@@ -75,12 +75,18 @@ def exposed(image: RGB) -> RGB:
 def window(image: RGB, box: Box, size: Size, turn: float = 0.0) -> tuple[RGB, Callable[[Detection], Detection]]:
     """What lies in `box` of the image, brought to `size` and turned clockwise around its centre; black outside.
 
-    Also returns the way back for hits: from pixels of the window to pixels of the image.
+    Also returns the way back for hits: from pixels of the window to pixels of the image. Raises `DetectionFailed` where
+    OpenCV cannot do it.
     """
     cv2 = opencv()
     forward = _affine(box, size, turn)
     backward: Matrix = np.asarray(np.linalg.inv(forward), np.float64)
-    crop = cv2.warpAffine(image, forward[:2], (size.width, size.height), flags=cv2.INTER_LINEAR)
+    rows, columns = sampled(forward, size, Size(image.shape[1], image.shape[0]))
+    here = forward @ np.array([[1, 0, columns.start], [0, 1, rows.start], [0, 0, 1]])
+    try:
+        crop = cv2.warpAffine(image[rows, columns], here[:2], (size.width, size.height), flags=cv2.INTER_LINEAR)
+    except cv2.error as error:
+        raise DetectionFailed("a part of the picture is too long for a closer look") from error
 
     def back(hit: Detection) -> Detection:
         return moved(hit, lambda x, y: _apply(backward, x, y))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cloak.geometry import RGB
+from cloak.geometry import RGB, Size, sampled
 from cloak.recognise.base import Frame, Landmarks
 
 Placement = npt.NDArray[np.float64]
@@ -50,8 +50,15 @@ def chip(image: RGB, place: Placement, side: int) -> RGB:
     # Half a pixel: the centre of the first fine sample is not the centre of the first coarse one.
     move = np.array([[finer, 0, (finer - 1) / 2], [0, finer, (finer - 1) / 2]])
     matrix = move[:, :2] @ place + np.hstack([np.zeros((2, 2)), move[:, 2:]])
+    whole = Size(side * finer, side * finer)
+    rows, columns = sampled(matrix, whole, Size(image.shape[1], image.shape[0]))
+    matrix = np.hstack([matrix[:, :2], matrix @ [[columns.start], [rows.start], [1]]])
     fine = cv2.warpAffine(
-        image, matrix, (side * finer, side * finer), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        image[rows, columns],
+        matrix,
+        (whole.width, whole.height),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     if finer == 1:
         return np.asarray(fine, np.uint8)

@@ -379,6 +379,36 @@ def test_recheck_without_any_known_face_looks_at_the_whole_picture(photo):
     assert recheck(preview_of(photo("obama")), size_of(photo("obama")), BALANCED, ()).faces
 
 
+@pytest.fixture
+def short(monkeypatch):
+    """OpenCV before 5, which warps nothing as long as this."""
+    warp = cv2.warpAffine
+
+    def strict(image, matrix, size, **options):
+        if max(*image.shape[:2], *size) >= 32_767:
+            raise cv2.error("Assertion failed: src.cols < SHRT_MAX")
+        return warp(image, matrix, size, **options)
+
+    monkeypatch.setattr(cv2, "warpAffine", strict)
+
+
+@pytest.mark.parametrize("turn", [0, 30, 90])
+@pytest.mark.parametrize("box", [Box(35_000, 20, 60, 50), Box(-20, -10, 50, 60), Box(39_990, 80, 30, 40)])
+def test_a_closer_look_takes_no_more_of_a_panorama_than_it_shows(short, box, turn):
+    panorama = np.tile(np.random.default_rng(1).integers(0, 256, (100, 1_000, 3)).astype(np.uint8), (1, 40, 1))
+    seen, _ = scaling.window(panorama, box, Size(96, 96), turn)
+    left = min(max(int(box.x) - 500, 0), 39_000)
+    crop = np.ascontiguousarray(panorama[:, left : left + 1_000])
+    whole = cv2.warpAffine(crop, scaling._affine(box.shifted(-left, 0), Size(96, 96), turn)[:2], (96, 96))
+    assert seen.any()
+    assert np.abs(seen.astype(int) - whole).max() <= 1
+
+
+def test_a_look_that_opencv_cannot_take_withholds_the_photo(short):
+    with pytest.raises(DetectionFailed):
+        scaling.window(np.zeros((2, 40_000, 3), np.uint8), Box(0, 0, 40_000, 2), Size(96, 96))
+
+
 def test_opencv_that_does_not_load_names_the_system_library(monkeypatch):
     import builtins
 

@@ -60,3 +60,14 @@ def test_a_window_of_a_frame_sees_the_same_face(portraits):
 
 def test_frames_are_values():
     assert ARCFACE.window(0, 0, 112, 112) == Frame(112, ARCFACE.points)
+
+
+def test_a_face_of_a_panorama_is_cut_out_before_it_is_warped(monkeypatch):
+    """OpenCV before 5 warps no picture with a side of 32,767 pixels or more."""
+    shapes = []
+    warp = cv2.warpAffine
+    monkeypatch.setattr(cv2, "warpAffine", lambda image, *a, **k: [shapes.append(image.shape), warp(image, *a, **k)][1])
+    panorama = np.tile(np.random.default_rng(1).integers(0, 255, (112, 1_000, 3)).astype(np.uint8), (1, 40, 1))
+    there = chips(panorama, [np.add(POINTS, (30_000, 0))], ARCFACE)[0]
+    assert max(shapes[0]) < 200
+    assert np.array_equal(there, panorama[:, 30_000:30_112])
