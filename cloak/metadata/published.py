@@ -52,6 +52,8 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
     for part in contents.parts:
         if not _may_stay(part, allowed, holding) and not _says_nothing(data, part, required):
             return part.name
+    if not all(_is_plain(data, part) for part in contents.parts):
+        return "a time of an animation in a form that could carry more"
     if not all(_is_known(profile.raw()) for kind, profile in carriers(data) if kind == "icc"):
         return "a colour profile that is none of the known ones"
     said, fields = read_all(data), cleaned(fields)
@@ -71,6 +73,16 @@ def _as_intended(name: str, value: str, fields: Fields) -> bool:
             and value.endswith(str(fields.disclosure))
         )
     return bool(value == getattr(fields, name))
+
+
+def _is_plain(data: bytes, part: Part) -> bool:
+    """Whether an APNG's part says times in one form only: milliseconds, seconds above 65, and plays up to 65,535."""
+    body = data[part.offset + 8 : part.offset + part.length - 4]
+    if part.name == "PNG acTL":
+        return body[4:6] == b"\0\0"
+    if part.name == "PNG fcTL":
+        return body[22:24] == b"\x03\xe8" or (body[22:24] == b"\0\1" and body[20:22] > b"\0\x41")
+    return True
 
 
 def _is_known(profile: bytes) -> bool:

@@ -16,7 +16,7 @@ from cloak.metadata import icc
 from cloak.photo import exif, png_write
 from cloak.photo.base import Limits
 from cloak.photo.pixels import Frame, swaps, upright
-from cloak.photo.png_write import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, SIGNATURE, Layout, Timing
+from cloak.photo.png_write import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, SIGNATURE, Layout
 from cloak.photo.raster import Carry, RasterPhoto, check
 
 _CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
@@ -41,7 +41,7 @@ class _Picture:
     y: int
     width: int
     height: int
-    timing: Timing
+    delay: int  # in milliseconds
     dispose: int
     overlaid: bool
     pieces: tuple[tuple[int, int], ...]
@@ -88,8 +88,8 @@ class Png:
 
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         if self.animated:
-            timings = [picture.timing for picture in self.pictures]
-            return png_write.animation(frames, self.frames, timings, self.plays, self.layout, carry)
+            delays = [picture.delay for picture in self.pictures]
+            return png_write.animation(frames, self.frames, delays, self.plays, self.layout, carry)
         return png_write.still(next(frames), self.layout, carry)
 
     def _frame(self, samples: Samples) -> Frame:
@@ -297,12 +297,12 @@ class _Reader:
         if self.still_is_frame:
             self.pieces[0] = self.still
         pictures = tuple(
-            _Picture(c[3], c[4], c[1], c[2], Timing(c[5], c[6]), c[7], bool(c[8]), tuple(pieces))
+            _Picture(c[3], c[4], c[1], c[2], round(1000 * c[5] / (c[6] or 100)), c[7], bool(c[8]), tuple(pieces))
             for c, pieces in zip(self.controls, self.pieces, strict=True)
         )
         animated = bool(pictures)
         if not animated:
-            pictures = (_Picture(0, 0, width, height, Timing(0, 0), 0, False, tuple(self.still)),)
+            pictures = (_Picture(0, 0, width, height, 0, 0, False, tuple(self.still)),)
         if not all(picture.pieces for picture in pictures):
             raise Corrupt("the animation misses pixels")
         check(canvas, len(pictures), self.limits)

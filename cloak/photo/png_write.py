@@ -21,6 +21,7 @@ from cloak.photo.raster import Carry
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 _LEVEL = 6
+_LONGEST = 0xFFFF  # milliseconds that are written as such, and plays that are counted
 
 PALETTE_LEFT = "The concealed picture has more than 256 colours: it is stored as RGB instead of a palette."
 DEPTH_LEFT = "The concealed picture needs shades: it is stored with 8 bits a pixel."
@@ -33,14 +34,6 @@ class Layout:
 
     depth: int
     colour: int
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """A frame's delay in seconds, as APNG's fcTL says it: numerator over denominator."""
-
-    numerator: int
-    denominator: int
 
 
 def still(frame: Frame, source: Layout, carry: Carry) -> tuple[bytes, list[str]]:
@@ -67,15 +60,21 @@ def still(frame: Frame, source: Layout, carry: Carry) -> tuple[bytes, list[str]]
 
 
 def animation(
-    frames: Iterator[Frame], count: int, timings: Sequence[Timing], plays: int, source: Layout, carry: Carry
+    frames: Iterator[Frame], count: int, delays: Sequence[int], plays: int, source: Layout, carry: Carry
 ) -> tuple[bytes, list[str]]:
-    """Frames that replace what they change and leave the rest; the first is also the still picture."""
+    """Frames that replace what they change and leave the rest; the first is also the still picture.
+
+    Args:
+        count: how many frames come.
+        delays: of each, in milliseconds.
+        plays: how often it is shown, 0 for ever.
+    """
     parts: list[bytes] = []
     sequence = 0
     first: Frame | None = None
     previous: Frame | None = None
     layout = Layout(8, RGB)
-    for timing, frame in zip(timings, frames, strict=True):
+    for delay, frame in zip(delays, frames, strict=True):
         if previous is None:
             first = frame
             x, y, (height, width) = 0, 0, frame.pixels.shape[:2]
@@ -86,12 +85,9 @@ def animation(
         if previous is not None and kept != layout:
             raise ConcealmentFailed("the frames differ in colour or depth")
         layout = kept
-        parts.append(
-            chunk(
-                b"fcTL",
-                struct.pack(">IIIIIHHBB", sequence, width, height, x, y, timing.numerator, timing.denominator, 0, 0),
-            )
-        )
+        # One form for each delay: a fraction of any two numbers could carry others.
+        fraction = (delay, 1000) if delay <= _LONGEST else (round(delay / 1000), 1)
+        parts.append(chunk(b"fcTL", struct.pack(">IIIIIHHBB", sequence, width, height, x, y, *fraction, 0, 0)))
         sequence += 1
         if previous is None:
             parts.append(chunk(b"IDAT", stream))
@@ -107,7 +103,7 @@ def animation(
     elif source.depth < 8:
         notes.append(DEPTH_LEFT)
     height, width = first.pixels.shape[:2]
-    control = chunk(b"acTL", struct.pack(">II", count, plays))
+    control = chunk(b"acTL", struct.pack(">II", count, plays if plays <= _LONGEST else 0))
     return _file(width, height, layout, first.profile, carry, parts, control=control), notes
 
 

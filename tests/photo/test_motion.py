@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
+from cloak.metadata import read
+from cloak.metadata.fields import Fields
+from cloak.metadata.published import foreign
 from cloak.photo import open_photo
 from tests.photo.making import REGION, concealed, core, masks_of, paint, picture, rgba, saved, untouched
 from tests.plant import chunk
@@ -159,6 +162,42 @@ def _output():
     from cloak.photo import Output
 
     return Output()
+
+
+def _timed(data, delays, plays):
+    """An APNG with other delays, as fractions, and another number of plays."""
+    out, at, left = bytearray(data), 8, list(delays)
+    while at < len(out):
+        length, name = struct.unpack_from(">I4s", out, at)
+        if name == b"acTL":
+            struct.pack_into(">I", out, at + 12, plays)
+        elif name == b"fcTL":
+            struct.pack_into(">HH", out, at + 28, *left.pop(0))
+        struct.pack_into(">I", out, at + 8 + length, zlib.crc32(out[at + 4 : at + 8 + length]))
+        at += 12 + length
+    assert not left
+    return bytes(out)
+
+
+def _times(data):
+    """(delays as fractions, plays) of an APNG."""
+    controls = [data[i + 24 : i + 28] for i in range(len(data)) if data[i : i + 4] == b"fcTL"]
+    return [struct.unpack(">HH", c) for c in controls], struct.unpack_from(">I", data, data.index(b"acTL") + 8)[0]
+
+
+def test_times_of_an_apng_are_written_in_one_form_only():
+    fractions = [(7, 300), (3, 0), (2_000, 40_000), (65_535, 1), (655, 10)]
+    data = _timed(_saved("PNG", duration=50), fractions, 0x61626364)
+    out = concealed(data, ()).data
+    assert _times(out) == ([(23, 1000), (30, 1000), (50, 1000), (65_535, 1), (65_500, 1000)], 0)
+    assert concealed(out, ()).data == out
+    assert foreign(out, read(out), Fields()) == ""
+
+
+@pytest.mark.parametrize(("fraction", "plays"), [((50, 999), 0), ((50, 0), 0), ((65, 1), 0), ((50, 1000), 1 << 16)])
+def test_a_published_apng_that_says_times_in_another_form_is_refused(fraction, plays):
+    out = _timed(concealed(_saved("PNG", duration=50), ()).data, [fraction, *[(50, 1000)] * 4], plays)
+    assert "time" in foreign(out, read(out), Fields())
 
 
 @pytest.mark.parametrize(("width", "height"), [(1_000, 1_200), (300_000, 4)])
