@@ -12,6 +12,9 @@ from cloak.errors import NotWritten, TooLarge, Unreadable
 NEUTRAL_TIME = 946_684_800
 """2000-01-01 UTC: the time that published files carry, so that it tells nothing of when the photo was taken."""
 
+PIECE = 1 << 26
+"""Bytes that are read at once: all of most photos."""
+
 TEMPORARY = ".cloak-"
 """Prefix of names that hold a file while it is written; in an output, only verified bytes are ever in one."""
 
@@ -38,14 +41,23 @@ def read(path: Path, limit: int, *, most: int | None = None) -> bytes:
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Unreadable("it is not a regular file")
-            data = file.read(limit + 1 if most is None else most)
+            return read_stream(file, limit) if most is None else file.read(most)
     except OSError as error:
         raise Unreadable(f"it cannot be read: {error.strerror or 'input/output error'}") from None
-    if len(data) > limit:
+
+
+def read_stream(file: BinaryIO, limit: int) -> bytes:
+    """All of a stream that has at most `limit` bytes. Raises `TooLarge`, and `OSError`."""
+    # In pieces: Python makes room for as much as it is asked for, and a limit may be any number.
+    pieces, left = [], limit + 1
+    while left and (piece := file.read(min(left, PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    if not left:
         raise TooLarge(
             f"it has more than {limit:,} bytes", next_step="If you trust the file, raise limits.bytes in the pipeline."
         )
-    return data
+    return b"".join(pieces)
 
 
 def create_near(target: Path) -> tuple[Path, BinaryIO]:

@@ -4,6 +4,7 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from cloak import files
 from cloak.errors import NotWritten, OutputError, TooLarge, Unreadable, UsageError
 from cloak.store import NEUTRAL_TIME, Folder, Item, LeftOut, printable, read, refuse_overlap, walk
 
@@ -114,6 +115,15 @@ def test_a_raw_file_is_not_passed_over(tmp_path):
 def test_reading_is_bounded(tmp_path):
     (tmp_path / "a").write_bytes(bytes(100))
     assert len(read(tmp_path / "a", 100)) == 100
+    with pytest.raises(TooLarge):
+        read(tmp_path / "a", 99)
+
+
+def test_a_limit_may_be_any_number_and_reading_takes_no_more_room_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "PIECE", 30)
+    (tmp_path / "a").write_bytes(bytes(range(100)))
+    for limit in (2**63 - 1, 10**12, 100):
+        assert read(tmp_path / "a", limit) == bytes(range(100))
     with pytest.raises(TooLarge):
         read(tmp_path / "a", 99)
 
