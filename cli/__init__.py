@@ -22,10 +22,11 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     # Before click is loaded: a hook with a service at hand waits for the photo, not for imports.
-    from cloak.process import leave, no_core_dumps, take_secret
+    from cloak.process import leave, no_core_dumps, ready_streams, take_secret
 
     from .handover import hand_over, worst
 
+    ready_streams()
     no_core_dumps()
     words = sys.argv[1:] if arguments is None else arguments
     done = code = 0

@@ -227,6 +227,7 @@ def command(
 def _pipe(out: Any, pipeline: Any, key: bytes | None, signer: Any, report: Any, quiet: bool, people: Any) -> int:
     """Standard input to standard output."""
     from cloak.anonymizer import anonymize
+    from cloak.files import read_stream
     from cloak.provenance import signed
     from cloak.report import Outcome, Totals
     from cloak.rows import open_report
@@ -235,12 +236,9 @@ def _pipe(out: Any, pipeline: Any, key: bytes | None, signer: Any, report: Any, 
         raise click.UsageError("standard input goes to standard output: cloak run - --out -")
     if report == Path("-"):
         raise click.UsageError("standard output carries the photo: name a file for --report")
-    limit = pipeline.limits.bytes
-    data = sys.stdin.buffer.read(limit + 1)
-    if len(data) > limit:
-        from cloak.errors import TooLarge
-
-        raise TooLarge(f"it has more than {limit:,} bytes")
+    if sys.stdin is None or sys.stdout is None:
+        raise click.UsageError("standard input and output must both be open")
+    data = read_stream(sys.stdin.buffer, pipeline.limits.bytes)
     with open_report(report, None) as rows:
         result = signed(anonymize(data, pipeline, key=key, people=people), signer)
         totals = Totals()

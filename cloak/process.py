@@ -1,5 +1,6 @@
-"""What a process that holds photos or secrets must not leave behind, and how it ends."""
+"""What a process that holds photos or secrets must not leave behind, how it begins and how it ends."""
 
+import io
 import os
 import sys
 from typing import NoReturn
@@ -8,6 +9,25 @@ SECRETS = ("CLOAK_NOISE_KEY", "CLOAK_TOKEN")
 """Variables of the environment that hold secrets."""
 
 _LEFT_BEHIND: list[int] = []
+
+
+def ready_streams() -> None:
+    """Give every standard stream a file, and let none fail at a file name that its encoding does not know.
+
+    A stream that the caller has closed would hand its number to the next file that is opened, such as a ledger's lock,
+    and that file would get what is meant for the stream. What Python itself sets to None stays so, but for standard
+    error, to which others write without asking.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def no_core_dumps() -> None:

@@ -110,6 +110,13 @@ def test_standard_input_goes_to_standard_output(jpeg, tmp_path):
     assert b"no image" in held.stderr or b"not an image" in held.stderr
 
 
+@pytest.mark.parametrize("closed", ["stdin", "stdout"])
+def test_a_photo_neither_comes_from_nor_goes_to_a_stream_that_is_closed(capfd, monkeypatch, closed):
+    monkeypatch.setattr(sys, closed, None)
+    code, _, err = cli(capfd, "run", "-")
+    assert (code, "must both be open" in err) == (2, True)
+
+
 def test_standard_input_without_a_face_is_held_back_by_the_newsroom(landscape):
     command = [sys.executable, "-m", "cloak.cli", "run", "-", "-p", "newsroom", "--recall", "fast"]
     done = subprocess.run(command, input=landscape, capture_output=True, timeout=120)
