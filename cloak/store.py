@@ -322,10 +322,10 @@ class Folder:
         return count
 
     def _make_parents(self, target: Path) -> None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        real = os.path.realpath(target.parent)
+        real = os.path.realpath(target.parent)  # also of what is still to be made: nothing is, outside
         if os.path.commonpath([real, self._real]) != self._real:
             raise NotWritten("a link in the output folder leads outside it")
+        target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def refuse_overlap(inputs: Sequence[Place], out: Place) -> None:

@@ -161,8 +161,9 @@ def test_a_link_inside_the_output_cannot_lead_a_photo_outside(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     folder = Folder(tmp_path / "out")
     (tmp_path / "out/link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NotWritten, match="outside"):
-        folder.publish(PurePath("link/a.jpg"), b"x")
+    for name in ("link/a.jpg", "link/new/a.jpg"):
+        with pytest.raises(NotWritten, match="outside"):
+            folder.publish(PurePath(name), b"x")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
