@@ -10,7 +10,7 @@ from cloak.consent import People
 from cloak.errors import UsageError
 from cloak.ledger import beside
 from cloak.pipeline import Pipeline
-from cloak.place import Place, Url
+from cloak.place import Place, Url, lies_in
 from cloak.provenance import Signer
 from cloak.store import refuse_overlap
 
@@ -73,6 +73,11 @@ class Job:
 def refuse(job: Job) -> None:
     """Raise `UsageError` for what cannot be done, before anything is."""
     refuse_overlap(job.inputs, job.out)
+    if job.ledger is not None and lies_in(job.ledger, job.out):
+        raise UsageError(
+            "the ledger names original files and must not lie in the folder that is published",
+            next_step="Name a place outside --out with --ledger.",
+        )
     stores = [isinstance(place, Url) for place in job.places]
     if job.preserve_times and any(stores):
         raise UsageError("times can be preserved between folders only", next_step="Leave --preserve-times out.")

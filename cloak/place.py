@@ -1,5 +1,6 @@
 """Where photos lie: a path of this machine, or a URL of an object store."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -45,6 +46,13 @@ class Url:
 
 
 Place = Path | Url
+
+
+def lies_in(place: Place, out: Place | None) -> bool:
+    """Whether a place lies below another one, links followed; or, in a store, is that one."""
+    if isinstance(place, Url):
+        return isinstance(out, Url) and out.holds(place)
+    return isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(place)).parents
 
 
 def place(text: str) -> Place:

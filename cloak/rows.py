@@ -15,7 +15,7 @@ from cloak.bucket import make_room, open_writer, refuse_strangers, remove, writi
 from cloak.bursts import Bare
 from cloak.errors import MissingExtra, OutputError, Unreadable, UsageError
 from cloak.files import create_near, printable, read
-from cloak.place import Place, Url
+from cloak.place import Place, Url, lies_in
 from cloak.report import Totals, document, flagged
 
 LINES = (".ndjson", ".jsonl")
@@ -93,17 +93,11 @@ def open_sheet(path: Path | None, out: Place | None) -> Iterator[Callable[[Calla
 
 
 def _refuse_published(place: Place, out: Place | None, what: str) -> None:
-    if _inside(place, out):
+    if lies_in(place, out):
         raise UsageError(
             f"the {what} names original files and must not lie in the folder that is published",
             next_step="Name a place outside --out.",
         )
-
-
-def _inside(place: Place, out: Place | None) -> bool:
-    if isinstance(place, Url):
-        return isinstance(out, Url) and out.holds(place)
-    return isinstance(out, Path) and Path(os.path.realpath(out)) in Path(os.path.realpath(place)).parents
 
 
 class _File(io.RawIOBase):

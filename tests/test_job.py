@@ -49,3 +49,13 @@ def test_what_must_not_leave_this_machine_is_refused_for_ray_only(asked, word):
     for job in RAY:
         with pytest.raises(UsageError, match=word):
             refuse(replace(job, **some))
+
+
+def test_a_ledger_is_never_published(tmp_path):
+    (tmp_path / "link").symlink_to("public")
+    for at in ("public", "public/deep", "link", "public/../public"):
+        job = Job((Path("in"),), tmp_path / "public", FAST, ledger=tmp_path / at / "ledger.sqlite")
+        with pytest.raises(UsageError, match="published"):
+            refuse(job)
+    with pytest.raises(UsageError, match="published"):
+        refuse(Job((SHOOTS,), PUBLIC, FAST, ledger=PUBLIC / "ledger"))
