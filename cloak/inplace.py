@@ -27,11 +27,16 @@ def replace(
     real = Path(os.path.realpath(path))
     data = read(real, limit)
     before = real.stat()
-    if before.st_nlink > 1:
-        raise NotWritten("it has another name (a hard link), under which the original would stay")
+    _refuse_names(before)
     clean, said = work(data)
     now = real.stat()
+    _refuse_names(now)
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, len(data), before.st_mtime_ns):
         raise NotWritten("it changed while it was worked on", next_step="Run again when it is finished.")
     write(real, clean, now.st_mtime if preserve_times else NEUTRAL_TIME, now.st_mode & 0o7777)
     return said
+
+
+def _refuse_names(status: os.stat_result) -> None:
+    if status.st_nlink > 1:
+        raise NotWritten("it has another name (a hard link), under which the original would stay")

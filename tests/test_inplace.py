@@ -51,6 +51,16 @@ def test_a_second_name_of_the_file_would_keep_the_original(photo, tmp_path):
     assert photo.read_bytes() == b"photo"
 
 
+def test_a_second_name_that_comes_meanwhile_would_keep_it_too(photo, tmp_path):
+    def slow(data):
+        os.link(photo, tmp_path / "b.jpg")
+        return clean(data)
+
+    with pytest.raises(NotWritten, match="hard link"):
+        replace(photo, 100, slow)
+    assert photo.read_bytes() == b"photo"
+
+
 def test_a_file_that_changes_meanwhile_is_left_alone(photo):
     def slow(data):
         photo.write_bytes(b"longer photo")
