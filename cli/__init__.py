@@ -39,10 +39,6 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("cloak: interrupted", file=sys.stderr)
         code = 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; the interpreter must not trip over it again while it shuts down.
-        sys.stdout = None  # type: ignore[assignment]
-        code = 141
     except Exception as error:
         from cloak.errors import CloakError, of_failure, traced
 

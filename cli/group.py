@@ -1,6 +1,8 @@
 """The group of all commands, each loaded when it is called."""
 
 import importlib
+import sys
+from typing import Any
 
 import click
 
@@ -17,6 +19,15 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(f".{cmd_name}", __package__)
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has gone: click would end with 1, which says that a photo was withheld. The
+            # interpreter must not trip over it again while it shuts down.
+            sys.stdout = None  # type: ignore[assignment]
+            raise click.exceptions.Exit(141) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

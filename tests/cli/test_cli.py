@@ -1,3 +1,5 @@
+import errno
+import io
 import json
 import os
 import subprocess
@@ -91,6 +93,18 @@ def test_ndjson_has_a_line_a_photo_and_nothing_else_on_standard_output(capfd, tm
     assert code in (0, 4)
     assert sorted(row["status"] for row in rows) == ["concealed", "no-face"]
     assert "concealed" in err
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader has ended."""
+
+    def write(self, text):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_a_reader_that_goes_away_is_no_photo_that_was_withheld(capfd, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert cli(capfd, "pipelines", "list") == (141, "", "")
 
 
 def test_quiet_is_quiet(capfd, tmp_path, jpeg):
