@@ -87,7 +87,9 @@ def write(target: Path, data: bytes, time: float, mode: int | None = None) -> No
                 file.flush()
                 os.fsync(file.fileno())
             os.utime(temporary, (time, time))
-            temporary.chmod(0o666 & ~_umask() if mode is None else mode)
+            permissions = 0o666 & ~_umask() if mode is None else mode
+            if permissions != 0o600:  # as it was made; a disk of FAT would refuse these
+                temporary.chmod(permissions)
             os.replace(temporary, target)
         except BaseException:
             # Where it cannot be removed, nobody else shall see it until it can be.

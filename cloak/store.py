@@ -243,13 +243,20 @@ def portraits(folder: Path, limit: int) -> dict[str, list[bytes]]:
 class Folder:
     """An output folder. Nothing is ever written outside it, and no half-written file is ever at a published name.
 
+    Args:
+        root: the folder, made if it is not there.
+        private: it is not published: only its owner may look into it, whoever may look at what lies around it.
+
     Raises `OutputError` when it cannot be made or written.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, private: bool = False) -> None:
+        self.root, self._mode = root, 0o600 if private else None
         try:
-            root.mkdir(parents=True, exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True, mode=0o700 if private else 0o777)
+            if private:
+                with contextlib.suppress(PermissionError):  # a disk of FAT has no such thing
+                    root.chmod(0o700)
         except FileExistsError:
             raise OutputError(f"the output {root.name!r} is a file, not a folder") from None
         except OSError as error:
@@ -298,7 +305,7 @@ class Folder:
             self._make_parents(target)
             if target.is_dir():
                 raise NotWritten("a folder of that name is in the output")
-            write(target, data, NEUTRAL_TIME if times is None else times)
+            write(target, data, NEUTRAL_TIME if times is None else times, self._mode)
         except OSError as error:
             raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
 

@@ -151,6 +151,14 @@ def test_published_bytes_stand_at_their_name_with_a_neutral_time(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
 
 
+def test_a_private_folder_is_for_its_owner_only_wherever_it_lies(tmp_path):
+    (tmp_path / "shared/decisions").mkdir(parents=True, mode=0o755)
+    folder = Folder(tmp_path / "shared/decisions", private=True)
+    folder.publish(PurePath("day/a.json"), b"{}")
+    assert stat.S_IMODE(folder.root.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder.root / "day/a.json").stat().st_mode) == 0o600
+
+
 @pytest.mark.parametrize("name", ["../a.jpg", "/etc/a.jpg", "x/../../a.jpg", ""])
 def test_names_that_lead_outside_are_refused(tmp_path, name):
     with pytest.raises(NotWritten):

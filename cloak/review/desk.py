@@ -47,7 +47,7 @@ class Desk:
         self._lock = lock_file(self.place.with_name("review.lock"), "another review of this folder is open")
         self._ledger = Ledger(self.place, lock=False)
         self._reviews = Reviews(self._ledger)
-        self._sidecars = Folder(self.place.with_name("decisions"))
+        self._sidecars = Folder(self.place.with_name("decisions"), private=True)
         self._claims: dict[str, Claim] = {}
         self._stamp: object = None
         self.neighbours = Neighbours()

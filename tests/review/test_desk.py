@@ -51,6 +51,10 @@ def test_the_most_doubtful_photo_comes_first(desk):
     assert {case.state for case in desk.cases.values()} == {"waiting"}
 
 
+def test_decisions_are_for_the_owner_only(desk):
+    assert desk.place.with_name("decisions").stat().st_mode & 0o077 == 0
+
+
 FACE = {"score": 0.95, "models": ["centerface", "yunet"]}
 
 
