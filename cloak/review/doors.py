@@ -5,12 +5,11 @@ import hmac
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cloak.service.guard import of_another_site
+from cloak.service.guard import host_name, of_another_site
 from cloak.service.problems import of_status
 from cloak.service.settings import is_loopback
 
@@ -131,8 +130,7 @@ class DoorKeeper:
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if not self._anywhere and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        if not self._anywhere and not is_loopback(host_name(headers.get("host", ""))):
             return of_status(421, "the desk answers only to names of this machine")
         if of_another_site(scope["method"], headers):
             return of_status(403, "another site asked for this")

@@ -33,7 +33,7 @@ class Guard:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
             if not self._tokens:
-                if not is_loopback(_host(headers.get("host", ""))):
+                if not is_loopback(host_name(headers.get("host", ""))):
                     refusal = of_status(421, "without a token, the service answers only to names of this machine")
                 elif of_another_site(scope["method"], headers):
                     refusal = of_status(403, "without a token, the service works for no page of another site")
@@ -57,7 +57,7 @@ def of_another_site(method: str, headers: Headers) -> bool:
     return method not in {"GET", "HEAD"} and (foreign or headers.get("sec-fetch-site") == "cross-site")
 
 
-def _host(header: str) -> str:
+def host_name(header: str) -> str:
     """The name in a Host header, without its port."""
     if header.startswith("["):
         return header.partition("]")[0][1:]

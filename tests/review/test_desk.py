@@ -27,7 +27,7 @@ from cloak.report import flagged
 from cloak.review.app import create_app
 from cloak.review.case import detail
 from cloak.review.desk import Desk
-from cloak.review.doors import Doors
+from cloak.review.doors import DoorKeeper, Doors
 from cloak.review.neighbours import Comparison
 from cloak.review.pictures import Kept, Pictures
 from cloak.review.queue import Doubt, doubt
@@ -396,8 +396,8 @@ def at_the_door(visit):
     review = SimpleNamespace(desk=None, doors=Doors(["right"], ""), guessing=asyncio.Lock(), cookie="c")
 
     async def go():
-        transport = httpx.ASGITransport(create_app(review))
-        async with httpx.AsyncClient(transport=transport, base_url="http://desk", timeout=10) as client:
+        transport = httpx.ASGITransport(DoorKeeper(create_app(review), review.doors, "c", anywhere=False))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=10) as client:
             await visit(review, client)
 
     with ThreadPoolExecutor(1) as thread:  # Playwright's loop may run in this one, from a test before
@@ -432,6 +432,15 @@ def test_the_door_takes_no_long_body_and_waits_for_none(monkeypatch):
     async def visit(_, client):
         assert (await client.post("/login", content=b"password=" + b"a" * 5000)).status_code == 413
         assert (await client.post("/login", content=stops())).status_code == 408
+
+    at_the_door(visit)
+
+
+def test_what_is_no_host_and_no_origin_is_refused_with_the_headers_of_the_page():
+    async def visit(_, client):
+        for headers, status in (({"Host": "["}, 421), ({"Origin": "http://["}, 403)):
+            answer = await client.post("/login", headers=headers)
+            assert (answer.status_code, answer.headers["x-frame-options"]) == (status, "DENY"), headers
 
     at_the_door(visit)
 
