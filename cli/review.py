@@ -56,8 +56,6 @@ def open_desk(
 
     pool.prepare("cloak.review.workers")  # while this process imports the server
     demand_extra()
-    import getpass
-
     from cloak.review.app import Review, create_app
     from cloak.review.desk import Desk
     from cloak.review.doors import DoorKeeper, Doors
@@ -69,7 +67,7 @@ def open_desk(
     port = _port(host, port)
     local = is_loopback(host)
     name = f"cloak-review-{port}"  # browsers share cookies among the ports of a host
-    doors = Doors(passwords, reviewer if reviewer is not None else getpass.getuser())
+    doors = Doors(passwords, reviewer if reviewer is not None else _login())
     review = Review(Desk(out, ledger), doors, name, jobs, deadline, secrets.token_bytes(32))
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}/enter?token={doors.invite()}" if local else f"http://{shown}:{port}/login"
@@ -91,6 +89,16 @@ def demand_extra() -> None:
         if (error.name or "").startswith("cloak"):
             raise
         raise MissingExtra("the review page", "review") from None
+
+
+def _login() -> str:
+    """The login of who started this; "" where the system knows no name for it, as in containers: the page then asks."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # the last two from Python 3.13 on, and on Windows
+        return ""
 
 
 def _port(host: str, wanted: int | None) -> int:

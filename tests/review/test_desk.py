@@ -16,6 +16,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from cloak.cli.review import _login
 from PIL import Image, ImageFilter
 
 from cloak.decisions import Change, parse
@@ -205,6 +206,13 @@ def test_a_second_desk_over_one_folder_is_refused(desk, copied):
         Desk(copied)
     with pytest.raises(NotFound):
         desk.case("0" * 20)
+
+
+def test_whom_the_system_knows_by_no_name_the_page_asks(monkeypatch):
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 3_141_592)
+    assert _login() == ""
 
 
 def test_a_folder_without_a_record_is_refused(tmp_path):
