@@ -99,13 +99,20 @@ class Bucket:
         """Whether publishing would replace one of the originals."""
         return self.url / self._relative(name) in sources
 
-    def publish(self, name: PurePath, data: bytes, times: float | None = None) -> None:  # noqa: ARG002
+    def publish(
+        self,
+        name: PurePath,
+        data: bytes,
+        times: float | None = None,  # noqa: ARG002
+        turn: contextlib.AbstractContextManager[object] | None = None,
+    ) -> None:
         """Put verified bytes at a name, in one request.
 
         Raises `NotWritten`, or `OutputError` if nothing can be put there at all; nothing of the object is left then.
         """
         attributes = {DIGEST: sha256(data).hexdigest(), "Content-Type": _media_type(data)}
-        self._put(self._key(name), data, attributes)
+        with turn or contextlib.nullcontext():
+            self._put(self._key(name), data, attributes)
 
     def _put(self, key: str, data: bytes, attributes: dict[str, str]) -> None:
         try:

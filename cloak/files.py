@@ -68,7 +68,13 @@ def create_near(target: Path) -> tuple[Path, BinaryIO]:
     return path, open(os.open(path, flags, 0o600), "wb")
 
 
-def write(target: Path, data: bytes, time: float, mode: int | None = None) -> None:
+def write(
+    target: Path,
+    data: bytes,
+    time: float,
+    mode: int | None = None,
+    turn: contextlib.AbstractContextManager[object] | None = None,
+) -> None:
     """Write verified bytes at a path: to a temporary name in the same folder, to the disk, then renamed.
 
     Args:
@@ -76,6 +82,7 @@ def write(target: Path, data: bytes, time: float, mode: int | None = None) -> No
         data: the whole file.
         time: modification time in seconds since 1970.
         mode: permissions; None for those of any new file.
+        turn: entered for the moment in which the file gets its name; what it raises is raised.
 
     Raises `NotWritten`; nothing of the file is left then.
     """
@@ -90,7 +97,8 @@ def write(target: Path, data: bytes, time: float, mode: int | None = None) -> No
             permissions = 0o666 & ~_umask() if mode is None else mode
             if permissions != 0o600:  # as it was made; a disk of FAT would refuse these
                 temporary.chmod(permissions)
-            os.replace(temporary, target)
+            with turn or contextlib.nullcontext():
+                os.replace(temporary, target)
         except BaseException:
             # Where it cannot be removed, nobody else shall see it until it can be.
             with contextlib.suppress(OSError):

@@ -63,9 +63,11 @@ CREATE TABLE IF NOT EXISTS verdict (
     name TEXT NOT NULL,
     at TEXT NOT NULL,            -- ISO 8601, UTC
     reviewer TEXT NOT NULL,
-    verdict TEXT NOT NULL,
-    decisions TEXT NOT NULL      -- as in a sidecar
+    verdict TEXT NOT NULL,       -- "" of a sidecar that a run took as a start
+    decisions TEXT NOT NULL      -- as in a sidecar; one that a run took, as it was given
 ) STRICT;
+CREATE INDEX IF NOT EXISTS review_content ON review (content);
+CREATE INDEX IF NOT EXISTS verdict_name ON verdict (name);
 """
 
 
@@ -253,7 +255,13 @@ class Ledger:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Statements that are all on the disk afterwards, or none of them. Raises `OutputError`."""
+        """Statements that are all on the disk afterwards, or none of them; nobody else writes meanwhile.
+
+        One within another is a part of it. Raises `OutputError`.
+        """
+        if self._db.in_transaction:
+            yield self._db
+            return
         try:
             # SQLite goes on writing to a file that was removed: what is noted there, nobody finds again.
             if not os.path.samestat(os.stat(self.path), self._file):

@@ -3,13 +3,16 @@
 The tables lie in the ledger (`cloak.ledger`), so that what was decided and what was published stand or fall together.
 """
 
+import contextlib
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from cloak.decisions import Decisions, dump, parse
+from cloak.decisions import Decisions, dump, fitted, parse
 from cloak.errors import Conflict, LedgerDamaged, UsageError
+from cloak.geometry import Size
 from cloak.ledger import Ledger
 
 
@@ -36,6 +39,27 @@ class Reviewed:
         return self.decisions.verdict if self.decisions else None
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What people said about a photo that is to be treated.
+
+    Attributes:
+        decisions: to be applied; None: nobody decided.
+        adopted: the sidecar that they were taken from, if the ledger does not have them yet.
+        held: a person holds just these bytes.
+        pending: the output folder does not show the latest verdict yet.
+        version: what is carried out with the decisions; 0: no verdict in the ledger.
+        versions: of every review that was looked at, by name.
+    """
+
+    decisions: Decisions | None = None
+    adopted: Decisions | None = None
+    held: bool = False
+    pending: bool = False
+    version: int = 0
+    versions: dict[str, int] = field(default_factory=dict)
+
+
 class Reviews:
     """The decisions in a ledger."""
 
@@ -44,14 +68,59 @@ class Reviews:
 
     def latest(self, name: str) -> Reviewed:
         """The latest word on a photo."""
-        return self.all(name).get(name, Reviewed())
+        return self._reviewed("name = ?", (name,)).get(name, Reviewed())
 
-    def all(self, name: str = "") -> dict[str, Reviewed]:
-        """The latest word on every photo that somebody touched, or on just one."""
-        rows = self._ledger.query(
-            "SELECT name, version, content, decisions, done, failure FROM review WHERE ? IN (name, '')", (name,)
-        )
-        return {name: Reviewed(version, key, _told(text), *rest) for name, version, key, text, *rest in rows}
+    def all(self) -> dict[str, Reviewed]:
+        """The latest word on every photo that somebody touched."""
+        return self._reviewed("1", ())
+
+    def word(self, name: str, content: str, sidecar: Decisions | None = None) -> Word:
+        """What counts for a photo: what was decided about it in this folder, or the sidecar if that is newer.
+
+        Args:
+            name: of the photo.
+            content: the ledger's key of its bytes.
+            sidecar: that was given for it.
+        """
+        about = self._about(name, content)
+        versions = {name: review.version for name, review in about.items()}
+        own = about.pop(name, Reviewed())
+        review = own if own.decisions is not None or not about else max(about.values(), key=_weight)
+        held = [other for other in about.values() if other.verdict == "hold"]
+        if held:  # under whatever name, until it is lifted there
+            review = held[0]
+        decisions, adopted = _binding(review, content), None
+        if sidecar is not None and not held:
+            logged = self._logged((name, *about))
+            if review.decisions is not None and logged and _is_adopted(sidecar, review.decisions, logged[-1]):
+                decisions, adopted = (review.decisions, None) if review.content == content else (sidecar, sidecar)
+            elif review.decisions is None or not _overtaken(sidecar, review.decisions, logged):
+                decisions = adopted = sidecar
+        carried = review is own and own.verdict is not None and own.content == content and adopted is None
+        return Word(
+            decisions, adopted,
+            held=review.verdict == "hold" and review.content == content,
+            pending=own.verdict is not None and own.done != own.version,
+            version=own.version if carried else 0,
+            versions=versions,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def unchanged(self, name: str, content: str, word: Word, published: str | None = None) -> Iterator[None]:
+        """Nobody decides about a photo while the block lasts, and nobody has since its word was asked for.
+
+        Args:
+            name, content, word: as for `word`.
+            published: what must still be the digest in its record; None: whatever is.
+
+        Raises `Conflict` where somebody has, `OutputError` when the ledger fails.
+        """
+        with self._ledger.transaction():
+            known = self._ledger.find(name) if published else None
+            versions = {name: review.version for name, review in self._about(name, content).items()}
+            if versions != word.versions or (known and known.published != published):
+                raise Conflict("somebody decided about this photo in the meantime")
+            yield
 
     def decide(self, name: str, version: int, content: str, decisions: Decisions) -> Reviewed:
         """Store what a person changed or decided, on the disk when this returns.
@@ -64,26 +133,34 @@ class Reviews:
 
         Raises `Conflict` when somebody else was faster, `OutputError` when the disk fails.
         """
-        made = replace(decisions, at=datetime.now(UTC).isoformat(timespec="seconds"))
-        text = dump(made).decode()
+        made = replace(decisions, at=_now())
+        return self._store(name, version, content, made, made if made.verdict is not None else None)
+
+    def adopt(self, name: str, content: str, word: Word, size: Size) -> Word:
+        """Store decisions that a run took from a sidecar, and is to carry out on a photo of `size`.
+
+        Raises `Conflict`, `OutputError` as `decide`.
+        """
+        assert word.adopted is not None
+        made = replace(fitted(word.adopted, size), at=word.adopted.at or _now())
+        review = self._store(name, word.versions.get(name, 0), content, made, word.adopted)
+        return replace(word, version=review.version, versions=word.versions | {name: review.version})
+
+    def _store(self, name: str, version: int, content: str, made: Decisions, logged: Decisions | None) -> Reviewed:
         with self._ledger.transaction() as db:
             found = db.execute("SELECT version, done FROM review WHERE name = ?", (name,)).fetchone() or (0, 0)
             if found[0] != version:
                 raise Conflict("somebody else changed or decided this photo in the meantime")
             db.execute(
-                "INSERT OR REPLACE INTO review VALUES (?, ?, ?, ?, ?, '')", (name, version + 1, content, text, found[1])
+                "INSERT OR REPLACE INTO review VALUES (?, ?, ?, ?, ?, '')",
+                (name, version + 1, content, dump(made).decode(), found[1]),
             )
-            if made.verdict is not None:
+            if logged is not None:
                 db.execute(
                     "INSERT INTO verdict (name, at, reviewer, verdict, decisions) VALUES (?, ?, ?, ?, ?)",
-                    (name, made.at, made.reviewer, made.verdict, text),
+                    (name, _now(), logged.reviewer, logged.verdict or "", dump(logged).decode()),
                 )
         return Reviewed(version + 1, content, made, found[1])
-
-    def adopt(self, name: str, content: str, decisions: Decisions) -> None:
-        """Store decisions that a run took from a sidecar and has carried out."""
-        review = self.decide(name, self.latest(name).version, content, decisions)
-        self.carried_out(name, review.version)
 
     def carried_out(self, name: str, version: int, failure: str = "") -> None:
         """Note that the output folder shows the verdict of a version, or why it does not."""
@@ -102,6 +179,75 @@ class Reviews:
             {"at": at, "reviewer": reviewer, "verdict": verdict, "decisions": json.loads(text)}
             for at, reviewer, verdict, text in rows
         ]
+
+    def _about(self, name: str, content: str) -> dict[str, Reviewed]:
+        """The latest word on a photo, and on those of other names that have just these bytes."""
+        return self._reviewed("name = ? OR content = ?", (name, content))
+
+    def _reviewed(self, condition: str, values: tuple[object, ...]) -> dict[str, Reviewed]:
+        rows = self._ledger.query(
+            f"SELECT name, version, content, decisions, done, failure FROM review WHERE {condition}",  # noqa: S608
+            values,
+        )
+        return {name: Reviewed(version, key, _told(text), *rest) for name, version, key, text, *rest in rows}
+
+    def _logged(self, names: Sequence[str]) -> list[Decisions]:
+        """Every verdict on some photos, and every sidecar that a run took for them, oldest first."""
+        marks = ", ".join("?" * len(names))
+        rows = self._ledger.query(
+            f"SELECT decisions FROM verdict WHERE name IN ({marks}) ORDER BY id",  # noqa: S608
+            tuple(names),
+        )
+        return [_told(text) for (text,) in rows]
+
+
+def _binding(review: Reviewed, content: str) -> Decisions | None:
+    """What was decided about a photo in an earlier review into the same folder: a run that starts over must neither
+    undo it nor apply it to other bytes."""
+    if review.decisions is None:
+        return None
+    if review.content == content and review.verdict is not None:
+        return review.decisions
+    changed = "the original has changed since its review" if review.content != content else "its review is not finished"
+    return Decisions(review.decisions.size, verdict="hold", reason=changed)
+
+
+def _weight(review: Reviewed) -> tuple[bool, str]:
+    """Of several reviews of the same bytes one that is not finished counts most, then the latest."""
+    return review.verdict is None, review.decisions.at if review.decisions else ""
+
+
+def _is_adopted(sidecar: Decisions, latest: Decisions, logged: Decisions) -> bool:
+    """Whether a photo's latest word is what the sidecar says, and nothing was drafted since."""
+    stands = (latest.reviewer, latest.verdict) == (logged.reviewer, logged.verdict) and logged.at in {"", latest.at}
+    return stands and _as_given(sidecar, logged)
+
+
+def _overtaken(sidecar: Decisions, latest: Decisions, logged: Sequence[Decisions]) -> bool:
+    """Whether what people decided here is newer than a sidecar: where nobody can tell, a hold is."""
+    if any(_as_given(sidecar, then) for then in logged):
+        return True  # it had its turn
+    if latest.verdict == "hold":
+        return not _later(sidecar.at, latest.at)
+    changed = any(sidecar.at == then.at for then in logged)  # by hand, since it had its turn
+    return not changed and _later(latest.at, sidecar.at)
+
+
+def _as_given(sidecar: Decisions, logged: Decisions) -> bool:
+    """Whether a verdict is the sidecar's; where review is required, that one comes without its "accept"."""
+    return sidecar == (logged if sidecar.verdict else replace(logged, verdict=None))
+
+
+def _later(at: str, then: str) -> bool:
+    """Whether one moment is known to come after another."""
+    try:
+        return datetime.fromisoformat(at) > datetime.fromisoformat(then)
+    except (TypeError, ValueError):
+        return False
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _told(text: Any) -> Decisions:

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -93,7 +94,13 @@ class Store(Protocol):
     def original(self, name: PurePath, sources: Iterable[Place]) -> bool:
         """Whether publishing at that name would replace one of the originals."""
 
-    def publish(self, name: PurePath, data: bytes, times: float | None = None) -> None:
+    def publish(
+        self,
+        name: PurePath,
+        data: bytes,
+        times: float | None = None,
+        turn: AbstractContextManager[object] | None = None,
+    ) -> None:
         """Store verified bytes, whole or not at all. Raises `NotWritten`, or `OutputError` to end the run."""
 
     def withdraw(self, name: PurePath) -> None:
@@ -290,13 +297,20 @@ class Folder:
         path = self.path(name)
         return path.exists() and any(same_file(path, source) for source in sources if isinstance(source, Path))
 
-    def publish(self, name: PurePath, data: bytes, times: float | None = None) -> None:
+    def publish(
+        self,
+        name: PurePath,
+        data: bytes,
+        times: float | None = None,
+        turn: AbstractContextManager[object] | None = None,
+    ) -> None:
         """Write verified bytes at a name: to a temporary name in the same folder, to the disk, then renamed.
 
         Args:
             name: below the folder.
             data: the whole file.
             times: modification time in seconds since 1970; None for `NEUTRAL_TIME`.
+            turn: entered for the moment in which the photo appears; what it raises is raised.
 
         Raises `NotWritten`; nothing of the file is left then.
         """
@@ -305,7 +319,7 @@ class Folder:
             self._make_parents(target)
             if target.is_dir():
                 raise NotWritten("a folder of that name is in the output")
-            write(target, data, NEUTRAL_TIME if times is None else times, self._mode)
+            write(target, data, NEUTRAL_TIME if times is None else times, self._mode, turn)
         except OSError as error:
             raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
 

@@ -1,5 +1,6 @@
 """What a worker does with one photo: from where it lies, through the anonymizer, to the output and its ledger."""
 
+import contextlib
 import glob
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,8 +11,8 @@ from pathlib import Path
 import tomli_w
 
 from cloak.anonymizer import anonymize
-from cloak.decisions import SUFFIX, Decisions, dump, fitted, own_name, parse
-from cloak.errors import CloakError, DecisionsUnfit, NotWritten
+from cloak.decisions import SUFFIX, Decisions, own_name, parse
+from cloak.errors import CloakError, Conflict, DecisionsUnfit, NotWritten
 from cloak.job import Job
 from cloak.ledger import Entry, Ledger, Origin, Records
 from cloak.photo import open_photo
@@ -19,7 +20,7 @@ from cloak.place import Place
 from cloak.provenance import signed
 from cloak.report import Outcome, attempt
 from cloak.result import Status
-from cloak.reviews import Reviewed, Reviews
+from cloak.reviews import Reviews, Word
 from cloak.scaled import thumbnail
 from cloak.store import Folder, Item, Store, is_among, printable, read
 
@@ -62,11 +63,9 @@ def work(item: Item, *, job: Job) -> Done:
     return _guarded(item, job, lambda source: _photo(item, source, job))
 
 
-def treatment(job: Job, ledger: Records, sidecar: Decisions | None = None) -> str:
-    """The hash under which a ledger knows how a photo was treated: pipeline, signer, decisions, people to keep."""
+def treatment(job: Job, ledger: Records) -> str:
+    """The hash under which a ledger knows how a photo was treated: pipeline, signer, people to keep."""
     digest = job.pipeline.hash() + (job.signer.digest if job.signer else "")
-    if sidecar is not None:
-        digest = sha256(digest.encode() + dump(sidecar)).hexdigest()
     if job.people is not None:
         # Whoever joins or leaves the people to keep has the photos done again. Keyed as originals are: without this
         # ledger's secret nobody can look the portraits up.
@@ -111,6 +110,12 @@ def _fetch(item: Item, limit: int) -> bytes:
 def _photo(
     item: Item, source: str, job: Job, decisions: Decisions | None = None, content_seen: str | None = None
 ) -> Done:
+    while True:
+        with contextlib.suppress(Conflict):  # somebody decided in the middle of it: once more, by what counts now
+            return _treat(item, source, job, decisions, content_seen)
+
+
+def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, content_seen: str | None) -> Done:
     limit = job.pipeline.limits.bytes
     if job.dry_run:
         decisions = decisions or _sidecar(item, job)
@@ -118,6 +123,7 @@ def _photo(
         return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
     store, ledger = _edges(job.out, job.records)
+    reviews = Reviews(ledger) if isinstance(ledger, Ledger) else None
     target = printable(item.name)
     known = ledger.find(target)
     try:
@@ -126,31 +132,40 @@ def _photo(
         if known:  # somebody may have decided otherwise
             _withdraw(item, store, ledger, known, limit)
         raise
-    decisions, digest = sidecar or decisions, treatment(job, ledger, sidecar)
-    if known and known.pipeline != digest:
-        _withdraw(item, store, ledger, known, limit)  # even if the original can no longer be read
+    digest, again = treatment(job, ledger), job.force or content_seen is not None
+    if known:
+        word = reviews.word(target, known.content, sidecar) if reviews else Word()
+        if known.pipeline != digest or content_seen is not None or word.adopted or word.pending:
+            _withdraw(item, store, ledger, known, limit)  # even if the original can no longer be read
     # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
     data = None if item.version else _fetch(item, limit)
     content = ledger.key(item.version.encode() if data is None else data)
     if content_seen not in {None, content}:
         raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
-    reviews = Reviews(ledger) if isinstance(ledger, Ledger) else None
-    if decisions is None and reviews is not None:
-        decisions = _reviewed(reviews.latest(target), content)
-    again = job.force or content_seen is not None
+    word = reviews.word(target, content, sidecar) if reviews else Word()
+    if decisions not in {None, word.decisions}:
+        raise DecisionsUnfit(
+            "somebody has decided otherwise since, or holds the same photo under another name",
+            next_step="Look at the latest verdict on each of its names.",
+        )
+    again = again or word.adopted is not None or word.pending
     if known and not again and (known.content, known.pipeline) == (content, digest):
-        unchanged = known.published is None or known.published == store.standing(item.name, limit)
+        if known.published is None:
+            unchanged = word.decisions is None or word.decisions.verdict != "accept"
+        else:
+            unchanged = not word.held and known.published == store.standing(item.name, limit)
         if unchanged:
             status, name = Status(known.row["status"]), known.row.get("target", "")
             place = job.out / item.name if name and isinstance(job.out, Path) else None
             return Done(Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place, job)))
-    if known and (known.content != content or content_seen is not None):
+    if known and known.content != content:
         _withdraw(item, store, ledger, known, limit)
     if data is None:
         data = _fetch(item, limit)
     _refuse_foreign(item, store, known, job)
 
-    result = signed(anonymize(data, job.pipeline, key=job.key, decisions=decisions, people=job.people), job.signer)
+    made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
+    result = signed(made, job.signer)
     outcome = Outcome(
         source, target if result.data else "", result.report.status, result.report,
         glance=result.glance, thumbnail=_thumbnail(result.data, job),
@@ -162,16 +177,21 @@ def _photo(
     if known and (isinstance(ledger, Ledger) or not result.data):
         # Before its row goes: nothing stands that the ledger does not know.
         _withdraw(item, store, ledger, known, limit)
-    if isinstance(ledger, Ledger):
+    turn = None
+    if isinstance(ledger, Ledger) and reviews is not None:
+        if word.adopted is not None:
+            word = reviews.adopt(target, content, word, result.report.size)
         # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
         # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows. (An
         # object in a store carries its own digest, so that its row can come after, with others.)
-        ledger.record(target, entry, _origin(item, job))
+        with reviews.unchanged(target, content, word):
+            ledger.record(target, entry, _origin(item, job))
+        turn = reviews.unchanged(target, content, word, published)
     if result.data:
         times = item.path.stat().st_mtime if job.preserve_times else None
-        store.publish(item.name, result.data, times)
-    if sidecar is not None and reviews is not None:
-        reviews.adopt(target, content, fitted(sidecar, result.report.size))
+        store.publish(item.name, result.data, times, turn)
+    if reviews is not None and word.version:
+        reviews.carried_out(target, word.version)
     return Done(outcome, None if isinstance(ledger, Ledger) else (target, entry))
 
 
@@ -219,17 +239,6 @@ def _sidecar(item: Item, job: Job) -> Decisions | None:
         raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
     # Where a person must accept every photo, a verdict on another export of it is no verdict on this one.
     return replace(decisions, verdict=None) if _overruled(decisions, job) else decisions
-
-
-def _reviewed(review: Reviewed, content: str) -> Decisions | None:
-    """What was decided about a photo in an earlier review into the same folder: a run that starts over must neither
-    undo it nor apply it to other bytes."""
-    if review.decisions is None:
-        return None
-    if review.content == content and review.verdict is not None:
-        return review.decisions
-    changed = "the original has changed since its review" if review.content != content else "its review is not finished"
-    return Decisions(review.decisions.size, verdict="hold", reason=changed)
 
 
 def _overruled(decisions: Decisions, job: Job) -> bool:

@@ -1,60 +1,239 @@
-"""What becomes of what stands in the output already, in this process instead of a worker."""
+"""What one worker does with one photo that people have decided about, in this process."""
 
-from hashlib import sha256
+import sys
+from dataclasses import replace
 
+import msgspec
 import pytest
 
+from cloak import work
+from cloak.decisions import Change, Decisions, dump
+from cloak.detect import Face
+from cloak.geometry import Box, Region, Size
 from cloak.job import Job
 from cloak.ledger import Ledger, beside
 from cloak.pipeline import load
+from cloak.result import Status
+from cloak.review.desk import Desk
+from cloak.reviews import Reviews
 from cloak.store import Item, walk
-from cloak.work import work
+
+SIZE = Size(256, 256)
+BADGE = Change(area=Region(Box(5, 5, 30, 30), effect="fill"))
+
+
+class Folder:
+    """Originals, what is published of them, the desk beside it, and sidecars that are given."""
+
+    def __init__(self, root):
+        self.originals, self.out, self.sidecars = root / "in", root / "public", root / "decisions"
+        self.originals.mkdir()
+        self.sidecars.mkdir()
+        Ledger(beside(self.out)).close()
+
+    def run(self, *inputs, decisions=None, **options):
+        """What becomes of each photo, by its name below the output."""
+        job = Job(inputs or (self.originals,), self.out, load("photographer", recall="fast"), key=b"k", **options)
+        job = replace(job, decisions=decisions or self.sidecars)
+        items = [item for item in walk(job.inputs, self.out) if isinstance(item, Item)]
+        return {str(item.name): work.work(item, job=job).outcome for item in items}
+
+    def statuses(self, *inputs, **options):
+        return {name: str(outcome.status) for name, outcome in self.run(*inputs, **options).items()}
+
+    def sidecar(self, name, *changes, verdict="accept", **more):
+        """Decisions from elsewhere about a photo."""
+        size = self.find("p.jpg").row["size"] if self.find("p.jpg") else {"width": 256, "height": 256}
+        made = Decisions(msgspec.convert(size, Size), changes, verdict=verdict, reviewer="x", **more)
+        (self.sidecars / f"{name}.cloak.json").write_bytes(dump(made))
+
+    def decide(self, name, verdict, changes=None, carry_out=True):
+        """What an editor does on the page, and a worker of it then; the state it leads to."""
+        desk = Desk(self.out)
+        try:
+            (case,) = [case for case in desk.cases.values() if case.name == name]
+            desk.claim(case.id, "page", "Ada")
+            if changes is not None:
+                case = desk.change(case.id, "page", "Ada", case.review.version, changes)
+            version = case.review.version
+            case = (
+                desk.accept(case.id, "page", "Ada", version)
+                if verdict == "accept"
+                else desk.hold(case.id, "page", "Ada", version, "no")
+            )
+            if not carry_out:
+                return case.state
+            outcome = work.release(*desk.task(case, b"k"))
+            return desk.settle(case.id, case.review.version, outcome.message).state
+        finally:
+            desk.close()
+
+    def find(self, name):
+        with Ledger(beside(self.out), lock=False) as ledger:
+            return ledger.find(name)
+
+    def face(self, name="p.jpg"):
+        """A change that reveals the photo's face."""
+        row = self.find(name).row
+        ((face,),) = msgspec.convert(
+            row.get("revealed") if any(row["revealed"]) else row["detections"], list[list[Face]]
+        )
+        return Change(face.box)
+
+    def published(self):
+        return sorted(path.name for path in self.out.iterdir()) if self.out.exists() else []
 
 
 @pytest.fixture
-def publish(jpeg):
-    """A function that does the photos of some inputs as a run would, and gives their outcomes by name."""
-
-    def run(out, *inputs, pipeline="photographer", **options):
-        job = Job(inputs, out, load(pipeline, recall="fast"), **options)
-        with Ledger(beside(out)):
-            found = [item for item in walk(inputs, out) if isinstance(item, Item)]
-            return {str(item.name): work(item, job=job).outcome for item in found}
-
-    return run
+def folder(tmp_path, jpeg):
+    made = Folder(tmp_path)
+    (made.originals / "p.jpg").write_bytes(jpeg())
+    return made
 
 
-def test_one_original_is_not_replaced_by_what_is_published_of_another(publish, tmp_path, jpeg):
-    """Their names below the output are `b/p.jpg` and `p.jpg`."""
-    for place in ("a/b", "b"):
-        (tmp_path / "x" / place).mkdir(parents=True)
-        (tmp_path / "x" / place / "p.jpg").write_bytes(jpeg(comment=place.encode()))
-    done = publish(tmp_path / "x", tmp_path / "x/a", tmp_path / "x/b", force=True)
-    assert "replace an original" in done["b/p.jpg"].message
-    assert done["p.jpg"].target == "p.jpg"
-    assert (tmp_path / "x/b/p.jpg").read_bytes() == jpeg(comment=b"b")
+@pytest.fixture
+def revealed(folder):
+    """A folder in which a sidecar has revealed the face."""
+    folder.run()
+    folder.sidecar("p.jpg", folder.face())
+    assert folder.statuses() == {"p.jpg": "revealed"}
+    return folder
 
 
-def test_an_original_that_only_a_link_leads_to_is_not_replaced_either(publish, tmp_path, jpeg):
-    for place in ("album", "day/album", "shoot"):
-        (tmp_path / place).mkdir(parents=True)
-    (tmp_path / "album/p.jpg").write_bytes(jpeg())
-    (tmp_path / "day/album/p.jpg").write_bytes(jpeg())
-    (tmp_path / "shoot/link").symlink_to(tmp_path / "album")
-    done = publish(tmp_path, tmp_path / "day", tmp_path / "shoot", force=True)
-    assert "replace an original" in done["album/p.jpg"].message
-    assert (tmp_path / "album/p.jpg").read_bytes() == jpeg()
+def test_a_sidecar_that_had_its_turn_does_not_undo_a_later_verdict(revealed):
+    assert revealed.decide("p.jpg", "accept", ()) == "accepted"
+    for force in (False, True):
+        assert revealed.statuses(force=force) == {"p.jpg": "concealed"}
+    assert revealed.decide("p.jpg", "hold") == "held"
+    for force in (False, True):
+        assert revealed.statuses(force=force) == {"p.jpg": "held"}
+        assert revealed.published() == []
 
 
-@pytest.mark.parametrize("before", ["newsroom", "photographer"])
-def test_a_strangers_file_at_a_name_that_the_ledger_knows_is_replaced_by_force_only(publish, tmp_path, jpeg, before):
-    (tmp_path / "p.jpg").write_bytes(jpeg())
-    out = tmp_path / "public"
-    publish(out, tmp_path / "p.jpg", pipeline=before)  # held, or published and then changed by somebody
-    (out / "p.jpg").write_bytes(b"somebody's")
-    done = publish(out, tmp_path / "p.jpg")
-    assert "did not write" in done["p.jpg"].message
-    assert (out / "p.jpg").read_bytes() == b"somebody's"
-    publish(out, tmp_path / "p.jpg", force=True)
-    with Ledger(beside(out)) as ledger:
-        assert ledger.find("p.jpg").published == sha256((out / "p.jpg").read_bytes()).hexdigest()
+def test_a_sidecar_that_was_changed_since_counts_unless_it_may_be_older_than_a_hold(revealed):
+    assert revealed.decide("p.jpg", "accept", ()) == "accepted"
+    revealed.sidecar("p.jpg", BADGE)
+    (outcome,) = revealed.run().values()
+    assert len(outcome.report.areas[0]) == 1
+    assert revealed.run()["p.jpg"].earlier
+    assert revealed.decide("p.jpg", "hold") == "held"
+    revealed.sidecar("p.jpg", BADGE, BADGE)
+    assert revealed.statuses() == {"p.jpg": "held"}
+    revealed.sidecar("p.jpg", BADGE, at="2000-01-01T00:00:00+00:00")
+    assert revealed.statuses() == {"p.jpg": "held"}
+    revealed.sidecar("p.jpg", BADGE, at="2999-01-01T00:00:00+00:00")
+    assert revealed.statuses() == {"p.jpg": "concealed"}
+
+
+def test_a_sidecar_that_is_seen_first_but_older_than_the_verdict_here_does_not_count(folder):
+    folder.run()
+    assert folder.decide("p.jpg", "accept", ()) == "accepted"
+    folder.sidecar("p.jpg", folder.face(), at="2000-01-01T00:00:00+00:00")
+    assert folder.statuses() == {"p.jpg": "concealed"}
+
+
+def test_the_sidecar_that_the_desk_wrote_is_followed_to_a_re_export_into_the_same_folder(folder, jpeg):
+    folder.run()
+    assert folder.decide("p.jpg", "accept", (BADGE,)) == "accepted"
+    ours = beside(folder.out).with_name("decisions")
+    assert folder.run(decisions=ours)["p.jpg"].earlier
+    (folder.originals / "p.jpg").write_bytes(jpeg(quality=60))
+    (outcome,) = folder.run(decisions=ours).values()
+    assert len(outcome.report.areas[0]) == 1
+    assert folder.run(decisions=ours)["p.jpg"].earlier
+
+
+def test_a_start_from_a_sidecar_does_not_hold_the_photo_when_it_is_done_again(folder):
+    folder.sidecar("p.jpg", BADGE, verdict=None)
+    folder.run()
+    folder.sidecar("p.jpg", BADGE, verdict=None)
+    for force in (False, True):
+        assert folder.statuses(force=force) == {"p.jpg": "concealed"}
+
+
+@pytest.mark.parametrize("carry_out", [True, False])
+@pytest.mark.parametrize("step", ["cloak.work.anonymize", "cloak.files._umask"])
+def test_what_is_decided_while_a_run_is_at_the_photo_is_what_counts(folder, monkeypatch, step, carry_out):
+    folder.run()
+    decided = []
+    module, name = step.rpartition(".")[::2]
+    real = getattr(sys.modules[module], name)
+
+    def interrupted(*given, **named):
+        if not decided:
+            decided.append(1)
+            decided.append(folder.decide("p.jpg", "hold", carry_out=carry_out))
+        return real(*given, **named)
+
+    monkeypatch.setattr(step, interrupted)
+    assert folder.statuses(force=True) == {"p.jpg": "held"}
+    assert decided[1] == ("held" if carry_out else "publishing")
+    assert folder.published() == []
+    assert folder.find("p.jpg").published is None
+    monkeypatch.undo()
+    assert folder.decide("p.jpg", "accept") == "accepted"
+    assert folder.published() == ["p.jpg"]
+
+
+def test_a_verdict_that_was_overtaken_is_not_carried_out(folder):
+    folder.run()
+    desk = Desk(folder.out)
+    ((case),) = desk.cases.values()
+    desk.claim(case.id, "page", "Ada")
+    accepted = desk.accept(case.id, "page", "Ada", 0)
+    desk.hold(case.id, "page", "Ada", 1, "no")
+    desk.close()
+    assert work.release(*desk.task(accepted, b"k")).status is Status.WITHHELD
+    assert folder.published() == []
+
+
+def test_a_verdict_that_nobody_carried_out_is_carried_out_by_the_next_run(folder):
+    folder.run()
+    assert folder.decide("p.jpg", "hold", carry_out=False) == "publishing"
+    assert folder.statuses() == {"p.jpg": "held"}
+    assert folder.published() == []
+    with Ledger(beside(folder.out), lock=False) as ledger:
+        review = Reviews(ledger).latest("p.jpg")
+    assert review.done == review.version
+
+
+def test_a_hold_is_of_the_bytes_whatever_they_are_called(folder):
+    folder.run()
+    photo = folder.originals / "p.jpg"
+    assert folder.decide("p.jpg", "hold") == "held"
+    (folder.originals / "P.JPG").write_bytes(photo.read_bytes())
+    for inputs in ((), (photo, photo)):
+        assert set(folder.statuses(*inputs).values()) == {"held"}
+    photo.rename(folder.originals / "other.jpg")
+    (folder.originals / "P.JPG").unlink()
+    folder.sidecar("other.jpg", at="2999-01-01T00:00:00+00:00")
+    for force in (False, True):
+        assert folder.statuses(force=force) == {"other.jpg": "held"}
+        assert folder.published() == []
+    assert folder.decide("other.jpg", "accept") == "failed"
+    assert folder.published() == []
+    folder.decide("p.jpg", "accept", (BADGE,))  # its original is gone, the hold with it
+    (folder.sidecars / "other.jpg.cloak.json").unlink()
+    assert folder.decide("other.jpg", "accept") == "accepted"
+    assert folder.published() == ["other.jpg"]
+
+
+def test_what_was_accepted_follows_the_bytes_to_another_name(folder):
+    folder.run()
+    assert folder.decide("p.jpg", "accept", (BADGE,)) == "accepted"
+    (folder.originals / "p.jpg").rename(folder.originals / "other.jpg")
+    (outcome,) = folder.run().values()
+    assert len(outcome.report.areas[0]) == 1
+
+
+@pytest.mark.parametrize("harm", ["gone", "changed"])
+def test_what_stands_and_is_not_what_was_decided_goes_even_if_the_verdict_cannot_be_carried_out(folder, jpeg, harm):
+    folder.run()
+    assert folder.decide("p.jpg", "accept", (folder.face(),)) == "accepted"
+    photo = folder.originals / "p.jpg"
+    if harm == "gone":
+        photo.unlink()
+    else:
+        photo.write_bytes(jpeg(quality=60))
+    assert folder.decide("p.jpg", "accept", ()) == "failed"
+    assert folder.published() == []
