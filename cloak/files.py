@@ -18,16 +18,27 @@ PIECE = 1 << 26
 TEMPORARY = ".cloak-"
 """Prefix of names that hold a file while it is written; in an output, only verified bytes are ever in one."""
 
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Categories of characters that are not printed."""
+
 
 def printable(place: object) -> str:
-    """A file name or URL that is safe to print: undecodable bytes, control and direction characters become escapes."""
-    text = os.fsencode(str(place)).decode("utf-8", "backslashreplace")
-    return "".join(
-        c
-        if unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-        else c.encode("unicode_escape").decode()
-        for c in text
-    )
+    """A file name or URL that is safe to print: undecodable bytes, control and direction characters become escapes.
+
+    No two names are printed alike: ledgers know photos by this. (On Windows a backslash is no part of a name.)
+    """
+    return "".join(map(_printable, os.fsencode(str(place)).decode("utf-8", "surrogateescape")))
+
+
+def _printable(character: str) -> str:
+    if character == "\\" and os.sep != "\\":
+        return "\\\\"  # or it would look like the escapes
+    if unicodedata.category(character) not in _HIDDEN:
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if 0x80 <= code <= 0xFF else character.encode("unicode_escape").decode()
 
 
 def read(path: Path, limit: int, *, most: int | None = None) -> bytes:

@@ -223,3 +223,21 @@ def test_hostile_names_are_printed_harmlessly(hostile):
     text = printable(Path(os.fsdecode(hostile)))
     assert text.isprintable()
     text.encode("utf-8")
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="a backslash is no part of a name there")
+def test_no_two_names_are_printed_alike():
+    names = [
+        b"p\xe2\x80\x8b",
+        rb"p\u200b",
+        rb"p\\u200b",
+        b"p\xff",
+        rb"p\xff",
+        b"p\xad",
+        b"p\xc2\xad",
+        rb"p\xad",
+        b"p\n",
+        rb"p\n",
+    ]
+    assert len({printable(os.fsdecode(name)) for name in names}) == len(names)
+    assert printable("a (1) é.jpg") == "a (1) é.jpg"
