@@ -170,8 +170,12 @@ def parse(text: bytes) -> Decisions:
 
 
 def check(decisions: Decisions) -> None:
-    """Raise `UsageError` for decisions that nobody can have made: no finite places, far outside, too many."""
+    """Raise `UsageError` for decisions that nobody can have made: no finite places, far outside, too many, no text."""
     size = decisions.size
+    try:
+        f"{decisions.reason}{decisions.reviewer}{decisions.at}".encode()
+    except UnicodeEncodeError:  # half a character, which no ledger and no page takes
+        raise UsageError("a text of the decisions is none") from None
     if size.width < 1 or size.height < 1 or len(decisions.changes) > MOST:
         raise UsageError("the decisions have no size, or too many changes")
     for change in decisions.changes:

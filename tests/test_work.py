@@ -237,3 +237,13 @@ def test_what_stands_and_is_not_what_was_decided_goes_even_if_the_verdict_cannot
         photo.write_bytes(jpeg(quality=60))
     assert folder.decide("p.jpg", "accept", ()) == "failed"
     assert folder.published() == []
+
+
+def test_decisions_that_no_ledger_takes_are_refused_before_anything_is_published(folder):
+    folder.run()
+    sidecar = folder.sidecars / "p.jpg.cloak.json"
+    folder.sidecar("p.jpg", folder.face())
+    sidecar.write_text(sidecar.read_text().replace('"x"', r'"\ud800"'))
+    (outcome,) = folder.run().values()
+    assert outcome.reason == "decisions-unfit"
+    assert folder.published() == []

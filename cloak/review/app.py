@@ -327,6 +327,7 @@ async def _json(request: Request) -> dict[str, Any]:
         raise UsageError("the request is not JSON")
     try:
         body = json.loads(await _body(request))
+        json.dumps(body, ensure_ascii=False).encode()  # escapes can write half a character, which is no text
     except (ValueError, RecursionError):
         raise UsageError("the request is not JSON") from None
     if not isinstance(body, dict):

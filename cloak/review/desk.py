@@ -153,6 +153,7 @@ class Desk:
         """Keep a photo unpublished; a worker then withdraws what was published of it. Raises `Conflict`."""
         case = self._held(id_, client)
         made = replace(self._decisions(case, editor, case.changes), verdict="hold", reason=reason[:1000])
+        check(made)
         return self._decide(case, version, made)
 
     def settle(self, id_: str, version: int, failure: str = "") -> Case:

@@ -193,6 +193,14 @@ def test_nothing_of_a_comparison_is_written(burst):
     assert all("bare_in_burst" not in row for (row,) in rows)
 
 
+def test_a_reason_that_is_no_text_is_refused(desk):
+    photo = case(desk, "group.jpg")
+    desk.claim(photo.id, "ada", "Ada")
+    with pytest.raises(UsageError):
+        desk.hold(photo.id, "ada", "Ada", 0, "\ud800")
+    assert case(desk, "group.jpg").review.version == 0
+
+
 @pytest.mark.parametrize("change", [Change(area=Region(Box(9e9, 0, 1, 1))), Change()])
 def test_changes_that_nobody_can_have_made_are_refused(desk, change):
     photo = case(desk, "group.jpg")
@@ -285,6 +293,15 @@ def test_other_sites_cannot_reach_the_desk(site, headers, status):
         f"/api/photos/{photo}/hold", content=body, headers={"Content-Type": "application/json", **headers}
     )
     assert answer.status_code == status
+
+
+def test_text_that_is_none_is_refused_and_the_queue_goes_on(site):
+    photo = f"/api/photos/{site.get('/api/photos').json()[0]['id']}"
+    site.post(f"{photo}/claim")
+    half = {"headers": {"Content-Type": "application/json"}}
+    assert site.post(f"{photo}/hold", content=r'{"version": 0, "reason": "\ud800"}', **half).status_code == 400
+    assert site.put("/api/session", content=r'{"editor": "\ud800"}', **half).status_code == 400
+    assert site.get("/api/photos").json()[0]["version"] == 0
 
 
 def test_names_are_told_as_they_are_and_paths_are_not(site, shoot):
