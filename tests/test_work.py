@@ -61,6 +61,7 @@ class Folder:
                 if verdict == "accept"
                 else desk.hold(case.id, "page", "Ada", version, "no")
             )
+            desk.keep(case)
             if not carry_out:
                 return case.state
             outcome = work.release(*desk.task(case, b"k"))
@@ -243,7 +244,7 @@ def test_decisions_that_no_ledger_takes_are_refused_before_anything_is_published
     folder.run()
     sidecar = folder.sidecars / "p.jpg.cloak.json"
     folder.sidecar("p.jpg", folder.face())
-    sidecar.write_text(sidecar.read_text().replace('"x"', r'"\ud800"'))
+    sidecar.write_text(sidecar.read_text().replace('"reviewer": "x"', r'"reviewer": "\ud800"'))
     (outcome,) = folder.run().values()
     assert outcome.reason == "decisions-unfit"
     assert folder.published() == []

@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from cloak.decisions import changes
 from cloak.effects import EFFECTS
-from cloak.errors import CloakError, NotFound, TooLarge, UsageError
+from cloak.errors import CloakError, NotFound, NotWritten, TooLarge, UsageError
 from cloak.review.case import Case, detail, summary
 from cloak.review.desk import Desk
 from cloak.review.doors import Doors, Session
@@ -88,6 +88,8 @@ class Review:
         self._workers = Workers(self._count, self._deadline, done)
         for case in self.desk.unfinished():
             self._submit(case)
+            with contextlib.suppress(NotWritten):  # who decided was told
+                self.desk.keep(case)
         watching = [asyncio.create_task(self._watch()), asyncio.create_task(self._compare())]
         ready = asyncio.create_task(self._make_ready())
         try:
@@ -106,9 +108,11 @@ class Review:
         return case
 
     def decided(self, case: Case) -> Case:
-        """The case, with its verdict on the way to a worker."""
+        """The case, with its verdict on the way to a worker. Raises `NotWritten` if it has no sidecar."""
         self._submit(case)
-        return self.told(case)
+        self.told(case)
+        self.desk.keep(case)
+        return case
 
     def gone(self, client: str) -> None:
         """A page was closed, or its connection lost: what it had is free."""

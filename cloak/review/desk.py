@@ -3,6 +3,7 @@
 Everything that must survive a restart lies in the ledger; claims live in memory, as their holders do.
 """
 
+import contextlib
 import hmac
 import os
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from cloak.bursts import Bare
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump, own_name
-from cloak.errors import Conflict, NotFound, UsageError
+from cloak.errors import Conflict, NotFound, NotWritten, UsageError
 from cloak.job import Job
 from cloak.ledger import Ledger, beside, lock_file
 from cloak.report import flagged
@@ -193,11 +194,24 @@ class Desk:
         case = replace(case, review=review)
         self.cases[case.id] = case
         self.neighbours.changed(case)
-        if decisions.verdict is not None and review.decisions is not None:
-            names = tomllib.loads(case.origin.settings).get("names", "keep")
-            own = own_name(case.origin.target, case.origin.source, names)
-            self._sidecars.publish(own.with_name(own.name + SUFFIX), dump(review.decisions))
         return case
+
+    def keep(self, case: Case) -> None:
+        """Write a verdict's sidecar; one of an earlier verdict does not stay. To be called when the verdict is on its
+        way, which it is whatever becomes of the sidecar. Raises `NotWritten`."""
+        assert case.review.decisions is not None
+        names = tomllib.loads(case.origin.settings).get("names", "keep")
+        own = own_name(case.origin.target, case.origin.source, names)
+        sidecar = own.with_name(own.name + SUFFIX)
+        try:
+            self._sidecars.publish(sidecar, dump(case.review.decisions))
+        except NotWritten as error:
+            with contextlib.suppress(NotWritten):
+                self._sidecars.withdraw(sidecar)
+            raise NotWritten(
+                f"the verdict is stored and carried out, but not written for other exports: {error}",
+                next_step="Do not use the decisions of this folder for another export of this photo.",
+            ) from None
 
     def _id(self, name: str) -> str:
         return hmac.digest(self._ledger.secret, b"review|" + name.encode(), "sha256").hex()[:20]

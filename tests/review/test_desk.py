@@ -1,6 +1,7 @@
 """The desk and its HTTP interface, without a browser."""
 
 import asyncio
+import errno
 import json
 import re
 import shutil
@@ -20,12 +21,12 @@ from cloak.cli.review import _login
 from PIL import Image, ImageFilter
 
 from cloak.decisions import Change, parse
-from cloak.errors import Conflict, NotFound, OutputError, UsageError
+from cloak.errors import Conflict, NotFound, NotWritten, OutputError, UsageError
 from cloak.geometry import Box, Region
 from cloak.ledger import beside
 from cloak.photo import open_photo
 from cloak.report import flagged
-from cloak.review.app import create_app
+from cloak.review.app import Review, create_app
 from cloak.review.case import detail
 from cloak.review.desk import Desk
 from cloak.review.doors import DoorKeeper, Doors
@@ -199,6 +200,24 @@ def test_a_reason_that_is_no_text_is_refused(desk):
     with pytest.raises(UsageError):
         desk.hold(photo.id, "ada", "Ada", 0, "\ud800")
     assert case(desk, "group.jpg").review.version == 0
+
+
+def test_a_verdict_is_carried_out_whatever_becomes_of_its_sidecar(desk, monkeypatch):
+    review, tasks = Review(desk, None, "", 1, 1.0, b"k"), []
+    monkeypatch.setattr(review, "_workers", SimpleNamespace(submit=tasks.append))
+    photo, sidecars = case(desk, "group.jpg"), beside(desk.out).with_name("decisions")
+    desk.claim(photo.id, "ada", "Ada")
+    review.decided(desk.accept(photo.id, "ada", "Ada", 0))
+    assert (sidecars / "group.jpg.cloak.json").exists()
+    monkeypatch.setattr("cloak.files.os.fsync", broken_disk)
+    with pytest.raises(NotWritten, match=r"the verdict is stored.*No space left"):
+        review.decided(desk.hold(photo.id, "ada", "Ada", 1, "no"))
+    assert [task.decisions.verdict for task in tasks] == ["accept", "hold"]
+    assert not (sidecars / "group.jpg.cloak.json").exists()  # it says what no longer holds
+
+
+def broken_disk(_):
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("change", [Change(area=Region(Box(9e9, 0, 1, 1))), Change()])
