@@ -6,7 +6,6 @@ Stored beside a photo as `NAME.cloak.json`, it holds places and words: no pixels
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import msgspec
@@ -33,15 +32,6 @@ is another picture, and the place of the speaker may be the place of somebody el
 
 PROPORTIONS = 0.01
 """How much the proportions of a re-export may differ; more is a crop, in which places mean something else."""
-
-
-def own_name(target: PurePath, source: Path, names: str) -> PurePath:
-    """The name under which a photo's decisions are kept: its own, since numbers and random names differ between runs.
-
-    Args:
-        target: below the output folder, `source` where the original lies, `names` the pipeline's policy.
-    """
-    return target if names == "keep" else PurePath(source.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,14 @@ class Ledger:
         found = self.query("SELECT name FROM given WHERE policy = ? AND own = ?", (policy, own))
         return str(found[0][0]) if found else None
 
+    def own_name(self, name: str) -> PurePath | None:
+        """The name below its input of the original that was given a name; None if no policy gave it."""
+        found = self.query("SELECT own FROM given WHERE name = ?", (name,))
+        try:
+            return PurePath(os.fsdecode(found[0][0])) if found else None
+        except TypeError:
+            raise LedgerDamaged from None
+
     def names_given(self, policy: str) -> int:
         """How many names a policy has given."""
         return int(self.query("SELECT count(*) FROM given WHERE policy = ?", (policy,))[0][0])

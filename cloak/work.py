@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import tomli_w
 
 from cloak.anonymizer import anonymize
-from cloak.decisions import SUFFIX, Decisions, own_name, parse
+from cloak.decisions import SUFFIX, Decisions, parse
 from cloak.errors import CloakError, Conflict, DecisionsUnfit, NotWritten
 from cloak.job import Job
 from cloak.ledger import Entry, Ledger, Origin, Records
@@ -22,7 +22,7 @@ from cloak.report import Outcome, attempt
 from cloak.result import Status
 from cloak.reviews import Reviews, Word
 from cloak.scaled import thumbnail
-from cloak.store import Folder, Item, Store, is_among, printable, read
+from cloak.store import Folder, Item, Store, is_among, printable, promises_photo, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _photo(
 def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, content_seen: str | None) -> Done:
     limit = job.pipeline.limits.bytes
     if job.dry_run:
-        decisions = decisions or _sidecar(item, job)
+        decisions = decisions or _sidecar(item.name, job)
         result = anonymize(_fetch(item, limit), job.pipeline, key=job.key, decisions=decisions, people=job.people)
         return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
@@ -126,8 +126,9 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     reviews = Reviews(ledger) if isinstance(ledger, Ledger) else None
     target = printable(item.name)
     known = ledger.find(target)
+    own = _own_name(item, ledger, job) if decisions is None else item.name
     try:
-        sidecar = _sidecar(item, job) if decisions is None else None
+        sidecar = _sidecar(own, job) if decisions is None else None
     except DecisionsUnfit:
         if known:  # somebody may have decided otherwise
             _withdraw(item, store, ledger, known, limit)
@@ -215,8 +216,17 @@ def _origin(item: Item, job: Job) -> Origin | None:
     return Origin(item.source.absolute(), item.name, job.pipeline.hash(), job.pipeline.name, settings)
 
 
-def _sidecar(item: Item, job: Job) -> Decisions | None:
-    """The decisions that belong to a photo by its name; another suffix of the re-export does not matter.
+def _own_name(item: Item, ledger: Records, job: Job) -> PurePath:
+    """The name of a photo below its input, under which its decisions are kept: names that are given differ between
+    runs. Raises `NotWritten` where its published name is already that of another photo."""
+    given = ledger.own_name(printable(item.name)) if isinstance(ledger, Ledger) else None
+    if given is not None and job.pipeline.names == "keep":
+        raise NotWritten("an earlier run gave its name to another photo", next_step="Name another folder with --out.")
+    return given or item.name
+
+
+def _sidecar(own: PurePath, job: Job) -> Decisions | None:
+    """The decisions that belong to a photo by its own name; another suffix of the re-export does not matter.
 
     Raises `DecisionsUnfit` when there are some that cannot be read: not to apply them would reveal or hide the wrong.
     """
@@ -224,21 +234,27 @@ def _sidecar(item: Item, job: Job) -> Decisions | None:
         return None
     place = job.decisions
     if place.is_dir():
-        own = own_name(item.name, item.path, job.pipeline.names)
         exact = place / own.with_name(own.name + SUFFIX)
-        others = sorted(exact.parent.glob(f"{glob.escape(own.stem)}.*{SUFFIX}"))
-        found = [exact] if exact.exists() else others
+        others = exact.parent.glob(f"{glob.escape(_stem(own.name))}*{SUFFIX}")
+        found = [path for path in others if _stem(path.name.removesuffix(SUFFIX)) == _stem(own.name)]
         if not found:
             return None
-        if len(found) > 1:
-            raise DecisionsUnfit("several files of decisions have its name")
-        place = found[0]
+        if len(found) > 1 and exact not in found:
+            raise DecisionsUnfit(
+                "several files of decisions have its name", next_step="Keep the one that was made for this photo."
+            )
+        place = exact if exact in found else found[0]
     try:
         decisions = parse(read(place, 10_000_000))
     except (CloakError, OSError) as error:
         raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
     # Where a person must accept every photo, a verdict on another export of it is no verdict on this one.
     return replace(decisions, verdict=None) if _overruled(decisions, job) else decisions
+
+
+def _stem(name: str) -> str:
+    """A photo's name before the suffix of its format, if it has one: what follows a dot may be a part of the name."""
+    return PurePath(name).stem if promises_photo(name) else name
 
 
 def _overruled(decisions: Decisions, job: Job) -> bool:

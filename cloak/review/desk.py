@@ -7,13 +7,12 @@ import contextlib
 import hmac
 import os
 import time
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cloak.bursts import Bare
-from cloak.decisions import SUFFIX, Change, Decisions, check, dump, own_name
+from cloak.decisions import SUFFIX, Change, Decisions, check, dump
 from cloak.errors import Conflict, NotFound, NotWritten, UsageError
 from cloak.job import Job
 from cloak.ledger import Ledger, beside, lock_file
@@ -200,8 +199,8 @@ class Desk:
         """Write a verdict's sidecar; one of an earlier verdict does not stay. To be called when the verdict is on its
         way, which it is whatever becomes of the sidecar. Raises `NotWritten`."""
         assert case.review.decisions is not None
-        names = tomllib.loads(case.origin.settings).get("names", "keep")
-        own = own_name(case.origin.target, case.origin.source, names)
+        # Under its own name: numbers and random names differ between runs.
+        own = self._ledger.own_name(case.name) or case.origin.target
         sidecar = own.with_name(own.name + SUFFIX)
         try:
             self._sidecars.publish(sidecar, dump(case.review.decisions))

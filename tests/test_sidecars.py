@@ -1,0 +1,92 @@
+"""What a worker does with one photo, called in this process."""
+
+from pathlib import PurePath
+
+import pytest
+
+from cloak.decisions import Change, Decisions, dump
+from cloak.geometry import Box, Region, Size
+from cloak.job import Job
+from cloak.ledger import Ledger, beside
+from cloak.naming import Naming
+from cloak.pipeline import load
+from cloak.review.desk import Desk
+from cloak.store import Folder, Item
+from cloak.work import work
+
+FAST, RANDOM, SEQUENCE = (load("photographer", recall="fast", names=names) for names in ("keep", "random", "sequence"))
+DRAWN = Change(area=Region(Box(5, 5, 30, 30), effect="fill"))
+
+
+@pytest.fixture
+def photo(tmp_path, jpeg):
+    """A function that lays a photo at a name below the input."""
+
+    def lay(name):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg())
+        return Item(path, PurePath(name))
+
+    return lay
+
+
+@pytest.mark.parametrize(
+    ("name", "sidecars", "fits"),
+    [
+        ("party.jpg", ["party.jpg"], True),
+        ("party.jpg", ["party.JPG"], True),
+        ("party.jpg", ["party.heic"], True),  # another export of it
+        ("party.jpg", ["party.heic", "party.jpg"], True),
+        ("party.jpg", ["party.heic", "party.png"], None),
+        ("party.jpg", ["party.bob.jpg"], False),  # another photo
+        ("party.jpg", ["party.bob"], False),
+        ("party.bob.jpg", ["party.jpg"], False),
+        ("party.bob.jpg", ["party.bob.png"], True),
+        ("party.jpg", ["Party.jpg"], False),
+        ("a/party.jpg", ["party.jpg", "b/party.jpg"], False),
+    ],
+)
+def test_decisions_are_of_the_photo_of_that_name_only(tmp_path, photo, name, sidecars, fits):
+    item = photo(name)
+    for sidecar in sidecars:
+        place = tmp_path / "decisions" / f"{sidecar}.cloak.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(dump(Decisions(Size(256, 256), (DRAWN,), verdict="accept")))
+    job = Job((item.path,), tmp_path / "public", FAST, decisions=tmp_path / "decisions", dry_run=True)
+    outcome = work(item, job=job).outcome
+    if fits is None:
+        assert (outcome.report, "decisions-unfit" in str(outcome.row())) == (None, True)
+    else:
+        assert outcome.report.areas == (((DRAWN.area,) if fits else ()),)
+
+
+def test_decisions_about_photos_of_one_name_in_two_folders_are_told_apart_under_random_names(tmp_path, photo):
+    def run(out, **options):
+        folder, job = Folder(out), Job((tmp_path / "in",), out, RANDOM, **options)
+        with Ledger(beside(out)) as ledger:
+            naming = Naming("random", ledger, folder)
+            return [work(naming(photo(f"{day}/IMG_1.jpg")), job=job).outcome for day in ("Fri", "Sat")]
+
+    first = run(tmp_path / "public")
+    desk = Desk(tmp_path / "public")
+    for case in list(desk.cases.values()):
+        friday = "Fri" in str(case.origin.source)
+        desk.claim(case.id, "ada", "Ada")
+        desk.change(case.id, "ada", "Ada", 0, (DRAWN,) if friday else ())
+        desk.accept(case.id, "ada", "Ada", 1)
+    desk.close()
+    again = run(tmp_path / "again", decisions=tmp_path / "public.cloak/decisions")
+    assert {outcome.target for outcome in first}.isdisjoint(outcome.target for outcome in again)
+    assert [outcome.report.areas for outcome in again] == [((DRAWN.area,),), ((),)]
+
+
+def test_the_name_that_a_run_gave_to_one_photo_is_never_another_ones(tmp_path, photo):
+    out = tmp_path / "public"
+    with Ledger(beside(out)) as ledger:
+        given = Naming("sequence", ledger, Folder(out))(photo("Fri/IMG_1.jpg"))
+        work(given, job=Job((tmp_path / "in",), out, SEQUENCE))
+        standing = (out / "0001.jpg").read_bytes()
+        other = work(photo("0001.jpg"), job=Job((tmp_path / "in",), out, FAST)).outcome
+    assert "not-written" in str(other.row())
+    assert (out / "0001.jpg").read_bytes() == standing
