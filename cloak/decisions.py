@@ -26,9 +26,13 @@ MOST = 10_000
 SAME = 0.5
 """Intersection over union from which a face that is found now is the one that was decided about."""
 
+PLAINLY = 0.9
+"""... and from which its own cover may give way to the area that a person chose instead, however small. Large faces of
+re-exports have 0.85 to 0.99, whoever takes somebody's place in another portrait may have 0.8."""
+
 CONSTELLATION = 0.8
-"""Share of the faces seen then that must be found again before any of them may be revealed: where they are missing, it
-is another picture, and the place of the speaker may be the place of somebody else."""
+"""Share of the faces seen then that must be found again before anything is decided about any of them: where they are
+missing, it is another picture, and the place of the speaker may be the place of somebody else."""
 
 PROPORTIONS = 0.01
 """How much the proportions of a re-export may differ; more is a crop, in which places mean something else."""
@@ -107,16 +111,16 @@ def fitted(decisions: Decisions, size: Size) -> Decisions:
 
 def apply(decisions: Decisions, frame: int, faces: Sequence[Face], size: Size) -> Applied:
     """Lay a person's decisions over what was found in a frame of a photo of `size`. A face nobody decided about stays
-    concealed.
+    concealed, and so does one that may not be the face whose area a person changed: besides that area.
 
     Raises `DecisionsUnfit` where the picture is not the one that the person saw.
     """
     decisions = fitted(decisions, size)
+    here = [change for change in decisions.changes if change.frame in {None, frame}]
     left, revealed, replaced, areas = list(faces), [], [], []
-    for change in decisions.changes:
-        if change.frame not in {None, frame}:
-            continue
-        face = _match(change.face, left) if change.face is not None else None
+    for change in here:
+        least = PLAINLY if change.area is not None else SAME
+        face = _match(change.face, left, least) if change.face is not None else None
         if face is not None:
             left.remove(face)
         if change.area is not None:
@@ -126,7 +130,7 @@ def apply(decisions: Decisions, frame: int, faces: Sequence[Face], size: Size) -
             revealed.append(face)
         else:
             raise DecisionsUnfit("a face that should stay bare is not where it was")
-    if revealed and frame < len(decisions.seen):
+    if any(change.face is not None for change in here) and frame < len(decisions.seen):
         then = decisions.seen[frame]
         found = sum(any(box.iou(face.box) >= SAME for face in faces) for box in then)
         if found < CONSTELLATION * len(then):
@@ -187,9 +191,9 @@ def _inside(shape: Box | Ellipse, size: Size) -> bool:
     return sound and sides and bounds.clipped(size) is not None
 
 
-def _match(box: Box, faces: Sequence[Face]) -> Face | None:
+def _match(box: Box, faces: Sequence[Face], least: float) -> Face | None:
     best = max(faces, key=lambda face: box.iou(face.box), default=None)
-    return best if best is not None and box.iou(best.box) >= SAME else None
+    return best if best is not None and box.iou(best.box) >= least else None
 
 
 def region(table: Mapping[str, Any]) -> Region:

@@ -38,6 +38,12 @@ def test_a_revealed_face_a_moved_one_and_a_drawn_area_are_told_apart():
     assert made.areas == (moved, BADGE)
 
 
+def test_the_area_of_one_face_does_not_stand_for_the_cover_of_another():
+    mouth, other = Change(LEFT.box, Region(Ellipse(130, 150, 15, 15))), replace(LEFT, box=LEFT.box.shifted(9, 0))
+    made = apply(Decisions(SIZE, (mouth,), ((LEFT.box,),)), 0, [other], SIZE)
+    assert (made.faces, made.replaced, made.areas) == ((other,), (), (mouth.area,))
+
+
 def test_a_change_is_of_its_own_frame_and_one_without_a_frame_of_all():
     decisions = Decisions(SIZE, (Change(area=BADGE, frame=1), Change(area=BADGE, frame=None)))
     assert [len(apply(decisions, frame, [], SIZE).areas) for frame in (0, 1, 2)] == [1, 2, 1]
@@ -56,6 +62,7 @@ def test_decisions_follow_a_re_export_of_another_size():
     [
         (Decisions(SIZE, (Change(LEFT.box),)), [RIGHT], SIZE),  # nobody stands where the speaker stood
         (Decisions(SIZE, (Change(LEFT.box),), ((LEFT.box, RIGHT.box),)), [LEFT], SIZE),  # the others are missing
+        (Decisions(SIZE, (Change(LEFT.box, BADGE),), ((LEFT.box, RIGHT.box),)), [LEFT], SIZE),
         (Decisions(SIZE, (Change(area=BADGE),)), [], Size(500, 500)),  # a crop
     ],
 )
