@@ -29,7 +29,7 @@ from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Pipeline, load
 from cloak.protection import Protection, assess, in_sight
 from cloak.result import Carrier, Report, Result, Status
-from cloak.verify import CHECKS, SKETCH, Look, Sketch, check_container, check_faces
+from cloak.verify import CHECKS, SKETCH, Look, Sketch, check_container, check_faces, check_masks
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
@@ -97,6 +97,8 @@ def anonymize(
     for _ in range(ROUNDS):
         with watch("conceal"):
             masks = [frame.masks(settings, photo.size) for frame in frames]
+            for frame, drawn in zip(frames, masks, strict=True):
+                check_masks(drawn, frame.regions(settings), photo.size)
             paint = partial(
                 _paint, settings=settings, noise=noise, photo=photo, output=output, first=steady.first_places(masks)
             )
@@ -201,7 +203,10 @@ def _search(
     kept = tuple(face for face in made.faces if face in consent.kept)
     made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))
     areas = [within(area.shape) for area in made.areas]
-    known = *(_sketched(face, look, settings) for face in made.faces), *((box, look.sketch(box)) for box in areas)
+    known = (
+        *(_sketched(face, look, settings) for face in made.faces),
+        *((box, look.sketch(box, settings.recipe)) for box in areas),
+    )
     unsure = tuple(face for face in consent.ambiguous if face in made.faces)
     return _Frame(made, search.doubtful, known, unsure, search.heads)
 
@@ -210,7 +215,7 @@ def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
     """Where a face is, and what must not be found there again; nothing if the effect leaves it in sight."""
     if isinstance(settings.effect, Perturb) and in_sight(face):
         return face.box, np.zeros((SKETCH, SKETCH), np.float32)
-    return face.box, look.sketch(face.box)
+    return face.box, look.sketch(face.box, settings.recipe)
 
 
 def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | None) -> bool:

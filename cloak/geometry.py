@@ -11,6 +11,11 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from cloak.errors import ConcealmentFailed
+
+FARTHEST = 1e8
+"""Pixels; nothing in a picture lies so far out, and drawing counts on numbers whose squares are finite."""
+
 Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """(H, W, C) uint8 or uint16, full range. C is 1 (grey), 3 (RGB) or 4 (CMYK, 0 = no ink). Alpha is never in it."""
 
@@ -225,7 +230,11 @@ def draw(regions: Sequence[Region], size: Size, *, feather: float = 0.0, margin:
         margin: how much of the surroundings a window shows to effects, as a share of the group's larger side.
 
     A region outside the image yields nothing; a region that lies on an edge of the image covers the edge's pixels.
+
+    Raises `ConcealmentFailed` for a region that is nowhere: with a number that is not finite, or beyond `FARTHEST`.
     """
+    if not all(map(_somewhere, regions)):
+        raise ConcealmentFailed("an area to conceal has no finite place and size")
     masks = []
     for group in _groups(regions, feather):
         outer = _union(region.shape.grown(1 + feather).bounds() for region in group)
@@ -263,6 +272,35 @@ def sampled(placement: npt.NDArray[np.float64], window: Size, size: Size) -> tup
         return slice(start, max(min(math.ceil(high) + 2, length), start + 1))
 
     return run(top, bottom, size.height), run(left, right, size.width)
+
+
+def uncovered(regions: Sequence[Region], masks: Sequence[Mask], size: Size) -> list[Region]:
+    """The regions that touch the image, and of which a pixel well inside (`within`) lies under no mask's core.
+
+    Whoever draws masks asks afterwards: a region that was lost on the way would be published bare.
+    """
+    windows = np.array([(m.left, m.top, m.left + m.width, m.top + m.height) for m in masks], np.int64).reshape(-1, 4)
+    lost = []
+    for region in regions:
+        box = within(region.shape)
+        if box.right <= 0 or box.bottom <= 0 or box.x >= size.width or box.y >= size.height:
+            continue
+        left, top = max(math.floor(box.x), 0), max(math.floor(box.y), 0)
+        right, bottom = min(math.ceil(box.right), size.width), min(math.ceil(box.bottom), size.height)
+        right, bottom = max(right, left + 1), max(bottom, top + 1)
+        around = (windows <= (left, top, size.width, size.height)) & (windows >= (0, 0, right, bottom))
+        holding = (masks[int(i)] for i in np.flatnonzero(around.all(1)))
+        if not any(m.core[top - m.top : bottom - m.top, left - m.left : right - m.left].all() for m in holding):
+            lost.append(region)
+    return lost
+
+
+def _somewhere(region: Region) -> bool:
+    """Whether every number is finite and within reason; written so that NaN is not."""
+    shape = region.shape
+    if isinstance(shape, Box):
+        return all(abs(n) < FARTHEST for n in (shape.x, shape.y, shape.width, shape.height, region.angle))
+    return all(abs(n) < FARTHEST for n in (shape.cx, shape.cy, shape.rx, shape.ry, shape.angle, region.angle))
 
 
 def _paint(region: Region, feather: float, core: npt.NDArray[np.bool_], weight: npt.NDArray[np.float32]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_type_hints
 
 import msgspec
 
-from cloak.detect.recipe import ALWAYS, NEVER, RECIPES, Recipe, named
+from cloak.detect.recipe import ALWAYS, LARGEST_FACE, NEVER, RECIPES, Recipe, named
 from cloak.detect.registry import models, names
 from cloak.effects import EFFECTS, STRENGTHS, TRACELESS, Effect, Perturb, Pixelate, floor, name_of
 from cloak.errors import RiskRefused, UnknownName, UsageError
@@ -23,6 +23,15 @@ Names = Literal["keep", "sequence", "random"]
 
 SHIPPED = ("cms", "newsroom", "photographer")
 """The pipelines that come with cloak; each is a TOML file to read, copy and diff."""
+
+LARGEST_COVER = 5
+"""Times the face's box: beyond, a mask hides the photo rather than a face."""
+
+LONGEST = 1_000_000
+"""Pixels of a side that no photo has."""
+
+MOST = 10**12
+"""Of a limit: more than any machine holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +108,22 @@ class Pipeline:
         for name in self.keep:
             if name not in KEEP_NAMES:
                 raise UnknownName("field to keep", name, KEEP_NAMES)
-        if self.cover.scale <= 0 or not 0 <= self.cover.feather <= 1:
-            raise UsageError("cover.scale must be above 0 and cover.feather between 0 and 1")
-        if self.min_face is not None and self.min_face < 4:
-            raise UsageError("min_face must be at least 4 pixels")
+        # All of these are written so that NaN is refused, too.
+        if not 0 < self.cover.scale <= LARGEST_COVER or not 0 <= self.cover.feather <= 1:
+            raise UsageError(f"cover.scale must be above 0 and up to {LARGEST_COVER}, cover.feather between 0 and 1")
+        if self.min_face is not None and not 4 <= self.min_face <= LARGEST_FACE:
+            raise UsageError(f"min_face must be from 4 to {LARGEST_FACE:,} pixels")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError("quality must lie between 1 and 100")
-        if self.resize is not None and self.resize < 64:
-            raise UsageError("resize must be at least 64 pixels")
+        if self.resize is not None and not 64 <= self.resize <= LONGEST:
+            raise UsageError(f"resize must be from 64 to {LONGEST:,} pixels")
         if isinstance(self.effect, Perturb) and (self.resize is not None or self.resample):
             # The change was searched for the pixels as they are: what resampling leaves of it nobody has measured.
             raise UsageError("perturb goes with neither resize nor resample", next_step="Resize the photos before.")
-        if min(self.limits.bytes, self.limits.pixels, self.limits.frames) < 1:
-            raise UsageError("limits must be above 0")
+        if not all(1 <= limit <= MOST for limit in (self.limits.bytes, self.limits.pixels, self.limits.frames)):
+            raise UsageError(f"limits must be above 0 and up to {MOST:,}")
+        if len(self.disclosure) > 2000:
+            raise UsageError("disclosure must be a sentence, of 2000 characters at most")
         risks = self.risks()
         if risks and not self.accept_risk:
             raise RiskRefused("; ".join(risks))

@@ -13,7 +13,7 @@ from cloak.decisions import region
 from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.errors import CloakError, LedgerDamaged, TooLarge, Withheld, starved, traced
-from cloak.geometry import Region
+from cloak.geometry import FARTHEST, Region
 from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
 from cloak.result import Report, Status
@@ -210,10 +210,6 @@ def document(
     }
 
 
-_FARTHEST = 1e8
-"""Pixels; nothing that a run concealed lies so far out, and drawing counts on numbers whose squares are finite."""
-
-
 def remembered(row: Mapping[str, Any]) -> tuple[list[list[Region]], list[list[Face]], frozenset[str]]:
     """What a ledger's row says of a published file: see `concealed` and `revealed`, and the fields that were kept.
 
@@ -223,7 +219,7 @@ def remembered(row: Mapping[str, Any]) -> tuple[list[list[Region]], list[list[Fa
         regions, faces = concealed(row), revealed(row)
         boxes = [region.shape.bounds() for frame in regions for region in frame]
         boxes += [face.box for frame in faces for face in frame]
-        if not all(abs(side) < _FARTHEST for box in boxes for side in (box.x, box.y, box.width, box.height)):
+        if not all(abs(side) < FARTHEST for box in boxes for side in (box.x, box.y, box.width, box.height)):
             raise LedgerDamaged
         return regions, faces, frozenset(msgspec.convert(row["kept"], list[str]))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from cloak import metadata
 from cloak.detect import Face, Recipe, confirmed, find, recheck
-from cloak.detect.recipe import NEVER
-from cloak.errors import VerificationFailed, Withheld
-from cloak.geometry import RGB, Box, Mask, Region, Size, draw
+from cloak.detect.recipe import NEVER, searched
+from cloak.errors import ConcealmentFailed, VerificationFailed, Withheld
+from cloak.geometry import RGB, Box, Mask, Region, Size, draw, uncovered
 from cloak.metadata import manifest
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import Fields, read_fields
@@ -44,6 +44,9 @@ COVER = 1.4
 
 SKETCH = 32
 """Side in pixels of the sketches that are compared before and after."""
+
+AMPLE = 4 * SKETCH
+"""Pixels of the shorter side from which on a face's sketch is the same in a preview of any reduction."""
 
 ALIKE = 0.75
 """Correlation of two sketches above which the face counts as still there. By chance, pixelated faces of a crowd reach
@@ -95,9 +98,17 @@ class Look:
         image, scale = self.seen()
         return confirmed(image, face.box.scaled(scale), calm)
 
-    def sketch(self, box: Box) -> Sketch:
-        """The detail of a face: (32, 32) float32 luminance without what 6 x 6 cells could tell."""
-        scale = 1 / max(self._reduction, 1)
+    def sketch(self, box: Box, recipe: Recipe) -> Sketch:
+        """The detail of a face: (32, 32) float32 luminance without what 6 x 6 cells could tell.
+
+        Of a small face it is taken from the preview that the recipe's search looks at, whatever was looked at last:
+        from one that is reduced further, it would resemble no other sketch of the same face.
+        """
+        reduction = searched(self._photo.size, recipe)
+        large = min(box.width, box.height) >= AMPLE * max(self._reduction, reduction)
+        if not self._reduction or (self._reduction != reduction and not large):
+            self(reduction)
+        scale = 1 / self._reduction
         small = box.scaled(scale).clipped(Size(self._image.shape[1], self._image.shape[0]))
         if small is None or small.width < 2 or small.height < 2:
             return np.zeros((SKETCH, SKETCH), np.float32)
@@ -106,6 +117,13 @@ class Look:
         detail = grey.astype(np.float32)
         coarse = cv2.resize(detail, (6, 6), interpolation=cv2.INTER_AREA)
         return np.asarray(detail - cv2.resize(coarse, (SKETCH, SKETCH), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def check_masks(masks: Sequence[Mask], regions: Sequence[Region], size: Size) -> None:
+    """Every region that touches the picture lies under a mask; raises `ConcealmentFailed` if one was lost."""
+    lost = uncovered(regions, masks, size)
+    if lost:
+        raise ConcealmentFailed(f"{len(lost)} of {len(regions)} areas to conceal lie under no mask")
 
 
 def check_container(
@@ -157,7 +175,7 @@ def check_faces(
     areas = [region.shifted(mask.left, mask.top).shape.bounds() for mask in masks for region in mask.regions]
     search = recheck(published, size, _second(recipe), areas)
     for box, before in known:
-        if alike(before, published.sketch(box)) > ALIKE:
+        if before.any() and alike(before, published.sketch(box, recipe)) > ALIKE:
             raise VerificationFailed("a face that should be concealed is still there")
     boxes = [box for box, _ in known]
     return tuple(

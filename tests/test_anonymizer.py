@@ -196,6 +196,12 @@ def test_an_effect_that_does_nothing_is_noticed_on_the_published_bytes(monkeypat
         anonymize(jpeg())
 
 
+def test_a_mask_that_is_lost_withholds_the_photo(monkeypatch, jpeg):
+    monkeypatch.setattr(anonymizer, "draw", lambda *_, **__: [])
+    with pytest.raises(ConcealmentFailed, match="1 of 1 areas to conceal lie under no mask"):
+        anonymize(jpeg(), load("cms", recall="fast"))
+
+
 def test_an_effect_of_the_wrong_shape_withholds_the_photo(monkeypatch, jpeg):
     monkeypatch.setattr(anonymizer.effects, "paint", lambda window, mask, effect, feather, noise: window[:-1])
     with pytest.raises(Withheld):

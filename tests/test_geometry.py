@@ -1,9 +1,12 @@
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloak.geometry import Box, Ellipse, Region, Size, draw
+from cloak.errors import ConcealmentFailed
+from cloak.geometry import Box, Ellipse, Region, Size, draw, uncovered
 
 sizes = st.builds(Size, st.integers(1, 120), st.integers(1, 120))
 numbers = st.floats(-60, 180, allow_nan=False)
@@ -86,6 +89,27 @@ def test_mask_reaches_the_edge_rows_and_columns():
     assert drawn[-1, -1]
     assert drawn[-1, 85:].all()
     assert drawn[65:, -1].all()
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 1e39])
+def test_a_region_that_is_nowhere_is_an_error_rather_than_no_mask(number):
+    box, ellipse = Box(10, 10, 20, 20), Ellipse(20, 20, 10, 10, 5)
+    shapes = [replace(shape, **{item.name: number}) for shape in (box, ellipse) for item in fields(shape)]
+    for region in (*map(Region, shapes), Region(box, angle=number)):
+        with pytest.raises(ConcealmentFailed, match="no finite place"):
+            draw([Region(Ellipse(60, 60, 9, 9)), region], Size(100, 80))
+
+
+@given(st.lists(regions, max_size=6), sizes, st.sampled_from([0.0, 0.06, 0.5]))
+def test_every_region_lies_under_the_masks_that_are_drawn_of_all(found, size, feather):
+    masks = draw(found, size, feather=feather)
+    assert uncovered(found, masks, size) == []
+    seen = [region for region in found if uncovered([region], [], size)]
+    # With any mask gone, whatever of it showed in the picture is missed.
+    for mask in masks:
+        left = [other for other in masks if other is not mask]
+        members = {region for region in seen if region.shifted(-mask.left, -mask.top) in mask.regions}
+        assert members == set(uncovered(found, left, size))
 
 
 def test_ten_thousand_regions_are_grouped_quickly():

@@ -1,7 +1,9 @@
+from dataclasses import fields, is_dataclass, replace
+
 import pytest
 
-from cloak.detect.recipe import ALWAYS
-from cloak.effects import EFFECTS, STRENGTHS, Blur, Decoy, Pixelate
+from cloak.detect.recipe import ALWAYS, RECIPES
+from cloak.effects import EFFECTS, STRENGTHS, Blur, Decoy, Pixelate, make
 from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.pipeline import SHIPPED, Pipeline, load, parse
 
@@ -83,6 +85,10 @@ def test_an_unknown_name_is_an_error_that_lists_the_known_ones(text, message):
         b"no_face = 'maybe'",
         b"[cover]\nscale = 'large'",
         b"[cover]\nscale = -1",
+        b"[cover]\nscale = inf",
+        b"[cover]\nscale = nan",
+        b"[cover]\nscale = 5.1",
+        b"min_face = inf",
         b"cover = 3",
         b"effect = 'pixelate'",
         b"[effect]\ncells = 3",
@@ -104,7 +110,6 @@ def test_a_bad_value_is_a_usage_error(text):
     "text",
     [
         b"[cover]\nscale = 1.2",
-        b"[cover]\nscale = nan",
         b'[cover]\nshape = "face"',
         b'[effect]\nname = "pixelate"\ncells = 9',
         b'[effect]\nname = "pixelate"\njitter = 0.0',
@@ -114,8 +119,39 @@ def test_a_bad_value_is_a_usage_error(text):
 def test_settings_below_the_floor_are_refused_unless_the_risk_is_accepted(text):
     with pytest.raises(RiskRefused):
         parse(text, "mine")
-    if b"nan" not in text:
-        assert parse(text, "mine", accept_risk=True).risks()
+    assert parse(text, "mine", accept_risk=True).risks()
+
+
+def _numbers(value, *path):
+    """Where the numbers of a setting are: names of fields, the last one of a number."""
+    for item in fields(value):
+        found = getattr(value, item.name)
+        if is_dataclass(found):
+            yield from _numbers(found, *path, item.name)
+        elif isinstance(found, int | float) and not isinstance(found, bool):
+            yield *path, item.name
+
+
+def _changed(value, path, number):
+    inner = number if len(path) == 1 else _changed(getattr(value, path[0]), path[1:], number)
+    return replace(value, **{path[0]: inner})
+
+
+WHOLE = Pipeline(min_face=20.0, quality=90, resize=2000)
+"""Has a number wherever a pipeline can."""
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan"), 1e39, 1e200, 10**400])
+def test_every_number_of_a_pipeline_is_finite_and_bounded_whatever_risk_is_accepted(number):
+    wholes = [*(replace(WHOLE, effect=make(name), resize=None, accept_risk=True) for name in EFFECTS), WHOLE]
+    wholes += RECIPES.values()
+    paths = [(whole, path) for whole in wholes for path in _numbers(whole)]
+    assert {"scale", "feather", "min_face", "quality", "resize", "jitter", "grain", "budget"} <= {
+        p[-1] for _, p in paths
+    }
+    for whole, path in paths:
+        with pytest.raises(UsageError):
+            _changed(whole, path, number)
 
 
 def test_the_hash_follows_what_decides_the_output_and_nothing_else():

@@ -79,3 +79,18 @@ def test_thousands_of_comments_are_not_multiplied_by_the_size_of_the_photo():
     started = time.process_time()
     assert verify._survivor(before, source, published, Contents("png", ())) == ""
     assert time.process_time() - started < 2.0
+
+
+def test_the_sketch_of_a_small_face_is_the_same_whatever_was_looked_at_before(samples):
+    photo = open_photo((samples / "group.jpg").read_bytes(), Limits())
+    recipe = load("photographer", recall="fast").recipe
+    search = verify.Look(photo, 0)
+    boxes = [face.box for face in find(search, photo.size, recipe).faces]
+    for reduction in (None, 1, 2, 4, 8):
+        view = verify.Look(photo, 0)
+        if reduction:
+            view(reduction)
+        for box in boxes:
+            before = search.sketch(box, recipe)
+            assert before.std() > 2
+            assert verify.alike(before, view.sketch(box, recipe)) > 0.99

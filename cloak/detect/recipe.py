@@ -15,6 +15,9 @@ ALWAYS, NEVER = 0.0, 1e9
 """For `Recipe.persons`. Between them: the look costs 40 CPU ms, whatever the size of the photo, and a search in
 `balanced` 270 a megapixel (benchmarks/detection.py), so that in small photos it would be more than a quarter."""
 
+LARGEST_FACE, LARGEST_INPUT, WIDEST = 10_000, 256, 8192
+"""Most that `min_face`, `network_face` and a whole-picture pass may be: more is no setting, but a slip."""
+
 TINY = 2.33
 """In heights of the smallest face: up to here only one look sees a face well."""
 
@@ -77,12 +80,18 @@ class Recipe:
     persons: float = NEVER
 
     def __post_init__(self) -> None:
-        if not (0 < self.floor <= self.threshold <= 1 and max(self.tiny, self.large) <= 1 and 0 < self.review <= 1):
+        # All of these are written so that NaN is refused, too.
+        shares = (self.tiny, self.large, self.review)
+        if not (0 < self.floor <= self.threshold <= 1 and all(0 < share <= 1 for share in shares)):
             raise UsageError("a recipe needs 0 < floor <= threshold <= 1, and tiny, large and review up to 1")
-        if not self.models or not self.whole or min(self.whole) < STRIDE:
-            raise UsageError("a recipe needs at least one model and one whole-picture pass of 32 pixels or more")
-        if not (self.min_face > 0 and self.network_face > 0 and 0 < self.upscale <= 4 and self.budget > 0):
-            raise UsageError("a recipe's min_face, network_face and budget must be above 0, and upscale at most 4")
+        if not self.models or not self.whole or not all(STRIDE <= side <= WIDEST for side in self.whole):
+            raise UsageError(f"a recipe needs at least one model and one whole-picture pass of 32 to {WIDEST} pixels")
+        if not (1 <= self.min_face <= LARGEST_FACE and 1 <= self.network_face <= LARGEST_INPUT):
+            raise UsageError(f"a recipe's min_face must be from 1 to {LARGEST_FACE:,}, network_face to {LARGEST_INPUT}")
+        if not (0 < self.upscale <= 4 and 0 < self.budget <= 1000):
+            raise UsageError("a recipe's upscale must be above 0 and up to 4, budget up to 1000")
+        if not ALWAYS <= self.persons <= NEVER:
+            raise UsageError("a recipe's persons must be a number of megapixels")
         if not 256 <= self.tile <= 2048 or self.tile % STRIDE:
             raise UsageError("a recipe's tile must be a multiple of 32 from 256 to 2048")
         if not 0 <= self.closer <= 1000:
@@ -207,6 +216,11 @@ def plan(size: Size, recipe: Recipe) -> Plan:
 def reduction(scale: float) -> int:
     """The coarsest of 1, 2, 4 and 8 at which a preview still has every pixel that a look at `scale` needs."""
     return next((step for step in (8, 4, 2) if scale * step <= 1.0), 1)
+
+
+def searched(size: Size, recipe: Recipe) -> int:
+    """The reduction of the preview in which a recipe searches a photo of `size`: that of its plan."""
+    return reduction(_scales(size, recipe)[-1])
 
 
 def tiling(size: Size, tile: int, overlap: int) -> tuple[Tile, ...]:
