@@ -197,7 +197,9 @@ def _search(
 ) -> _Frame:
     look = Look(photo, number)
     search = find(look, photo.size, settings.recipe)
-    made = Applied(search.faces) if decisions is None else apply(decisions, number, search.faces, photo.size)
+    made = Applied(search.faces)
+    if decisions is not None:
+        made = apply(decisions, number, search.faces, photo.size, settings.permitted)
     # All faces are compared, so that nobody is in a picture twice; only those that nobody decided about may be kept.
     consent = sort(look, search.faces, people)
     kept = tuple(face for face in made.faces if face in consent.kept)

@@ -4,7 +4,7 @@ Stored beside a photo as `NAME.cloak.json`, it holds places and words: no pixels
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -109,12 +109,17 @@ def fitted(decisions: Decisions, size: Size) -> Decisions:
     return replace(decisions, size=size, changes=moved, seen=seen)
 
 
-def apply(decisions: Decisions, frame: int, faces: Sequence[Face], size: Size) -> Applied:
+def apply(
+    decisions: Decisions, frame: int, faces: Sequence[Face], size: Size, permitted: Collection[str] = tuple(EFFECTS)
+) -> Applied:
     """Lay a person's decisions over what was found in a frame of a photo of `size`. A face nobody decided about stays
     concealed, and so does one that may not be the face whose area a person changed: besides that area.
 
-    Raises `DecisionsUnfit` where the picture is not the one that the person saw.
+    Raises `DecisionsUnfit` where the picture is not the one that the person saw, or an area has an effect of its own
+    that is not among those `permitted`.
     """
+    if words := refused(decisions, permitted):
+        raise DecisionsUnfit(words)
     decisions = fitted(decisions, size)
     here = [change for change in decisions.changes if change.frame in {None, frame}]
     left, revealed, replaced, areas = list(faces), [], [], []
@@ -136,6 +141,15 @@ def apply(decisions: Decisions, frame: int, faces: Sequence[Face], size: Size) -
         if found < CONSTELLATION * len(then):
             raise DecisionsUnfit("the faces are not where they were when the decisions were made")
     return Applied(tuple(left), tuple(revealed), tuple(replaced), tuple(areas))
+
+
+def refused(decisions: Decisions, permitted: Collection[str]) -> str:
+    """Which effect of an area a pipeline does not permit, in words; "" if all are `permitted`."""
+    chosen = {change.area.effect for change in decisions.changes if change.area is not None and change.area.effect}
+    strange = sorted(chosen - set(permitted))
+    if not strange:
+        return ""
+    return f"an area has the effect {strange[0]!r}; its pipeline permits only {', '.join(sorted(permitted))}"
 
 
 def dump(decisions: Decisions) -> bytes:

@@ -141,6 +141,17 @@ class Pipeline:
         return found
 
     @property
+    def permitted(self) -> tuple[str, ...]:
+        """The effects that a person may choose for an area: where traces are refused, none that carries any.
+
+        The pipeline's own is among them: where it carries traces, that risk was accepted, and reports say so.
+        """
+        if self.traces == "allow":
+            return tuple(EFFECTS)
+        own = name_of(self.effect)
+        return tuple(name for name, kind in EFFECTS.items() if issubclass(kind, TRACELESS) or name == own)
+
+    @property
     def recipe(self) -> Recipe:
         """How faces are searched."""
         persons = None if self.persons is None else ALWAYS if self.persons else NEVER

@@ -107,6 +107,14 @@ def test_a_hostile_sidecar_is_an_error_of_ours(text):
         parse(text)
 
 
+@pytest.mark.parametrize("effect", ["pixelate", "blur", "perturb"])
+def test_an_area_cannot_bring_an_effect_that_its_pipeline_refuses(effect, jpeg):
+    own = Change(area=Region(Box(10, 10, 40, 40), effect=effect))
+    cms = load("cms", recall="fast")
+    with pytest.raises(DecisionsUnfit, match=f"'{effect}'; its pipeline permits only decoy, fill"):
+        anonymize(jpeg(), cms, decisions=Decisions(open_photo(jpeg()).size, (own,), verdict="accept"))
+
+
 def test_an_unknown_effect_names_the_known_ones():
     with pytest.raises(UnknownName, match="known: blur"):
         check(Decisions(SIZE, (Change(area=replace(BADGE, effect="sepia")),)))

@@ -47,6 +47,12 @@ def test_pipelines_for_sources_take_only_effects_that_carry_nothing_of_a_face(na
     assert load("photographer", effect={"name": effect}).risks() == []
 
 
+def test_where_traces_are_refused_no_area_may_have_an_effect_that_carries_any():
+    assert load("cms").permitted == ("fill", "decoy")
+    assert load("cms", effect={"name": "blur"}, accept_risk=True).permitted == ("blur", "fill", "decoy")
+    assert load("photographer").permitted == tuple(EFFECTS)
+
+
 def test_another_effect_starts_from_its_own_defaults():
     text = b'[effect]\nname = "pixelate"\ncells = 4\n'
     assert parse(text, "mine").effect.cells == 4

@@ -20,7 +20,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cloak.decisions import changes
-from cloak.effects import EFFECTS
 from cloak.errors import CloakError, NotFound, NotWritten, TooLarge, UsageError
 from cloak.review.case import Case, detail, summary
 from cloak.review.desk import Desk
@@ -214,8 +213,7 @@ def create_app(review: Review) -> FastAPI:
     async def session(request: Request) -> dict[str, Any]:
         who, client = here(request)
         return {
-            "editor": who.editor, "client": client, "effects": list(EFFECTS), "folder": desk.out.name,
-            "cloak": version("cloak-images"),
+            "editor": who.editor, "client": client, "folder": desk.out.name, "cloak": version("cloak-images"),
         }  # fmt: skip
 
     @app.put("/api/session")

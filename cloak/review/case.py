@@ -143,6 +143,7 @@ def detail(case: Case, holder: Claim | None) -> dict[str, Any]:
         {
             "frames": case.frames,
             "effect": name_of(case.settings.effect),
+            "effects": case.settings.permitted,
             "found": [[told(face) for face in frame] for frame in case.found()],
             "weakFaces": [[told(face) for face in frame] for frame in case.weak()],
             "faceless": [[told(face) for face in frame] for frame in case.faceless()],

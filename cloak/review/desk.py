@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloak.bursts import Bare
-from cloak.decisions import SUFFIX, Change, Decisions, check, dump
+from cloak.decisions import SUFFIX, Change, Decisions, check, dump, refused
 from cloak.errors import Conflict, NotFound, NotWritten, UsageError
 from cloak.job import Job
 from cloak.ledger import Ledger, beside, lock_file
@@ -186,6 +186,8 @@ class Desk:
         seen = tuple(tuple(face.box for face in frame) for frame in case.found())
         made = Decisions(case.size, tuple(changes), seen, reviewer=editor)
         check(made)
+        if words := refused(made, case.settings.permitted):
+            raise UsageError(words)
         return made
 
     def _decide(self, case: Case, version: int, decisions: Decisions) -> Case:

@@ -116,6 +116,15 @@ def test_a_decision_on_an_older_version_is_refused_and_nothing_of_it_stored(desk
     assert desk.case(photo.id).changes == (Change(face),)
 
 
+def test_an_effect_that_the_newsroom_refuses_is_neither_offered_nor_stored(desk):
+    photo = case(desk, "group.jpg")
+    assert detail(photo, None)["effects"] == ("fill", "decoy")
+    desk.claim(photo.id, "ada", "Ada")
+    with pytest.raises(UsageError, match="permits only decoy, fill"):
+        desk.change(photo.id, "ada", "Ada", 0, (Change(area=Region(Box(10, 10, 20, 20), effect="blur")),))
+    assert desk.case(photo.id).review.version == 0
+
+
 def test_decisions_outlive_the_desk_and_verdicts_are_kept_for_good(desk, copied):
     photo = case(desk, "group.jpg")
     area = Region(Box(10, 10, 20, 20), effect="fill")

@@ -59,7 +59,7 @@ export function setEffect(desk, item, name) {
 }
 
 function nextEffect(desk, item) {
-  const names = ["", ...desk.session.effects];
+  const names = ["", ...desk.photo.effects];
   setEffect(desk, item, names[(names.indexOf(item.area.effect ?? "") + 1) % names.length]);
 }
 

@@ -26,9 +26,6 @@ export class Desk {
     this.queue.me = this.session.client;
     $("folder").textContent = this.session.folder;
     document.title = `${this.session.folder}: cloak review`;
-    $("effect").replaceChildren(
-      new Option("as all others", ""), ...this.session.effects.map((name) => new Option(name, name)),
-    );
     showEditor(this);
     listen({
       hello: () => this.connected().catch((error) => this.refused(error)),
@@ -140,6 +137,9 @@ export class Desk {
       sessionStorage.setItem("photo", id);
     }
     this.record.photo = photo;
+    $("effect").replaceChildren(
+      new Option("as all others", ""), ...photo.effects.map((name) => new Option(name, name)),
+    );
     this.queue.merge(photo);
     this.history = new History(regionsOf(photo));
     $("empty").hidden = true;
