@@ -18,7 +18,7 @@ from typing import Any
 
 from cloak.errors import ConcealmentFailed, MissingExtra, Unsupported, UsageError, VerificationFailed
 from cloak.metadata import manifest
-from cloak.result import Result
+from cloak.result import Report, Result, Status
 
 _TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 """What can be taken apart again. The library writes a TIFF's directory anew, and hashes HEIC and AVIF box by box."""
@@ -103,17 +103,28 @@ def signed(result: Result, signer: Signer | None) -> Result:
     if signer is None or result.data is None:
         return result
     report = result.report
-    data = sign(result.data, report.format, signer, concealed=report.faces > 0)
+    data = sign(result.data, report.format, signer, statement(report))
     return replace(result, data=data, report=replace(report, verified=(*report.verified, "manifest")))
 
 
-def sign(data: bytes, format: str, signer: Signer, *, concealed: bool) -> bytes:
+def statement(report: Report) -> str:
+    """The sentence of `manifest.STATEMENTS` that is true of a published photo."""
+    if report.status is Status.CONCEALED:
+        # Without a face there are only areas of a person's, who alone knows what they hide.
+        return manifest.CONCEALED if report.faces or any(report.replaced) else manifest.COVERED
+    words = {
+        Status.PERTURBED: manifest.PERTURBED, Status.REVEALED: manifest.REVEALED, Status.NO_FACE: manifest.STRIPPED,
+    }  # fmt: skip
+    return words[report.status]
+
+
+def sign(data: bytes, format: str, signer: Signer, words: str) -> bytes:
     """Published bytes with a manifest that says what was done to them.
 
     Args:
         data: verified bytes; nothing but the manifest is added.
         format: theirs, as in `Photo.format`.
-        concealed: whether a face was.
+        words: what was done, one of `manifest.STATEMENTS`.
 
     Raises `Unsupported` for other formats than JPEG, PNG and WebP, `ConcealmentFailed` if the library does not sign,
     and `VerificationFailed` if it wrote anything but our manifest.
@@ -124,7 +135,7 @@ def sign(data: bytes, format: str, signer: Signer, *, concealed: bool) -> bytes:
             f"cloak signs JPEG, PNG and WebP only, not {format}",
             next_step="Convert the photo first, or run it without --c2pa-sign.",
         )
-    signed = _signed(data, kind, signer, manifest.CONCEALED if concealed else manifest.STRIPPED)
+    signed = _signed(data, kind, signer, words)
     rest, store = manifest.carve(signed)
     if rest != data:
         raise VerificationFailed("signing changed more than the manifest")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -14,11 +15,15 @@ from PIL import Image
 from benchmarks.leaks import surviving
 from cloak import provenance
 from cloak.anonymizer import anonymize
+from cloak.decisions import Change, Decisions
 from cloak.errors import ConcealmentFailed, Unsupported, UsageError, VerificationFailed
+from cloak.geometry import Box, Ellipse, Region
 from cloak.metadata import manifest
+from cloak.photo import open_photo
 from cloak.photo.base import Limits
 from cloak.pipeline import load
 from cloak.provenance import load_signer, sign, signed
+from cloak.result import Status
 from cloak.verify import problems
 from tests.plant import PLANTED
 from tests.signing import certified
@@ -101,6 +106,33 @@ def test_a_photo_with_a_concealed_face_says_so(jpeg, signer):
     assert Image.open(io.BytesIO(result.data)).size == Image.open(io.BytesIO(jpeg())).size
 
 
+def test_what_is_signed_is_true_of_every_way_to_publish_a_photo(jpeg, signer):
+    fast = load("photographer", recall="fast")
+    (face,) = anonymize(jpeg(), fast).report.detections[0]
+    area = Region(Ellipse(*face.box.center, face.box.width, face.box.height))
+    decided = {
+        manifest.CONCEALED: (Change(face.box, area),),  # a person's area in place of the one that cloak made
+        manifest.REVEALED: (Change(face.box),),
+        manifest.COVERED: (Change(face.box), Change(area=Region(Box(2, 2, 30, 30)))),
+    }
+    for words, changes in decided.items():
+        result = anonymize(jpeg(), fast, decisions=Decisions(open_photo(jpeg()).size, changes, verdict="accept"))
+        assert provenance.statement(result.report) == words
+        assert said(signed(result, signer).data, "image/jpeg")["validation_state"] == "Valid"
+    report = anonymize(jpeg(), fast).report
+    assert provenance.statement(report) == manifest.CONCEALED
+    assert provenance.statement(replace(report, status=Status.PERTURBED)) == manifest.PERTURBED
+    assert provenance.statement(replace(report, status=Status.NO_FACE)) == manifest.STRIPPED
+
+
+@pytest.mark.parametrize("words", manifest.STATEMENTS)
+def test_each_of_our_statements_passes_our_check_and_no_other(words, jpeg, signer):
+    written = sign(jpeg(), "jpeg", signer, words)
+    assert manifest.fault(manifest.carve(written)[1]) == ""
+    with pytest.raises(VerificationFailed, match="more than it should"):
+        sign(jpeg(), "jpeg", signer, words + " By Anna.")
+
+
 def _builder(monkeypatch, change):
     """Let the library write what it would with other settings or statements."""
     whole = c2pa.Builder.from_json
@@ -134,7 +166,7 @@ CHANGES = {
 def test_whatever_else_the_library_states_is_withheld(name, jpeg, signer, monkeypatch):
     _builder(monkeypatch, CHANGES[name])
     with pytest.raises((VerificationFailed, ConcealmentFailed)):
-        sign(jpeg(), "jpeg", signer, concealed=True)
+        sign(jpeg(), "jpeg", signer, manifest.CONCEALED)
 
 
 def test_the_thumbnail_of_the_default_settings_would_be_there_and_is_refused(jpeg, signer, monkeypatch):
@@ -148,14 +180,14 @@ def test_the_thumbnail_of_the_default_settings_would_be_there_and_is_refused(jpe
 
 
 def test_a_manifest_of_another_signer_is_not_ours(jpeg, signer, tmp_path):
-    store = manifest.carve(sign(jpeg(), "jpeg", signer, concealed=True))[1]
+    store = manifest.carve(sign(jpeg(), "jpeg", signer, manifest.CONCEALED))[1]
     assert manifest.fault(store, signer.chain) == ""
     assert "certificates" in manifest.fault(store, signer.chain[:1])
 
 
 def test_every_bit_outside_opaque_values_is_looked_at(jpeg, signer):
     """Of all bytes of the manifest, only hashes, salts, identifiers, certificates and the signature are free."""
-    store = manifest.carve(sign(jpeg(), "jpeg", signer, concealed=True))[1]
+    store = manifest.carve(sign(jpeg(), "jpeg", signer, manifest.CONCEALED))[1]
     free = 0
     for place in range(len(store)):
         changed = store[:place] + bytes([store[place] ^ 0x80]) + store[place + 1 :]
@@ -168,7 +200,7 @@ def test_every_bit_outside_opaque_values_is_looked_at(jpeg, signer):
 
 
 def test_bytes_in_a_manifests_segments_or_beside_it_stay_in_sight(jpeg, signer):
-    written = sign(jpeg(), "jpeg", signer, concealed=True)
+    written = sign(jpeg(), "jpeg", signer, manifest.CONCEALED)
     second = b"\xff\xeb\0\x10JP\x02\x11\0\0\0\x05secret"  # a segment that continues nothing
     for spoiled in (written[:2] + second + written[2:], written + b"secret"):
         assert problems(spoiled, load("cms").recipe, Limits(), None, frozenset())
@@ -190,7 +222,7 @@ def test_bytes_in_a_webps_manifest_chunk_or_beside_it_stay_in_sight(published):
 
 def test_formats_that_cannot_be_signed_are_withheld(signer):
     with pytest.raises(Unsupported, match="JPEG, PNG and WebP"):
-        sign(b"GIF89a", "gif", signer, concealed=True)
+        sign(b"GIF89a", "gif", signer, manifest.CONCEALED)
 
 
 def test_a_key_that_does_not_fit_and_files_that_are_none_are_usage_errors(files, tmp_path):
@@ -212,7 +244,7 @@ def test_other_kinds_of_keys_sign_too(landscape, tmp_path):
         certificates, secret = certified(key)
         (tmp_path / "c.pem").write_bytes(certificates)
         (tmp_path / "k.pem").write_bytes(secret)
-        written = sign(landscape, "jpeg", load_signer(tmp_path / "c.pem", tmp_path / "k.pem"), concealed=False)
+        written = sign(landscape, "jpeg", load_signer(tmp_path / "c.pem", tmp_path / "k.pem"), manifest.STRIPPED)
         assert said(written, "image/jpeg")["validation_state"] == "Valid"
 
 

@@ -13,8 +13,12 @@ from cloak.errors import MissingExtra
 
 GENERATOR = "cloak"
 CONCEALED = "Faces were concealed and metadata removed."
+COVERED = "Areas that a person chose were concealed and metadata removed."
+PERTURBED = "Faces were altered against face recognition and are still in sight; metadata was removed."
+REVEALED = "Metadata was removed; every face that was found was left in sight on purpose."
 STRIPPED = "Metadata was removed; no face was found."
-"""What the action c2pa.edited says; nothing else may stand there."""
+STATEMENTS = (CONCEALED, COVERED, PERTURBED, REVEALED, STRIPPED)
+"""What the action c2pa.edited says, one of these; nothing else may stand there."""
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _VERSION = r"[0-9A-Za-z.+-]{1,32}"
@@ -181,7 +185,7 @@ def _reference(*names: str) -> dict[str, Any]:
 
 def _statements() -> dict[str, Any]:
     opened = {"action": "c2pa.opened", "parameters": {"ingredients": [_reference("c2pa.ingredient.v3")]}}
-    edited = {"action": "c2pa.edited", "description": f"{re.escape(CONCEALED)}|{re.escape(STRIPPED)}"}
+    edited = {"action": "c2pa.edited", "description": "|".join(map(re.escape, STATEMENTS))}
     return {
         "c2pa.ingredient.v3": {
             "relationship": "parentOf", "dc:format": _FORMATS, "instanceID": rf"xmp\.iid:{_UUID}",
