@@ -226,7 +226,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root, out = Path(folder) / "shoot", Path(folder) / "public"
         shoot(root, photos)
-        run = [*CLOAK, "run", root, "-o", out, "-p", "newsroom", "--recall", "fast", "--min-face", "120", "-q"]
+        run = [*CLOAK, "run", root, "-o", out, "-p", "newsroom", "--recall", "fast", "--min-face", "48", "-q"]
         subprocess.run(list(map(str, run)), check=False)
         passed = review(out, photos)
     sys.exit(0 if passed else 1)

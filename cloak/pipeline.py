@@ -11,7 +11,7 @@ from typing import Any, Literal, get_type_hints
 import msgspec
 
 from cloak.detect.recipe import ALWAYS, LARGEST_FACE, NEVER, RECIPES, Recipe, named
-from cloak.detect.registry import models, names
+from cloak.detect.registry import NEAR_ONLY, models, names
 from cloak.effects import EFFECTS, STRENGTHS, TRACELESS, Effect, Perturb, Pixelate, floor, name_of
 from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.metadata.fields import DISCLOSURE, KEEP_NAMES
@@ -26,6 +26,10 @@ SHIPPED = ("cms", "newsroom", "photographer")
 
 LARGEST_COVER = 5
 """Times the face's box: beyond, a mask hides the photo rather than a face."""
+
+LARGE_FACE = 48
+"""Pixels: a search that is made for larger faces only is a risk. Half of this is about what `balanced` sees in full
+detail in 12 megapixels (docs/detection.md)."""
 
 LONGEST = 1_000_000
 """Pixels of a side that no photo has."""
@@ -133,6 +137,10 @@ class Pipeline:
         found = floor(self.effect, self.cover.scale)
         if self.cover.shape == "face":
             found.append('cover "face" leaves ears, jaw and hairline in sight')
+        if self.min_face is not None and self.min_face > LARGE_FACE:
+            found.append(f"faces smaller than {self.min_face:g} pixels (min_face) may be missed, and stay in sight")
+        if self.models and set(self.models) <= set(NEAR_ONLY):
+            found.append(f"{' and '.join(self.models)} alone finds only large near faces; add yunet or centerface")
         if self.traces != "allow" and isinstance(self.effect, Perturb):
             found.append("perturb leaves faces in sight: it slows down face search, and makes nobody anonymous")
         elif self.traces != "allow" and not isinstance(self.effect, TRACELESS):

@@ -120,6 +120,9 @@ def test_a_bad_value_is_a_usage_error(text):
         b'[effect]\nname = "pixelate"\ncells = 9',
         b'[effect]\nname = "pixelate"\njitter = 0.0',
         b'[effect]\nname = "blur"\ncells = 12',
+        b"min_face = 49",
+        b'models = ["blazeface-short"]',
+        b'models = ["blazeface-full", "blazeface-short"]',
     ],
 )
 def test_settings_below_the_floor_are_refused_unless_the_risk_is_accepted(text):

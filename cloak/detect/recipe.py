@@ -41,7 +41,8 @@ class Recipe:
             `threshold`.
         review: weaker faces down to this share of their threshold are reported for review.
         floor: hits of a single look below this are not counted at all.
-        min_face: height of the smallest face that the search is made for.
+        min_face: height of the smallest face that the search is made for; the whole-picture passes, which see smaller
+            ones in small photos, are taken in any case.
         network_face: height in pixels of the network's input at which a face of `min_face` is looked at. This sets the
             finest scale: network_face / min_face.
         upscale: the finest scale is at most this.
@@ -251,18 +252,17 @@ def _starts(length: int, count: int, side: int) -> list[int]:
 def _scales(size: Size, recipe: Recipe) -> list[float]:
     """From coarse to fine."""
     longest, budget = max(size.width, size.height, 1), recipe.budget * 1e6
-    finest = min(
-        recipe.network_face / recipe.min_face,
-        recipe.upscale,
-        math.sqrt(budget / max(size.pixels, 1)),
-        # However thin the picture, the networks read it padded to their stride.
-        budget / (longest * STRIDE),
-    )
-    # A whole-picture pass that is nearly the finest scale adds nothing.
-    scales = [side / longest for side in sorted(recipe.whole) if side / longest < finest / 1.25]
-    if recipe.halves and (not scales or finest / scales[-1] > MIDDLE):
-        scales.append(finest / 2)
-    scales.append(finest)
+    # However thin the picture, the networks read it padded to their stride.
+    most = min(recipe.upscale, math.sqrt(budget / max(size.pixels, 1)), budget / (longest * STRIDE))
+    finest = min(recipe.network_face / recipe.min_face, most)
+    # A whole-picture pass that is nearly the finest scale adds nothing. Those finer than that are taken nevertheless:
+    # whoever asks for large faces only is shown no fewer of them.
+    whole = [side / longest for side in sorted(recipe.whole)]
+    scales = [scale for scale in whole if scale < finest / 1.25 or finest < scale <= min(most, 1.0)]
+    if not scales or scales[-1] < finest:
+        if recipe.halves and (not scales or finest / scales[-1] > MIDDLE):
+            scales.append(finest / 2)
+        scales.append(finest)
     # Faces must not fall between two scales: too small for the coarser, cut by the tiles of the finer.
     result = scales[:1]
     for scale in scales[1:]:

@@ -117,6 +117,14 @@ def test_a_larger_smallest_face_makes_the_search_cheaper():
     assert near.pixels < 0.75 * default.pixels
 
 
+@pytest.mark.parametrize("profile", RECIPES)
+@pytest.mark.parametrize("size", [Size(1280, 720), Size(6000, 4000)])
+@pytest.mark.parametrize("min_face", [100, 500, 2000, 10_000])
+def test_whoever_asks_for_large_faces_only_gets_the_passes_over_the_whole_picture(size, profile, min_face):
+    looks = plan(size, named(profile, min_face=min_face)).looks
+    assert {320, 640, 1280} <= {look.size.width for look in looks}
+
+
 def test_thorough_turns_every_scale_and_balanced_only_the_coarsest():
     photo = Size(3000, 2000)
     balanced = plan(photo, RECIPES["balanced"])

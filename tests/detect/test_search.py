@@ -201,7 +201,7 @@ def test_only_one_preview_is_asked_for_and_no_larger_than_needed(photo):
         asked.append(step)
         return preview_of(image)(step)
 
-    find(preview, size_of(image), dataclasses.replace(BALANCED, min_face=100))
+    find(preview, size_of(image), dataclasses.replace(BALANCED, min_face=100, whole=(320,)))
     assert asked == [4]
 
 
