@@ -13,7 +13,7 @@ import msgspec
 from cloak.detect import Face
 from cloak.effects import EFFECTS
 from cloak.errors import DecisionsUnfit, UnknownName, UsageError
-from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.geometry import FARTHEST, Box, Ellipse, Region, Size
 
 SUFFIX = ".cloak.json"
 """Ends the name of a sidecar: the photo's own name, then this."""
@@ -184,7 +184,7 @@ def check(decisions: Decisions) -> None:
         f"{decisions.reason}{decisions.reviewer}{decisions.at}".encode()
     except UnicodeEncodeError:  # half a character, which no ledger and no page takes
         raise UsageError("a text of the decisions is none") from None
-    if size.width < 1 or size.height < 1 or len(decisions.changes) > MOST:
+    if not all(1 <= side < FARTHEST for side in (size.width, size.height)) or len(decisions.changes) > MOST:
         raise UsageError("the decisions have no size, or too many changes")
     for change in decisions.changes:
         if change.face is None and change.area is None:
@@ -192,6 +192,8 @@ def check(decisions: Decisions) -> None:
         for shape in (change.face, change.area.shape if change.area else None):
             if shape is not None and not _inside(shape, size):
                 raise UsageError("a place lies outside the photo, or is none")
+        if change.area is not None and not abs(change.area.angle) <= 360:
+            raise UsageError("an area is turned by no angle")
         if change.area is not None and change.area.effect not in {None, *EFFECTS}:
             raise UnknownName("effect", str(change.area.effect), tuple(EFFECTS))
 

@@ -84,6 +84,7 @@ def test_a_sidecar_is_read_back_and_holds_places_and_words_only():
 @pytest.mark.parametrize(
     "text",
     [b"", b"[]", b"\xff", b"{}", b'{"cloak_decisions": 2}', b'{"cloak_decisions": 1, "size": 3}', b"[" * 100_000]
+    + [b'{"cloak_decisions": 1, "size": {"width": 1%s, "height": 1}}' % (b"0" * 400)]
     + [
         b'{"cloak_decisions": 1, "size": {"width": 9, "height": 9}, "%s": "\\ud800"}' % text
         for text in (b"reason", b"reviewer", b"at")
@@ -93,6 +94,8 @@ def test_a_sidecar_is_read_back_and_holds_places_and_words_only():
         for changes in (
             b"3",
             b"[3]",
+            b'[{"area": {"shape": {"x": 1, "y": 1, "width": 2, "height": 2}, "angle": NaN}}]',
+            b'[{"area": {"shape": {"x": 1, "y": 1, "width": 2, "height": 2}, "angle": 1e308}}]',
             b"[{}]",
             b'[{"face": {"x": 0, "y": 0, "width": NaN, "height": 1}}]',
             b'[{"face": {"x": 1e99, "y": 0, "width": 1, "height": 1}}]',

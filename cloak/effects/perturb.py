@@ -65,6 +65,8 @@ class Perturb:
             raise UsageError("steps must be 1 to 1000, and there must be a surrogate")
         for name in self.surrogates:
             check(name)
+        if len(set(self.surrogates)) < len(self.surrogates):
+            raise UsageError("a surrogate is named twice")
         if self.combine not in ("none", "pixelate", "eyes"):
             raise UsageError('combine must be "none", "pixelate" or "eyes"')
 
