@@ -35,7 +35,12 @@ def read(package: str, file: str) -> bytes:
         data = folder(package).joinpath(file).read_bytes()
     except OSError as error:
         raise SetupError(f"the model weights {file!r} are missing") from error
-    if hashlib.sha256(data).hexdigest() != listed["sha256"]:
+    return checked(data, file, listed["sha256"])
+
+
+def checked(data: bytes, file: str, sha256: str) -> bytes:
+    """The bytes of a weight file, if they have that SHA-256; raises `SetupError` otherwise."""
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise SetupError(f"the model weights {file!r} are not the ones cloak was tested with: their SHA-256 differs")
     return data
 

@@ -7,9 +7,8 @@ import cv2
 import numpy as np
 
 from cloak import weights
-from cloak.errors import SetupError
 from cloak.geometry import RGB
-from cloak.recognise.registry import cache_folder
+from cloak.recognise.registry import cache_folder, cached
 
 FILE = "lpips_alexnet.onnx"
 """In `cache_folder()`; `scripts/fetch_recognisers.py --audit` puts it there."""
@@ -44,10 +43,4 @@ def lpips(before: RGB, after: RGB) -> float | None:
 
 @cache
 def _network() -> Any | None:
-    path = cache_folder() / FILE
-    if not path.exists():
-        return None
-    try:
-        return weights.session(path.read_bytes(), "LPIPS")
-    except OSError as error:
-        raise SetupError("the weights of LPIPS cannot be read") from error
+    return weights.session(cached(FILE), "LPIPS") if (cache_folder() / FILE).exists() else None

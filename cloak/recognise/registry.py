@@ -77,6 +77,18 @@ CARDS: Mapping[str, Card] = MappingProxyType(
 """All recognisers. face-api's port of dlib has dlib's weights: it is neither, lest it count twice."""
 
 
+CACHED: Mapping[str, str] = MappingProxyType(
+    {
+        "mobilefacenet.onnx": "14eaa6b2e7d9c461268efef3b8d62daa7f13683d51ee2fbfabdc58fb398c324d",
+        "faceres.onnx": "d7ba23cfa6ddc30f1af1189907e46712a8c80ed6f2cc26aea1676afe082002fa",
+        "dlib_face_recognition_resnet_model_v1.dat": "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        "facenet.onnx": "3f3a68096d975580520e50dac4d6a48c124e3550c4ce4ba225825817924a1a7a",
+        "lpips_alexnet.onnx": "2e9921a475d2cb388d1dd05afa5b261c37f307eec45eb135509e6bd3949f3a84",
+    }
+)
+"""SHA-256 of the files in `cache_folder()`, as `scripts/fetch_recognisers.py --audit` writes them."""
+
+
 def cache_folder() -> Path:
     """Where recognisers lie that do not come with cloak: `CLOAK_RECOGNISERS`, or a folder in the user's cache."""
     given = os.environ.get("CLOAK_RECOGNISERS")
@@ -90,27 +102,38 @@ def available() -> tuple[str, ...]:
     return tuple(name for name, card in CARDS.items() if card.shipped or (cache_folder() / card.file).is_file())
 
 
+def cached(file: str) -> bytes:
+    """A weight file of the cache, once its SHA-256 was compared with the one in `CACHED`.
+
+    Raises `SetupError` when it is missing, or not the one that was examined.
+    """
+    try:
+        data = (cache_folder() / file).read_bytes()
+    except OSError as error:
+        raise SetupError(
+            f"the model weights {file!r} do not come with cloak and are not in the cache",
+            next_step="Fetch them with scripts/fetch_recognisers.py --audit, or leave them out.",
+        ) from error
+    return weights.checked(data, file, CACHED[file])
+
+
+def read(card: Card) -> bytes:
+    """A recogniser's weights, after a look at their SHA-256. Raises `SetupError` when they are missing or others."""
+    return weights.read(PACKAGE, card.file) if card.shipped else cached(card.file)
+
+
 @cache
 def load(name: str) -> Recogniser:
     """The recogniser of that name, loaded once a process.
 
-    Raises `UnknownName`, or `SetupError` when its weights or its library are missing.
+    Raises `UnknownName`, or `SetupError` when its weights or its library are missing, or the weights are others.
     """
     card = CARDS.get(name)
     if card is None:
         raise UnknownName("recogniser", name, tuple(CARDS))
-    if card.shipped:
-        return Network(name, card.frame, weights.read(PACKAGE, card.file))
-    path = cache_folder() / card.file
-    try:
-        model = path.read_bytes()
-    except OSError as error:
-        raise SetupError(
-            f"the recogniser {name!r} does not come with cloak and is not in the cache",
-            next_step="Fetch it with scripts/fetch_recognisers.py --audit, or leave it out.",
-        ) from error
+    model = read(card)
     if name == "dlib":
         from cloak.recognise.dlib_resnet import DlibResNet
 
-        return DlibResNet(card.frame, path)
+        return DlibResNet(card.frame, cache_folder() / card.file)
     return Network(name, card.frame, model)

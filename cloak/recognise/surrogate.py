@@ -11,10 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from cloak import weights
 from cloak.errors import MissingExtra, SetupError, UsageError
 from cloak.recognise.base import Frame
-from cloak.recognise.registry import CARDS, PACKAGE, Card, cache_folder
+from cloak.recognise.registry import CARDS, Card, read
 
 Tensor: TypeAlias = Any
 """A `torch.Tensor`; PyTorch is an extra, and is imported when a surrogate is loaded."""
@@ -105,7 +104,8 @@ def surrogate(name: str) -> Surrogate:
 
     Raises as `check` does, and `SetupError` when its weights are missing or broken.
     """
-    return Surrogate(name, check(name).frame, _model(name))
+    card = check(name)
+    return Surrogate(name, card.frame, read(card))
 
 
 def check(name: str) -> Card:
@@ -129,20 +129,7 @@ def threshold(name: str) -> float:
 @cache
 def fingerprint(name: str) -> str:
     """SHA-256 of a surrogate's weights. Raises as `surrogate` does."""
-    return hashlib.sha256(_model(name)).hexdigest()
-
-
-def _model(name: str) -> bytes:
-    card = check(name)
-    if card.shipped:
-        return weights.read(PACKAGE, card.file)
-    try:
-        return (cache_folder() / card.file).read_bytes()
-    except OSError as error:
-        raise SetupError(
-            f"the surrogate {name!r} does not come with cloak and is not in the cache",
-            next_step="Fetch it with scripts/fetch_recognisers.py --audit, or leave it out.",
-        ) from error
+    return hashlib.sha256(read(check(name))).hexdigest()
 
 
 def _read(graph: Any, torch: Any) -> tuple[list[_Node], dict[str, Tensor]]:

@@ -8,6 +8,7 @@ import pytest
 from cloak import weights
 from cloak.errors import SetupError, UnknownName
 from cloak.recognise import CARDS, available, chips, load
+from cloak.recognise.surrogate import fingerprint
 from tests.conftest import ROOT
 
 
@@ -62,6 +63,18 @@ def test_weights_with_another_hash_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("cloak.weights.folder", lambda package: tmp_path)
     with pytest.raises(SetupError, match="SHA-256"):
         load.__wrapped__("sface")
+
+
+@pytest.mark.parametrize("name", [name for name, card in CARDS.items() if not card.shipped])
+def test_other_weights_in_the_cache_are_not_loaded(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLOAK_RECOGNISERS", str(tmp_path))
+    sface = weights.read("cloak.recognise", CARDS["sface"].file)
+    (tmp_path / CARDS[name].file).write_bytes(sface)
+    with pytest.raises(SetupError, match=rf"'{CARDS[name].file}' are not the ones .* SHA-256"):
+        load.__wrapped__(name)
+    if CARDS[name].role == "surrogate":
+        with pytest.raises(SetupError, match="SHA-256"):
+            fingerprint.__wrapped__(name)
 
 
 def test_surrogates_and_held_out_recognisers_share_no_weights():
