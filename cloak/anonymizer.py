@@ -3,18 +3,16 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-
-import numpy as np
 
 from cloak import effects, metadata
 from cloak.bursts import glance_at
 from cloak.clock import Stopwatch
 from cloak.consent import People, sort
 from cloak.decisions import Applied, Decisions, apply
-from cloak.detect import Face, find
+from cloak.detect import Face, find, joined, united
 from cloak.detect.cover import cover
 from cloak.detect.persons import faceless
 from cloak.effects import Noise, Perturb, steady
@@ -24,12 +22,12 @@ from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import read_fields
 from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
-from cloak.photo.base import Encoded, Output, Photo
+from cloak.photo.base import Encoded, Output, Photo, Rendering
 from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Pipeline, load
 from cloak.protection import Protection, assess, in_sight
 from cloak.result import Carrier, Report, Result, Status
-from cloak.verify import CHECKS, SKETCH, Look, Sketch, check_container, check_faces, check_masks
+from cloak.verify import BLANK, CHECKS, Look, Sketch, check_container, check_faces, check_masks, looks
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
@@ -109,14 +107,16 @@ def anonymize(
             check_container(encoded.data, published, size, photo, before, data, fields)
             first = Look(published, 0)
             missed = [
-                _look_again(look, frame, drawn, size, settings, resampling)
-                for look, frame, drawn in zip(_looks(published, first), frames, masks, strict=True)
+                joined(
+                    _look_again(look, frame, drawn, size, settings, resampling)
+                    for look in _looks(published, i, first, frame.known)
+                )
+                for i, (frame, drawn) in enumerate(zip(frames, masks, strict=True))
             ]
         if not any(missed):
             break
         frames = [
-            frame.with_faces(new, Look(photo, i), settings)
-            for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
+            frame.with_faces(new, photo, i, settings) for i, (frame, new) in enumerate(zip(frames, missed, strict=True))
         ]
     else:
         raise VerificationFailed(f"{sum(map(len, missed))} faces are still bare after {ROUNDS} rounds")
@@ -148,13 +148,14 @@ def anonymize(
 class _Frame:
     """What is known of one picture of the photo.
 
-    `made` is what the detectors found and a person decided; `known` holds a box and a sketch of everything that is
-    concealed, to compare with later. `heads` are those of all persons, whatever is known of their faces.
+    `made` is what the detectors found and a person decided; `known` holds, for each rendering that was searched, a box
+    and a sketch of everything that is concealed, to compare with later. `heads` are those of all persons, whatever is
+    known of their faces.
     """
 
     made: Applied
     doubtful: tuple[Face, ...]
-    known: tuple[tuple[Box, Sketch], ...]
+    known: Mapping[Rendering, tuple[tuple[Box, Sketch], ...]]
     ambiguous: tuple[Face, ...] = ()
     heads: tuple[Face, ...] = ()
 
@@ -178,37 +179,44 @@ class _Frame:
         margin = max([settings.effect.margin, *(effects.make(name).margin for name in own)])
         return draw(self.regions(settings), size, feather=settings.cover.feather, margin=margin)
 
-    def with_faces(self, new: Sequence[Face], look: Look, settings: Pipeline) -> "_Frame":
+    def with_faces(self, new: Sequence[Face], photo: Photo, number: int, settings: Pipeline) -> "_Frame":
         """With faces that the second look found."""
         if not new:
             return self
-        known = tuple(_sketched(face, look, settings) for face in new)
-        return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=(*self.known, *known))
+        views = {rendering: Look(photo, number, rendering) for rendering in self.known}
+        known = {
+            rendering: (*before, *(_sketched(face, views[rendering], settings) for face in new))
+            for rendering, before in self.known.items()
+        }
+        return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=known)
 
 
-def _looks(photo: Photo, first: Look) -> Iterator[Look]:
-    """At each picture; one preview is held at a time, and the first."""
-    yield first
-    yield from (Look(photo, number) for number in range(1, photo.frames))
+def _looks(published: Photo, number: int, first: Look, renderings: Iterable[Rendering]) -> Iterator[Look]:
+    """At one published picture in the renderings that the original was searched in; `first` is one that is kept."""
+    for rendering in renderings:
+        yield first if (number, rendering) == (0, "shown") else Look(published, number, rendering)
 
 
 def _search(
     photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None, people: People | None
 ) -> _Frame:
-    look = Look(photo, number)
-    search = find(look, photo.size, settings.recipe)
+    views = list(looks(photo, number))
+    search = united([find(look, photo.size, settings.recipe) for look in views])
     made = Applied(search.faces)
     if decisions is not None:
         made = apply(decisions, number, search.faces, photo.size, settings.permitted)
     # All faces are compared, so that nobody is in a picture twice; only those that nobody decided about may be kept.
-    consent = sort(look, search.faces, people)
+    consent = sort(views[0], search.faces, people)
     kept = tuple(face for face in made.faces if face in consent.kept)
     made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))
     areas = [within(area.shape) for area in made.areas]
-    known = (
-        *(_sketched(face, look, settings) for face in made.faces),
-        *((box, look.sketch(box, settings.recipe)) for box in areas),
-    )
+    known = {
+        look.rendering: (
+            *(_sketched(face, look, settings) for face in made.faces),
+            *((box, look.sketch(box, settings.recipe)) for box in areas),
+        )
+        for look in views
+    }
     unsure = tuple(face for face in consent.ambiguous if face in made.faces)
     return _Frame(made, search.doubtful, known, unsure, search.heads)
 
@@ -216,7 +224,7 @@ def _search(
 def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
     """Where a face is, and what must not be found there again; nothing if the effect leaves it in sight."""
     if isinstance(settings.effect, Perturb) and in_sight(face):
-        return face.box, np.zeros((SKETCH, SKETCH), np.float32)
+        return face.box, BLANK
     return face.box, look.sketch(face.box, settings.recipe)
 
 
@@ -250,7 +258,7 @@ def _look_again(
     look: Look, frame: _Frame, masks: Sequence[Mask], size: Size, settings: Pipeline, resampling: Resampling | None
 ) -> tuple[Face, ...]:
     """The second look at one picture, published in `size`: the bare faces in it, in pixels of the photo."""
-    known, revealed = frame.known, frame.made.revealed
+    known, revealed = frame.known[look.rendering], frame.made.revealed
     if resampling is None:
         return check_faces(look, known, revealed, masks, size, settings.recipe)
     known = tuple((resampling.into(box), sketch) for box, sketch in known)

@@ -2,13 +2,12 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from cloak import metadata
-from cloak.detect import Face, find
+from cloak.detect import Face, find, united
 from cloak.detect.recipe import NEVER, RECIPES, named
 from cloak.errors import UnknownName, Withheld
 from cloak.geometry import Size
@@ -16,6 +15,7 @@ from cloak.metadata.base import Contents, Fact, Kind, Part
 from cloak.metadata.listing import PLACE
 from cloak.photo import Limits, open_photo
 from cloak.thumbnails import differing
+from cloak.verify import looks
 
 REFUSABLE = ("faces", "places")
 """What a file can be refused for."""
@@ -110,7 +110,8 @@ def inspect(data: bytes, recall: str = "balanced", limits: Limits = Limits()) ->
         size = photo.size
         others = tuple(differing(data, contents, photo.preview(8 if size.pixels > 1_000_000 else 1)))
         for frame in range(photo.frames):
-            search = find(partial(photo.preview, frame=frame), photo.size, named(recall, persons=NEVER))
+            how = named(recall, persons=NEVER)
+            search = united([find(look, photo.size, how) for look in looks(photo, frame)])
             faces += (*search.faces, *search.doubtful)
     except Withheld as error:
         fault = fault or str(error)

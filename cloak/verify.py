@@ -1,6 +1,6 @@
 """The second look: bytes about to be published, read by code that shares nothing with the code that wrote them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak import metadata
-from cloak.detect import Face, Recipe, confirmed, find, recheck
+from cloak.detect import Face, Recipe, confirmed, find, joined, recheck
 from cloak.detect.recipe import NEVER, searched
 from cloak.errors import ConcealmentFailed, VerificationFailed, Withheld
 from cloak.geometry import RGB, Box, Mask, Region, Size, draw, uncovered
@@ -17,7 +17,7 @@ from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import Fields, read_fields
 from cloak.metadata.published import foreign
 from cloak.photo import open_photo
-from cloak.photo.base import Limits, Photo
+from cloak.photo.base import Limits, Photo, Rendering
 from cloak.photo.jpeg_check import check_scan
 
 COVERED = 0.6
@@ -61,6 +61,8 @@ _BITS, _FACTOR = 24, np.uint64(0x9E3779B97F4A7C15)
 Sketch = npt.NDArray[np.float32]
 Words = npt.NDArray[np.uint64]
 
+BLANK: Sketch = np.zeros((SKETCH, SKETCH), np.float32)
+"""Of what has no detail, or need not be compared."""
 
 CHECKS = ("container", "residue", "decodes", "concealed", "faces")
 """What published bytes have passed: every part named and allowed; no run of removed bytes left; decoded in full,
@@ -69,16 +71,16 @@ with the size and pictures of the original; no detail of a concealed face left; 
 
 
 class Look:
-    """One frame's preview, decoded once for all that look at it with the same reduction."""
+    """One frame's preview in one rendering, decoded once for all that look at it with the same reduction."""
 
-    def __init__(self, photo: Photo, frame: int) -> None:
-        self._photo, self._frame = photo, frame
+    def __init__(self, photo: Photo, frame: int, rendering: Rendering = "shown") -> None:
+        self._photo, self._frame, self.rendering = photo, frame, rendering
         self._reduction, self._image = 0, np.zeros((0, 0, 3), np.uint8)
 
     def __call__(self, reduction: int) -> RGB:
         if reduction != self._reduction:
             self._image = np.zeros((0, 0, 3), np.uint8)  # let go before the next one comes
-            self._image = self._photo.preview(reduction, self._frame)
+            self._image = self._photo.preview(reduction, self._frame, self.rendering)
             self._reduction = reduction
         return self._image
 
@@ -111,12 +113,17 @@ class Look:
         scale = 1 / self._reduction
         small = box.scaled(scale).clipped(Size(self._image.shape[1], self._image.shape[0]))
         if small is None or small.width < 2 or small.height < 2:
-            return np.zeros((SKETCH, SKETCH), np.float32)
+            return BLANK
         crop = self._image[int(small.y) : int(np.ceil(small.bottom)), int(small.x) : int(np.ceil(small.right))]
         grey = cv2.cvtColor(cv2.resize(crop, (SKETCH, SKETCH), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         detail = grey.astype(np.float32)
         coarse = cv2.resize(detail, (6, 6), interpolation=cv2.INTER_AREA)
         return np.asarray(detail - cv2.resize(coarse, (SKETCH, SKETCH), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def looks(photo: Photo, frame: int) -> Iterator[Look]:
+    """At a frame in each of its renderings."""
+    return (Look(photo, frame, rendering) for rendering in photo.renderings(frame))
 
 
 def check_masks(masks: Sequence[Mask], regions: Sequence[Region], size: Size) -> None:
@@ -224,19 +231,22 @@ def problems(
     for frame in range(photo.frames):
         regions = concealed[frame] if concealed is not None and frame < len(concealed) else ()
         masks = draw(regions, photo.size)
-        try:
-            look = Look(photo, frame)
-            faces = find(look, photo.size, how).faces
-        except Withheld as error:
-            return [*found, f"its faces cannot be searched: {error}"]
         known = [region.shape.bounds().grown(1 / COVER) for region in regions]
         open_ = revealed[frame] if frame < len(revealed) else ()
-        count = sum(
-            bare(face.box, masks, known, photo.size)
-            and look.confirms(face, known, CALM)
-            and not deliberate(face.box, open_)
-            for face in faces
-        )
+        seen: tuple[Face, ...] = ()
+        try:
+            for look in looks(photo, frame):
+                faces = [
+                    face
+                    for face in find(look, photo.size, how).faces
+                    if bare(face.box, masks, known, photo.size)
+                    and look.confirms(face, known, CALM)
+                    and not deliberate(face.box, open_)
+                ]
+                seen = joined((seen, faces))
+        except Withheld as error:
+            return [*found, f"its faces cannot be searched: {error}"]
+        count = len(seen)
         if count and concealed is None:
             found.append(f"{count} faces; no ledger tells whether they are concealed, so look at them")
         elif count:

@@ -22,6 +22,7 @@ from cloak.errors import (
     Withheld,
 )
 from cloak.geometry import Region, Size, draw
+from cloak.inspection import inspect
 from cloak.photo import Limits
 from cloak.pipeline import load
 from cloak.result import Status
@@ -248,6 +249,27 @@ def test_a_face_that_the_second_look_finds_is_concealed_in_another_round(monkeyp
     result = anonymize(jpeg())
     assert missed in result.report.detections[0]
     assert covered(missed.box, draw(result.regions[0], result.report.size), result.report.size) >= COVERED
+
+
+@pytest.fixture(params=["colour", "alpha"])
+def transparent(request, portrait):
+    """A PNG whose face is not to be seen over grey: its colour under hardly any alpha, or alpha alone holds it."""
+    flat = np.full_like(portrait, 128)
+    samples = {"colour": np.dstack([portrait, flat[..., 0] // 128]), "alpha": np.dstack([flat, portrait[..., 1]])}
+    buffer = io.BytesIO()
+    Image.fromarray(samples[request.param]).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_face_that_transparency_hides_is_concealed(transparent):
+    result = anonymize(transparent, load("cms", recall="fast"))
+    assert (result.report.status, result.report.faces) == (Status.CONCEALED, 1)
+    assert problems(result.data, RECIPES["fast"], Limits(), result.regions, frozenset()) == []
+
+
+def test_a_face_that_transparency_hides_fails_the_second_look(transparent):
+    assert problems(transparent, RECIPES["fast"], Limits(), [()], frozenset()) == ["1 bare faces"]
+    assert len(inspect(transparent, "fast").faces) == 1
 
 
 def test_a_face_that_stays_bare_withholds_the_photo(monkeypatch, jpeg):

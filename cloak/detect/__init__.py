@@ -1,8 +1,9 @@
 """Detection: faces are found by several models at several scales and turns, and united."""
 
 from cloak.detect.base import Detection, Detector, Face, Landmarks
+from cloak.detect.fusion import joined
 from cloak.detect.recipe import RECIPES, Plan, Recipe, plan
-from cloak.detect.search import Search, confirmed, find, recheck
+from cloak.detect.search import Search, confirmed, find, recheck, united
 from cloak.detect.weights import ModelCard
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Search",
     "confirmed",
     "find",
+    "joined",
     "plan",
     "recheck",
+    "united",
 ]

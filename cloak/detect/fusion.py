@@ -1,7 +1,7 @@
 """From the hits of many looks to one face each: united, never suppressed."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,9 @@ WEAK = 0.35
 GROWS = 1.5
 """... if it has more than this share of its area: a sure face would be concealed together with half of the body that a
 faint hit took for a face. Such a hit stands for itself."""
+
+TWICE = 0.5
+"""IoU from which faces found in two renderings of a picture are one: whatever conceals the one covers the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +136,11 @@ def _rank(hit: Hit) -> tuple[object, ...]:
     box = hit.detection.box
     place = (box.x, box.y, box.width, box.height)
     return (not hit.exact, -hit.detection.score, place, hit.detection.model, hit.look, hit.detection.landmarks or ())
+
+
+def joined(renderings: Iterable[Sequence[Face]]) -> tuple[Face, ...]:
+    """The faces of a picture that was searched in several renderings, each once: the first of those at one place."""
+    faces: list[Face] = []
+    for found in renderings:
+        faces += [face for face in found if not any(face.box.iou(other.box) >= TWICE for other in faces)]
+    return tuple(faces)

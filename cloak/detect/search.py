@@ -7,7 +7,7 @@ from itertools import chain
 
 from cloak.detect import persons, registry, scaling
 from cloak.detect.base import Detection, Detector, Face
-from cloak.detect.fusion import Hit, fuse
+from cloak.detect.fusion import Hit, fuse, joined
 from cloak.detect.recipe import PERSONS, STRIDE, Look, Plan, Recipe, Tile, plan, reduction
 from cloak.errors import CloakError, DetectionFailed
 from cloak.geometry import RGB, Box, Size
@@ -111,6 +111,20 @@ def find(preview: Preview, size: Size, recipe: Recipe) -> Search:
         return found
     hits = _detect(registry.load(PERSONS), picture)
     return replace(found, heads=persons.heads(hits, picture.shape[1] / size.width, size, recipe.min_face))
+
+
+def united(searches: Sequence[Search]) -> Search:
+    """The searches of a picture in several renderings as one."""
+    if len(searches) == 1:
+        return searches[0]
+    faces = joined(search.faces for search in searches)
+    return Search(
+        faces=faces,
+        doubtful=joined((faces, *(search.doubtful for search in searches)))[len(faces) :],
+        looks=sum(search.looks for search in searches),
+        smallest=max(search.smallest for search in searches),
+        heads=joined(search.heads for search in searches),
+    )
 
 
 def recheck(preview: Preview, size: Size, recipe: Recipe, areas: Sequence[Box]) -> Search:

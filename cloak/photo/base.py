@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata.fields import Fields
@@ -10,6 +10,9 @@ from cloak.photo.resample import Resampling
 
 Paint = Callable[[Pixels, Mask, int], Pixels]
 """Conceals one window: (pixels under the mask's window, the mask, the frame's number) -> pixels of the same shape."""
+
+Rendering = Literal["shown", "colour", "alpha"]
+"""A way to look at a picture: as a viewer shows it, its colour without alpha, or its alpha as grey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,19 @@ class Photo(Protocol):
     def frames(self) -> int:
         """How many pictures the file shows, one after the other; each is searched and concealed."""
 
-    def preview(self, reduction: int = 1, frame: int = 0) -> RGB:
+    def renderings(self, frame: int = 0) -> tuple[Rendering, ...]:
+        """In which ways the picture must be searched: "shown", and each that can show what that one hides."""
+
+    def preview(self, reduction: int = 1, frame: int = 0, rendering: Rendering = "shown") -> RGB:
         """The upright picture, (ceil(H / reduction), ceil(W / reduction), 3) uint8 RGB, for detection.
 
         Args:
             reduction: 1, 2, 4 or 8.
             frame: which picture.
+            rendering: in which way.
 
-        Transparent pixels are shown over mid grey with their hidden colour ignored; 16-bit and CMYK are brought to
-        8-bit RGB. Raises `Corrupt` when the pixels do not decode in full.
+        "shown" has transparent pixels over mid grey, their hidden colour ignored; 16-bit and CMYK are brought to 8-bit
+        RGB. Raises `Corrupt` when the pixels do not decode in full.
         """
 
     def conceal(self, masks: Sequence[Sequence[Mask]], paint: Paint, output: Output) -> Encoded:

@@ -11,7 +11,7 @@ from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata import icc
 from cloak.metadata.write import exif_payload, iptc_payload, photoshop_payload, xmp_packet
 from cloak.photo import jpeg_pixels, jpeg_write
-from cloak.photo.base import Encoded, Limits, Output, Paint
+from cloak.photo.base import Encoded, Limits, Output, Paint, Rendering
 from cloak.photo.jpeg_colour import Plan, settle
 from cloak.photo.jpeg_header import Header, parse
 from cloak.photo.jpeg_layout import can_turn, layout, turned
@@ -72,12 +72,19 @@ class JpegPhoto:
     def frames(self) -> int:
         return 1
 
-    def preview(self, reduction: int = 1, frame: int = 0) -> RGB:
+    def renderings(self, frame: int = 0) -> tuple[Rendering, ...]:
+        """See `Photo.renderings`: a JPEG has no alpha."""
+        if frame != 0:
+            raise IndexError(frame)
+        return ("shown",)
+
+    def preview(self, reduction: int = 1, frame: int = 0, rendering: Rendering = "shown") -> RGB:
         """The upright picture, (ceil(H / reduction), ceil(W / reduction), 3) uint8 RGB; see `Photo.preview`."""
         if reduction not in (1, 2, 4, 8):
             raise ValueError("reduction is 1, 2, 4 or 8")
         if frame != 0:
             raise IndexError(frame)
+        del rendering
         return np.ascontiguousarray(
             jpeg_pixels.upright(jpeg_pixels.rgb(self._decoded(reduction, smooth=False)), self.header.orientation)
         )

@@ -12,8 +12,9 @@ from cloak.errors import CloakError, ConcealmentFailed, Corrupt, NotAnImage, Too
 from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata.write import exif_payload, xmp_packet
 from cloak.photo import colour
-from cloak.photo.base import Encoded, Limits, Output, Paint
+from cloak.photo.base import Encoded, Limits, Output, Paint, Rendering
 from cloak.photo.pixels import BAND, GREY, Frame, clear_hidden, shown
+from cloak.photo.renderings import rendered, renderings
 from cloak.photo.resample import resampled
 
 
@@ -75,11 +76,15 @@ class RasterPhoto:
     def frames(self) -> int:
         return self.codec.frames
 
-    def preview(self, reduction: int = 1, frame: int = 0) -> RGB:
+    def renderings(self, frame: int = 0) -> tuple[Rendering, ...]:
+        """See `Photo.renderings`."""
+        return renderings(self._decoded(frame))
+
+    def preview(self, reduction: int = 1, frame: int = 0, rendering: Rendering = "shown") -> RGB:
         """See `Photo.preview`."""
         if reduction not in (1, 2, 4, 8):
             raise ValueError("reduction is 1, 2, 4 or 8")
-        return shown(self._decoded(frame), reduction)
+        return shown(rendered(self._decoded(frame), rendering), reduction)
 
     def conceal(self, masks: Sequence[Sequence[Mask]], paint: Paint, output: Output) -> Encoded:
         """See `Photo.conceal`."""

@@ -1,0 +1,63 @@
+"""A picture is looked at in every way in which it can show a face, and no more."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cloak.photo import open_photo
+from tests.photo.making import gradient, saved, tiff
+
+RAMP = gradient()[..., 0]
+
+
+def faint(alpha: int = 1) -> np.ndarray:
+    return np.dstack([gradient(), np.full(RAMP.shape, alpha, np.uint8)])
+
+
+def renderings(samples: np.ndarray, kind: str = "PNG", **options: object) -> tuple[str, ...]:
+    data = tiff(samples, **options) if kind == "TIFF 16" else saved(Image.fromarray(samples), kind, **options)
+    return open_photo(data).renderings()
+
+
+@pytest.mark.parametrize("name", ["cutout.png", "group.jpg", "portrait.webp"])
+def test_ordinary_pictures_are_looked_at_in_one_way(samples, name):
+    assert open_photo((samples / name).read_bytes()).renderings() == ("shown",)
+
+
+@pytest.mark.parametrize("alpha", [0, 128, 255])
+def test_colour_that_shows_or_is_cleared_needs_no_look_of_its_own(alpha):
+    assert renderings(faint(alpha)) == ("shown",)
+
+
+def test_a_soft_shadow_needs_no_look_of_its_own():
+    assert renderings(np.dstack([np.zeros_like(gradient()), RAMP // 2])) == ("shown",)
+
+
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True, "exact": True})])
+def test_colour_under_little_alpha_is_looked_at_without_it(kind, options):
+    data = saved(Image.fromarray(faint()), kind, **options)
+    photo = open_photo(data)
+    assert photo.renderings() == ("shown", "colour")
+    assert np.array_equal(photo.preview(1, 0, "colour"), gradient())
+    assert photo.preview().std() < 1
+
+
+def test_the_same_at_16_bits():
+    samples = faint().astype("u2") * 257
+    samples[..., 3] = 1  # nothing at all of 8 bits
+    options = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
+    assert renderings(samples, "TIFF 16", **options) == ("shown", "colour")
+
+
+def test_alpha_is_looked_at_where_its_colour_is_that_of_what_lies_behind():
+    data = saved(Image.fromarray(np.dstack([np.full_like(gradient(), 128), RAMP])), "PNG")
+    photo = open_photo(data)
+    assert photo.renderings() == ("shown", "alpha")
+    assert np.array_equal(photo.preview(1, 0, "alpha"), np.dstack([RAMP] * 3))
+    assert np.ptp(photo.preview().astype(int)) == 0
+
+
+def test_what_transparency_hides_in_an_animation_is_seen_in_its_own_frame():
+    first, second = Image.fromarray(faint(255)), Image.fromarray(faint())
+    photo = open_photo(saved(first, "PNG", save_all=True, append_images=[second], disposal=1, blend=0))
+    assert [photo.renderings(i) for i in range(photo.frames)] == [("shown",), ("shown", "colour")]
