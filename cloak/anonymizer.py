@@ -92,7 +92,7 @@ def anonymize(
         bake_orientation=settings.bake_orientation,
         resampling=resampling,
     )
-    for _ in range(ROUNDS):
+    for attempt in range(ROUNDS):
         with watch("conceal"):
             masks = [frame.masks(settings, photo.size) for frame in frames]
             for frame, drawn in zip(frames, masks, strict=True):
@@ -105,11 +105,11 @@ def anonymize(
             published = open_photo(encoded.data, settings.limits, checked=True)  # by the next line
             size = resampling.size if resampling else photo.size
             check_container(encoded.data, published, size, photo, before, data, fields)
-            first = Look(published, 0)
+            first, unseen = Look(published, 0), encoded.converted and not attempt
             missed = [
                 joined(
-                    _look_again(look, frame, drawn, size, settings, resampling)
-                    for look in _looks(published, i, first, frame.known)
+                    _look_again(look, frame, drawn, size, settings, resampling, unseen)
+                    for look in _looks(published, i, first, None if encoded.converted else frame.known)
                 )
                 for i, (frame, drawn) in enumerate(zip(frames, masks, strict=True))
             ]
@@ -191,9 +191,9 @@ class _Frame:
         return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=known)
 
 
-def _looks(published: Photo, number: int, first: Look, renderings: Iterable[Rendering]) -> Iterator[Look]:
-    """At one published picture in the renderings that the original was searched in; `first` is one that is kept."""
-    for rendering in renderings:
+def _looks(published: Photo, number: int, first: Look, renderings: Iterable[Rendering] | None) -> Iterator[Look]:
+    """At one published picture in the renderings that the original was searched in, or its own; `first` is kept."""
+    for rendering in renderings or published.renderings(number):
         yield first if (number, rendering) == (0, "shown") else Look(published, number, rendering)
 
 
@@ -255,17 +255,23 @@ def _paint(
 
 
 def _look_again(
-    look: Look, frame: _Frame, masks: Sequence[Mask], size: Size, settings: Pipeline, resampling: Resampling | None
+    look: Look,
+    frame: _Frame,
+    masks: Sequence[Mask],
+    size: Size,
+    settings: Pipeline,
+    resampling: Resampling | None,
+    unseen: bool,
 ) -> tuple[Face, ...]:
     """The second look at one picture, published in `size`: the bare faces in it, in pixels of the photo."""
-    known, revealed = frame.known[look.rendering], frame.made.revealed
+    known, revealed = frame.known.get(look.rendering, ()), frame.made.revealed
     if resampling is None:
-        return check_faces(look, known, revealed, masks, size, settings.recipe)
+        return check_faces(look, known, revealed, masks, size, settings.recipe, unseen)
     known = tuple((resampling.into(box), sketch) for box, sketch in known)
     revealed = tuple(face.moved(resampling.into) for face in revealed)
     regions = [resampling.region(region) for region in frame.regions(settings)]
     masks = draw(regions, size, feather=settings.cover.feather)
-    missed = check_faces(look, known, revealed, masks, size, settings.recipe)
+    missed = check_faces(look, known, revealed, masks, size, settings.recipe, unseen)
     return tuple(face.moved(resampling.back) for face in missed)
 
 

@@ -166,6 +166,7 @@ def check_faces(
     masks: Sequence[Mask],
     size: Size,
     recipe: Recipe,
+    unseen: bool = False,
 ) -> tuple[Face, ...]:
     """Faces of one frame that are found bare in the published bytes; empty if there are none.
 
@@ -176,15 +177,22 @@ def check_faces(
         masks: what was painted.
         size: of the upright photo.
         recipe: how faces are searched.
+        unseen: no pixel was searched before as it is now; all of them are, as an original is.
 
     Raises `VerificationFailed` when a face under a mask is still there in its details: the effect did nothing.
     """
     areas = [region.shifted(mask.left, mask.top).shape.bounds() for mask in masks for region in mask.regions]
-    search = recheck(published, size, _second(recipe), areas)
+    if unseen:
+        search = find(published, size, replace(recipe, persons=NEVER))
+    else:
+        search = recheck(published, size, _second(recipe), areas)
     for box, before in known:
         if before.any() and alike(before, published.sketch(box, recipe)) > ALIKE:
             raise VerificationFailed("a face that should be concealed is still there")
     boxes = [box for box, _ in known]
+    if unseen:
+        found = [face for face in search.faces if covered(face.box, masks, size) < COVERED]
+        return tuple(face for face in found if not deliberate(face.box, revealed))
     return tuple(
         face
         for face in search.faces

@@ -23,6 +23,7 @@ from cloak.errors import (
 )
 from cloak.geometry import Region, Size, draw
 from cloak.inspection import inspect
+from cloak.metadata.shaper import D65, Power, primaries, rgb_profile
 from cloak.photo import Limits
 from cloak.pipeline import load
 from cloak.result import Status
@@ -270,6 +271,23 @@ def test_a_face_that_transparency_hides_is_concealed(transparent):
 def test_a_face_that_transparency_hides_fails_the_second_look(transparent):
     assert problems(transparent, RECIPES["fast"], Limits(), [()], frozenset()) == ["1 bare faces"]
     assert len(inspect(transparent, "fast").faces) == 1
+
+
+def test_colours_that_were_converted_are_searched_anew(monkeypatch, portrait):
+    white, red, green, blue = D65, (0.60, 0.35), (0.35, 0.55), (0.16, 0.10)
+    odd = rgb_profile("odd", primaries((white, red, green, blue)), [Power(1.7)] * 3, white)
+    real, unseen = anonymizer.check_faces, []
+    bare = cloak.detect.Face(cloak.Box(5, 5, 40, 40), 0.9, ("yunet",))
+
+    def check(*arguments):
+        unseen.append(arguments[-1])
+        return (*real(*arguments), *([bare] if len(unseen) == 1 else []))
+
+    monkeypatch.setattr(anonymizer, "check_faces", check)
+    buffer = io.BytesIO()
+    Image.fromarray(portrait).save(buffer, "PNG", icc_profile=odd)
+    assert any("converted" in note for note in anonymize(buffer.getvalue(), "cms").report.notes)
+    assert unseen == [True, False]  # the second time only what was painted is new
 
 
 def test_a_face_that_stays_bare_withholds_the_photo(monkeypatch, jpeg):

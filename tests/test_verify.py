@@ -1,12 +1,15 @@
 """The second look's decision on a hit: is it a face that can be seen?"""
 
+import io
 import random
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cloak import verify
-from cloak.detect import Face, find
+from cloak.detect import RECIPES, Face, find
 from cloak.geometry import Box
 from cloak.metadata.base import Contents, Kind, Part
 from cloak.photo import open_photo
@@ -94,3 +97,18 @@ def test_the_sketch_of_a_small_face_is_the_same_whatever_was_looked_at_before(sa
             before = search.sketch(box, recipe)
             assert before.std() > 2
             assert verify.alike(before, view.sketch(box, recipe)) > 0.99
+
+
+def test_pixels_that_were_never_searched_are_searched_in_full(portrait):
+    canvas = np.full((320, 2560, 3), 128, np.uint8)
+    small = Image.fromarray(portrait)
+    small.thumbnail((60, 60))
+    canvas[100 : 100 + small.height, 1200 : 1200 + small.width] = small
+    buffer = io.BytesIO()
+    Image.fromarray(canvas).save(buffer, "PNG")
+    photo = open_photo(buffer.getvalue())
+    before, new = (
+        verify.check_faces(verify.Look(photo, 0), (), (), (), photo.size, RECIPES["fast"], unseen)
+        for unseen in (False, True)
+    )
+    assert (len(before), len(new)) == (0, 1)

@@ -56,11 +56,13 @@ class Encoded:
         data: the whole file.
         path: how it was made: "spliced", "recoded-coefficients", "re-encoded".
         notes: what a careful user would want to know, a sentence each.
+        converted: the colours are in another space than those that were searched: every pixel is new.
     """
 
     data: bytes
     path: str
     notes: tuple[str, ...] = ()
+    converted: bool = False
 
 
 class Photo(Protocol):

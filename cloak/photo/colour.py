@@ -14,8 +14,8 @@ BROKEN = "The colour profile is broken and was dropped."
 CONVERTED = "The colour profile is none of the known ones: colours were converted to {}."
 
 
-def settle(frame: Frame, output: Output, *, embeds: bool = True) -> tuple[Frame, str]:
-    """The frame in a known colour space, with that space's own fixed profile; and a note, or "".
+def settle(frame: Frame, output: Output, *, embeds: bool = True) -> tuple[Frame, str, bool]:
+    """The frame in a known colour space, with that space's own fixed profile; a note, or ""; whether it was converted.
 
     Args:
         frame: as decoded; its arrays are taken over.
@@ -26,16 +26,16 @@ def settle(frame: Frame, output: Output, *, embeds: bool = True) -> tuple[Frame,
     """
     pixels, alpha = _writable(frame.pixels), None if frame.alpha is None else _writable(frame.alpha)
     if not frame.profile:
-        return Frame(pixels, alpha), ""
+        return Frame(pixels, alpha), "", False
     if _MODELS.get(frame.profile[_SIGNATURE]) != pixels.shape[2]:
         if output.profile != "convert":
             raise Unsupported("the colour profile does not fit the picture's channels")
-        return Frame(pixels, alpha), MISFIT
+        return Frame(pixels, alpha), MISFIT, False
     known = icc.match(frame.profile)
     if known is not None and embeds:
-        return Frame(pixels, alpha, known.data), ""
+        return Frame(pixels, alpha, known.data), "", False
     if known is not None and known.name in ("srgb", "grey-srgb"):
-        return Frame(pixels, alpha), ""
+        return Frame(pixels, alpha), "", False
     if output.profile != "convert":
         raise Unsupported(
             "the colour profile is none of the known ones",
@@ -46,8 +46,8 @@ def settle(frame: Frame, output: Output, *, embeds: bool = True) -> tuple[Frame,
         converted = icc.convert(pixels, frame.profile, target)
     except Corrupt:
         # Decoders show such pixels as they are.
-        return Frame(pixels, alpha), BROKEN
-    return Frame(converted, alpha, target.data if embeds else b""), CONVERTED.format(target.name)
+        return Frame(pixels, alpha), BROKEN, False
+    return Frame(converted, alpha, target.data if embeds else b""), CONVERTED.format(target.name), True
 
 
 def _writable(values: Pixels) -> Pixels:

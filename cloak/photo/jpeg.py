@@ -166,7 +166,8 @@ class JpegPhoto:
             pixels = np.asarray(resampled(Frame(pixels), output.resampling).pixels, np.uint8)
             size = output.resampling.size
         head = _head(colour, size, output, plan.profile, None)
-        return Encoded(jpeg_pixels.encode(pixels, colour, components, head), "re-encoded", (*plan.notes, *notes))
+        data = jpeg_pixels.encode(pixels, colour, components, head)
+        return Encoded(data, "re-encoded", (*plan.notes, *notes), plan.convert is not None)
 
     def _decoded(self, reduction: int = 1, *, smooth: bool = True) -> jpeg_pixels.U8:
         """Pixels as stored. What libjpeg gets to see is what is published, without a byte more."""

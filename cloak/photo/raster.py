@@ -91,7 +91,7 @@ class RasterPhoto:
         if len(masks) != self.frames:
             raise ConcealmentFailed(f"masks for {len(masks)} pictures were given, the photo has {self.frames}")
         carry = Carry(exif_payload(output.fields), xmp_packet(output.fields), output.quality)
-        notes: dict[str, None] = {}
+        notes: dict[str, bool] = {}  # and whether it says that colours were converted
         pictures = (self._concealed(i, masks[i], paint, output, notes) for i in range(self.frames))
         try:
             data, more = self.codec.encode(pictures, carry)
@@ -101,7 +101,7 @@ class RasterPhoto:
             if starved(error):
                 raise TooLarge("the photo does not fit in memory") from error
             raise ConcealmentFailed(f"the {self.format} could not be encoded ({type(error).__name__})") from error
-        return Encoded(data, "re-encoded", (*notes, *more))
+        return Encoded(data, "re-encoded", (*notes, *more), any(notes.values()))
 
     def written(self, mask: Mask, output: Output) -> Callable[[Pixels], Pixels]:
         """See `Photo.written`; the codec's part is not known before the whole picture is encoded."""
@@ -118,18 +118,18 @@ class RasterPhoto:
         return self._last[1]
 
     def _concealed(
-        self, index: int, masks: Sequence[Mask], paint: Paint, output: Output, notes: dict[str, None]
+        self, index: int, masks: Sequence[Mask], paint: Paint, output: Output, notes: dict[str, bool]
     ) -> Frame:
         decoded = self._decoded(index)
         self._last = None  # it is painted on; a copy would double the memory
-        frame, note = colour.settle(decoded, output, embeds=self.codec.embeds)
+        frame, note, converted = colour.settle(decoded, output, embeds=self.codec.embeds)
         if note:
-            notes[note] = None
+            notes[note] = converted
         for mask in masks:
             _conceal(frame, mask, paint, index)
         if output.resampling is not None:
             frame = resampled(frame, output.resampling)
-            notes[output.resampling.note] = None
+            notes[output.resampling.note] = False
         clear_hidden(frame)
         return frame
 

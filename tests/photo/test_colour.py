@@ -63,6 +63,8 @@ def test_an_unknown_profile_is_withheld_or_converted_as_asked(holder):
     with pytest.raises(Unsupported, match="profile"):
         concealed(data, output=Output(profile="withhold"))
     encoded = concealed(data, ())
+    assert encoded.converted
+    assert not concealed(HOLDERS[holder](P3), ()).converted
     assert b"Ms Doe" not in encoded.data
     assert any("converted" in note for note in encoded.notes)
     target = next(known for known in icc.KNOWN.values() if known.data == _embedded(encoded.data))
