@@ -91,7 +91,8 @@ def canonical(profile: bytes) -> bytes | None:
 
     For lossless JPEG, whose pixels must keep their meaning. A profile that was built here is its own canonical form,
     and no other profile is: so a verifier can tell that nothing else is in it. None where the transform is no matrix
-    with curves (CMYK, Lab, lookup tables), or the profile is broken; never raises.
+    with curves (CMYK, Lab, lookup tables), where a curve could show what the values hide, or where the profile is
+    broken; never raises.
 
     1/255 leaves little room for primaries: those of a display that was measured stay known to about 0.0001, and can
     tell it from another one. Converting to a known space does not have that trace.
@@ -238,32 +239,52 @@ _LITTLE, _NOTHING = 0.06, 0.02
 
 
 def _canonical(profile: bytes) -> bytes | None:
-    if profile and shaper.rebuilt(profile) == profile:
-        return profile
     known = match(profile)
-    if known is not None:
+    if known is not None and shaper.rebuilt(profile) != profile:
         return known.data
     try:
         data, space = vetted(profile)
         if space not in GRIDS or is_hdr(data):
             return None
         with np.errstate(all="ignore"):  # absurd numbers end in a candidate that does not hold
-            return _grey(data) if space == "gray" else _rgb(data)
+            ramps = _ramps(data, space)
+            if known is None and not _plain(ramps):
+                return None
+            if shaper.rebuilt(profile) == profile:
+                return profile
+            return _grey(data, ramps) if space == "gray" else _rgb(data, ramps)
     except (Corrupt, ArithmeticError, ValueError, struct.error):
         return None
 
 
-def _grey(profile: bytes) -> bytes | None:
-    luminance = to_xyz(_RAMP, profile, "gray")[:, 1:2]
+def _ramps(profile: bytes, space: str) -> Floats:
+    """(1025, C) linear values of each channel from nothing to all."""
+    if space == "gray":
+        return to_xyz(_RAMP, profile, "gray")[:, 1:2]
+    columns, axes = colorants(profile), enumerate(np.eye(3))
+    return np.stack([np.linalg.solve(columns, to_xyz(_RAMP * axis, profile, "rgb").T)[k] for k, axis in axes], axis=1)
+
+
+def _plain(ramps: Floats) -> bool:
+    """Whether curves rise throughout, nowhere so steeply that a picture could lie in a few of the values.
+
+    Faces are searched in the values as they are: what a viewer shows by a wave or a step of a curve is not in them.
+    """
+    tones = toned(ramps)
+    falls = np.maximum.accumulate(tones, axis=0) - tones
+    steepness = (tones[_STEP:] - tones[:-_STEP]) * (len(_RAMP) / _STEP)
+    return bool(falls.max() <= TOLERANCE and steepness.max() <= _STEEPEST)
+
+
+def _grey(profile: bytes, luminance: Floats) -> bytes | None:
     candidates = (shaper.grey_profile(shaper.GREY, curves[0]) for curves in _curves(luminance))
     return next((data for data in candidates if difference(data, profile) <= TOLERANCE), None)
 
 
-def _rgb(profile: bytes) -> bytes | None:
+def _rgb(profile: bytes, ramps: Floats) -> bytes | None:
     columns = colorants(profile)
-    ramps = [np.linalg.solve(columns, to_xyz(_RAMP * axis, profile, "rgb").T)[k] for k, axis in enumerate(np.eye(3))]
     # The coarsest curves that leave half of the tolerance, then the coarsest primaries that hold the rest.
-    for curves in _curves(np.stack(ramps, axis=1)):
+    for curves in _curves(ramps):
         if difference(shaper.rgb_profile(shaper.RGB, columns, curves), profile) > TOLERANCE / 2:
             continue
         for rounded in _rounded(columns):
@@ -274,6 +295,10 @@ def _rgb(profile: bytes) -> bytes | None:
 
 
 _RAMP = np.arange(1025)[:, None] / 1024
+
+_STEP, _STEEPEST = 64, 5.0
+"""Over a sixteenth of the values, as against sRGB's curve: linear light, the steepest that photos have, comes to 4.5;
+at a fifth of their contrast, 85 % of the faces in a crowd are still found."""
 
 
 def _curves(ramps: Floats) -> Iterator[list[Curve]]:

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import io
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
@@ -421,6 +422,36 @@ def test_profiles_that_differ_in_their_last_digits_become_one() -> None:
     other = gamma_space((D65, (0.63998, 0.32998), (0.29998, 0.59998), (0.14998, 0.05998)), 2.4012)
     assert one != other
     assert canonical(one) == canonical(other)
+
+
+def curved(tone: Callable[[np.ndarray], np.ndarray]) -> bytes:
+    """A profile of ours whose curves show a value as `tone` says, both on sRGB's scale, 0 to 1."""
+    light = srgb_light(tone(np.arange(1025) / 1024).clip(0, 1))
+    table = shaper.coarse_table(light)
+    return shaper.rgb_profile(shaper.RGB, shaper.primaries(DISPLAY), [table] * 3)
+
+
+@pytest.mark.parametrize(
+    "tone",
+    [
+        lambda v: np.abs((v * 6 + 1) % 2 - 1),  # a wave: noise becomes a picture
+        lambda v: np.where(v < 0.02, 0, np.where(v > 0.98, 1, 1 - v)),  # a negative
+        lambda v: (v - 0.46) / 0.08,  # twenty values have all tones
+    ],
+    ids=["wave", "negative", "step"],
+)
+def test_a_curve_that_shows_what_the_values_hide_has_no_canonical_form(
+    tone: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    profile = curved(tone)
+    assert shaper.rebuilt(profile) == profile
+    assert canonical(profile) is None
+
+
+def test_curves_that_photos_have_are_kept() -> None:
+    for gamma in (1.0, 1.4, 2.6, 3.0):
+        assert canonical(gamma_space(DISPLAY, gamma)) is not None
+    assert canonical(curved(lambda v: v * v * (3 - 2 * v))) is not None
 
 
 def test_a_lookup_table_has_no_canonical_form() -> None:
