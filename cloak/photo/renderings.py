@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from cloak.geometry import Pixels
 from cloak.photo.base import Rendering
 from cloak.photo.pixels import BAND, GREY, Alpha, Frame, shown, to_8bit
 
@@ -32,6 +33,13 @@ grey that was cut out has five in a row."""
 DETAIL = 8
 """Levels, of 255, by which what is hidden must differ to be worth a look."""
 
+SLIVER, MOST = 65535 // 32, 0.6
+"""Where so large a share of a 16-bit picture lies this close around the middle of each channel, it has a few levels of
+8 bits there: whoever stretches them sees what a viewer does not show. (The rest may be what was painted over faces.)"""
+
+FLAT = 16
+"""Of its own levels, a picture with fewer than these is flat at 16 bits too."""
+
 Values = npt.NDArray[np.uint8]
 
 
@@ -42,6 +50,8 @@ def renderings(frame: Frame) -> tuple[Rendering, ...]:
         found.append("colour")
     if frame.alpha is not None and _varies(frame, "alpha", _alpha_hidden):
         found.append("alpha")
+    if _levels(frame) is not None:
+        found.append("levels")
     return tuple(found)
 
 
@@ -53,6 +63,8 @@ def rendered(frame: Frame, rendering: Rendering) -> Frame:
         return Frame(frame.pixels, cast(Alpha, np.where(frame.alpha, top, 0).astype(frame.alpha.dtype)))
     if rendering == "alpha" and frame.alpha is not None:
         return Frame(frame.alpha[..., None])
+    if rendering == "levels" and (levels := _levels(frame)) is not None:
+        return Frame(_stretched(frame.pixels, *levels), None if frame.alpha is None else to_8bit(frame.alpha))
     return frame
 
 
@@ -102,3 +114,25 @@ def _alpha_hidden(band: Frame) -> npt.NDArray[np.bool_]:
     assert band.alpha is not None
     near = cv2.inRange(shown(Frame(band.pixels), 1), *[(GREY + away,) * 3 for away in (-ALIKE, ALIKE)])
     return np.asarray(near.astype(bool) | (band.alpha == 0), np.bool_)
+
+
+def _levels(frame: Frame) -> tuple[npt.NDArray[np.float64], float] | None:
+    """The middle of each channel and the range around it, of a 16-bit picture that uses a sliver of the values."""
+    if frame.pixels.dtype != np.uint16:
+        return None
+    step = max(min(frame.pixels.shape[:2]) // 256, 1)
+    sample = frame.pixels[::step, ::step].reshape(-1, frame.pixels.shape[2])
+    near = sample[(np.abs(sample - np.median(sample, axis=0)) <= SLIVER).all(axis=1)]
+    if len(near) < MOST * len(sample):
+        return None
+    low, high = np.quantile(near, (0.005, 0.995), axis=0)
+    width = float((high - low).max())
+    return ((low + high) / 2, width) if width >= FLAT else None
+
+
+def _stretched(pixels: Pixels, middle: npt.NDArray[np.float64], width: float) -> Values:
+    """8 bits of what lies around the middle of each channel."""
+    out = np.empty(pixels.shape, np.uint8)
+    for y in range(0, len(out), BAND):
+        out[y : y + BAND] = np.clip((pixels[y : y + BAND] - middle) * (255 / width) + GREY, 0, 255)
+    return out

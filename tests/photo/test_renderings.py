@@ -57,6 +57,27 @@ def test_alpha_is_looked_at_where_its_colour_is_that_of_what_lies_behind():
     assert np.ptp(photo.preview().astype(int)) == 0
 
 
+@pytest.mark.parametrize("base", [0, 32_768, 65_280])
+def test_a_16_bit_picture_that_uses_a_sliver_of_its_values_is_stretched(base):
+    samples = gradient().astype("u2") + base
+    samples[:20, :40] = 30_000  # painted over a face
+    photo = open_photo(tiff(samples, photometric="rgb"))
+    assert photo.renderings() == ("shown", "levels")
+    seen = photo.preview(1, 0, "levels")[20:].astype(int)
+    assert np.abs(seen - gradient()[20:]).max() < 8
+    assert np.ptp(photo.preview()[20:].astype(int), axis=(0, 1)).max() <= 1
+
+
+@pytest.mark.parametrize("scale", [64, 257])
+def test_a_16_bit_picture_that_uses_its_values_is_not(scale):
+    assert open_photo(tiff(gradient().astype("u2") * scale, photometric="rgb")).renderings() == ("shown",)
+
+
+def test_a_flat_16_bit_picture_is_not():
+    flat = np.full((61, 97, 3), 30_000, "u2")
+    assert open_photo(tiff(flat, photometric="rgb")).renderings() == ("shown",)
+
+
 def test_what_transparency_hides_in_an_animation_is_seen_in_its_own_frame():
     first, second = Image.fromarray(faint(255)), Image.fromarray(faint())
     photo = open_photo(saved(first, "PNG", save_all=True, append_images=[second], disposal=1, blend=0))
