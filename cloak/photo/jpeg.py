@@ -16,6 +16,7 @@ from cloak.photo.jpeg_colour import Plan, settle
 from cloak.photo.jpeg_header import Header, parse
 from cloak.photo.jpeg_layout import can_turn, layout, turned
 from cloak.photo.pixels import Frame
+from cloak.photo.renderings import SQUARE, rendered, renderings
 from cloak.photo.resample import resampled
 
 # Without a compiler at installation they are missing; a module that is there but broken is an error, not a fallback.
@@ -73,10 +74,12 @@ class JpegPhoto:
         return 1
 
     def renderings(self, frame: int = 0) -> tuple[Rendering, ...]:
-        """See `Photo.renderings`: a JPEG has no alpha."""
+        """See `Photo.renderings`: in a JPEG, only inks can hide one another."""
         if frame != 0:
             raise IndexError(frame)
-        return ("shown",)
+        if self.header.colour not in ("cmyk", "ycck"):
+            return ("shown",)
+        return renderings(Frame(self._decoded(SQUARE, smooth=False)), 1)
 
     def preview(self, reduction: int = 1, frame: int = 0, rendering: Rendering = "shown") -> RGB:
         """The upright picture, (ceil(H / reduction), ceil(W / reduction), 3) uint8 RGB; see `Photo.preview`."""
@@ -84,10 +87,8 @@ class JpegPhoto:
             raise ValueError("reduction is 1, 2, 4 or 8")
         if frame != 0:
             raise IndexError(frame)
-        del rendering
-        return np.ascontiguousarray(
-            jpeg_pixels.upright(jpeg_pixels.rgb(self._decoded(reduction, smooth=False)), self.header.orientation)
-        )
+        pixels = np.asarray(rendered(Frame(self._decoded(reduction, smooth=False)), rendering).pixels, np.uint8)
+        return np.ascontiguousarray(jpeg_pixels.upright(jpeg_pixels.rgb(pixels), self.header.orientation))
 
     def conceal(self, masks: Sequence[Sequence[Mask]], paint: Paint, output: Output) -> Encoded:
         """A new JPEG with every mask painted; see `Photo.conceal`."""

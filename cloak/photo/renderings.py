@@ -1,8 +1,8 @@
 """The ways in which a picture must be looked at, so that no face stays unseen that the file keeps.
 
-What a viewer shows is a product of colour and alpha. Where one factor is near nothing (or, for alpha, where colour is
-that of what lies behind), the other can hold a picture that is published in full, and that whoever drops the first
-sees: most programs that read faces drop alpha.
+What a viewer shows is a product: colour by alpha, light through coloured inks by light through black. Where one factor
+is near nothing (or, for alpha, where colour is that of what lies behind), the other can hold a picture that is
+published in full, and that whoever drops the first sees: most programs that read faces drop alpha.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,9 @@ part of it, 91 % at a quarter, 48 % at a tenth."""
 
 ALIKE = 32
 """Levels between a colour and the grey behind it within which alpha is hidden: a quarter of the contrast."""
+
+DARK = 32
+"""Light, of 255, through the black ink under which the coloured inks are hidden, and the other way round."""
 
 SQUARE = 4
 """Side in pixels of the squares that must be hidden as a whole, as soft edges are not."""
@@ -43,13 +46,21 @@ FLAT = 16
 Values = npt.NDArray[np.uint8]
 
 
-def renderings(frame: Frame) -> tuple[Rendering, ...]:
-    """As a viewer shows it, and each other way that can show more than that does; one for most pictures."""
+def renderings(frame: Frame, square: int = SQUARE) -> tuple[Rendering, ...]:
+    """As a viewer shows it, and each other way that can show more than that does; one for most pictures.
+
+    Args:
+        frame: the picture, or one that is reduced already.
+        square: side in pixels of the squares that are looked at.
+    """
     found: list[Rendering] = ["shown"]
-    if frame.alpha is not None and _varies(frame, "colour", _colour_hidden):
+    inks = frame.pixels.shape[2] == 4
+    if (inks or frame.alpha is not None) and _varies(frame, "colour", _colour_hidden, square):
         found.append("colour")
-    if frame.alpha is not None and _varies(frame, "alpha", _alpha_hidden):
+    if frame.alpha is not None and _varies(frame, "alpha", _alpha_hidden, square):
         found.append("alpha")
+    if inks and _varies(frame, "black", _black_hidden, square):
+        found.append("black")
     if _levels(frame) is not None:
         found.append("levels")
     return tuple(found)
@@ -57,26 +68,30 @@ def renderings(frame: Frame) -> tuple[Rendering, ...]:
 
 def rendered(frame: Frame, rendering: Rendering) -> Frame:
     """The frame that `shown` shows in a rendering."""
-    if rendering == "colour" and frame.alpha is not None:
+    top = np.iinfo(frame.pixels.dtype).max
+    if rendering == "colour":
+        pixels = top - frame.pixels[..., :3] if frame.pixels.shape[2] == 4 else frame.pixels
         # What is fully transparent is not published.
-        top = np.iinfo(frame.alpha.dtype).max
-        return Frame(frame.pixels, cast(Alpha, np.where(frame.alpha, top, 0).astype(frame.alpha.dtype)))
+        alpha = None if frame.alpha is None else cast(Alpha, np.where(frame.alpha, top, 0).astype(frame.alpha.dtype))
+        return Frame(pixels, alpha)
     if rendering == "alpha" and frame.alpha is not None:
         return Frame(frame.alpha[..., None])
+    if rendering == "black" and frame.pixels.shape[2] == 4:
+        return Frame(top - frame.pixels[..., 3:])
     if rendering == "levels" and (levels := _levels(frame)) is not None:
         return Frame(_stretched(frame.pixels, *levels), None if frame.alpha is None else to_8bit(frame.alpha))
     return frame
 
 
-def _varies(frame: Frame, rendering: Rendering, hidden: Callable[[Frame], npt.NDArray[np.bool_]]) -> bool:
+def _varies(frame: Frame, rendering: Rendering, hidden: Callable[[Frame], npt.NDArray[np.bool_]], square: int) -> bool:
     """Whether a rendering differs among the squares of which nothing is in sight."""
     lowest, highest = np.full(3, 255), np.zeros(3, int)
     for y in range(0, frame.pixels.shape[0], BAND):
         band = Frame(frame.pixels[y : y + BAND], None if frame.alpha is None else frame.alpha[y : y + BAND])
-        mask = _crowded(_squares(hidden(band).view(np.uint8) * np.uint8(255)) == 255)
+        mask = _crowded(_squares(hidden(band).view(np.uint8) * np.uint8(255), square) == 255)
         if not mask.any():
             continue
-        values = _squares(shown(rendered(band, rendering), 1))
+        values = _squares(shown(rendered(band, rendering), 1), square)
         if rendering == "alpha":  # what is all there, or not at all, has no detail
             mask = _crowded(mask & (np.abs(values[..., 0].astype(int) - 127) < 127 - DETAIL))
         if mask.any():
@@ -94,19 +109,24 @@ def _crowded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(mask & (around >= CROWDED), np.bool_)
 
 
-def _squares(values: Values) -> Values:
+def _squares(values: Values, side: int) -> Values:
     """Means over whole squares; the last pixels of a side that is no multiple are left out."""
-    rows, columns = values.shape[0] // SQUARE, values.shape[1] // SQUARE
+    rows, columns = values.shape[0] // side, values.shape[1] // side
     if not rows or not columns:
         return np.zeros((0, 0, *values.shape[2:]), np.uint8)
-    whole = np.ascontiguousarray(values[: rows * SQUARE, : columns * SQUARE])
+    whole = np.ascontiguousarray(values[: rows * side, : columns * side])
     return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _colour_hidden(band: Frame) -> npt.NDArray[np.bool_]:
-    """Where colour is hardly in sight."""
-    assert band.alpha is not None
-    return np.asarray((to_8bit(band.alpha) < FAINT) & (band.alpha != 0), np.bool_)
+    """Where colour is hardly in sight: under little alpha, or much black ink."""
+    hidden = np.zeros(band.pixels.shape[:2], bool)
+    if band.pixels.shape[2] == 4:
+        hidden |= to_8bit(band.pixels[..., 3]) > 255 - DARK
+    if band.alpha is not None:
+        hidden |= to_8bit(band.alpha) < FAINT
+        hidden &= band.alpha != 0
+    return hidden
 
 
 def _alpha_hidden(band: Frame) -> npt.NDArray[np.bool_]:
@@ -114,6 +134,11 @@ def _alpha_hidden(band: Frame) -> npt.NDArray[np.bool_]:
     assert band.alpha is not None
     near = cv2.inRange(shown(Frame(band.pixels), 1), *[(GREY + away,) * 3 for away in (-ALIKE, ALIKE)])
     return np.asarray(near.astype(bool) | (band.alpha == 0), np.bool_)
+
+
+def _black_hidden(band: Frame) -> npt.NDArray[np.bool_]:
+    """Where the coloured inks let hardly any light through."""
+    return np.asarray((to_8bit(band.pixels[..., :3]) > 255 - DARK).all(axis=2))
 
 
 def _levels(frame: Frame) -> tuple[npt.NDArray[np.float64], float] | None:

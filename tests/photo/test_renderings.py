@@ -57,6 +57,31 @@ def test_alpha_is_looked_at_where_its_colour_is_that_of_what_lies_behind():
     assert np.ptp(photo.preview().astype(int)) == 0
 
 
+def inks(colour: np.ndarray, black: np.ndarray, kind: str) -> bytes:
+    return saved(
+        Image.fromarray(np.dstack([colour, black]), "CMYK"), kind, **({"quality": 95} if kind == "JPEG" else {})
+    )
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_inks_are_looked_at_where_others_let_no_light_through(kind):
+    full = np.full_like(RAMP, 255)
+    under, over = (open_photo(data) for data in (inks(gradient(), full, kind), inks(np.dstack([full] * 3), RAMP, kind)))
+    assert under.renderings() == ("shown", "colour")
+    assert over.renderings() == ("shown", "black")
+    for photo, rendering, wanted in ((under, "colour", 255 - gradient()), (over, "black", np.dstack([255 - RAMP] * 3))):
+        assert np.abs(photo.preview(1, 0, rendering).astype(int) - wanted).mean() < 4
+        assert photo.preview().max() < 8
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_inks_of_an_ordinary_print_are_looked_at_in_one_way(kind):
+    data = saved(Image.fromarray(gradient()).convert("CMYK"), kind)
+    assert open_photo(data).renderings() == ("shown",)
+    rich = inks(np.full_like(gradient(), 150), RAMP, kind)
+    assert open_photo(rich).renderings() == ("shown",)
+
+
 @pytest.mark.parametrize("base", [0, 32_768, 65_280])
 def test_a_16_bit_picture_that_uses_a_sliver_of_its_values_is_stretched(base):
     samples = gradient().astype("u2") + base
