@@ -97,7 +97,7 @@ class Avif:
                     levels, level=quality, speed=_SPEED, bitspersample=self.bits, pixelformat=form, numthreads=1
                 )
             )
-        colours = Colours() if frame.profile else self.colours
+        colours = Colours() if frame.profile else Colours(1, 13) if self.profile else self.colours
         return avif_write.rewrap(coded, colours, frame.profile, carry), self.notes
 
 

@@ -31,7 +31,8 @@ class Output:
 
     Attributes:
         fields: the fields to write anew; nothing else of the metadata is carried over.
-        icc: write a colour profile if the photo had one; False converts its pixels to sRGB and writes none.
+        icc: write a colour profile if the photo had one; False converts its pixels to sRGB (grey: to its curve) and
+            writes none.
         profile: what becomes of a colour profile that is none of the known ones: "convert" its pixels to the nearest
             known space, or "withhold" the photo.
         quality: for lossy formats: 1-100, or None to keep the file's own quantisation (JPEG) or a high default.

@@ -12,6 +12,7 @@ _SIGNATURE = slice(16, 20)  # "data colour space" of the header, ICC.1:2022 sect
 MISFIT = "The colour profile did not fit the picture's channels, as decoders ignore it, and was dropped."
 BROKEN = "The colour profile is broken and was dropped."
 CONVERTED = "The colour profile is none of the known ones: colours were converted to {}."
+UNKEPT = "No colour profile was to be kept: colours were converted to {}."
 
 
 def settle(frame: Frame, output: Output, *, embeds: bool = True) -> tuple[Frame, str, bool]:
@@ -19,7 +20,7 @@ def settle(frame: Frame, output: Output, *, embeds: bool = True) -> tuple[Frame,
 
     Args:
         frame: as decoded; its arrays are taken over.
-        output: says whether unknown profiles are converted or withheld.
+        output: says whether a profile is written, and whether unknown ones are converted or withheld.
         embeds: whether the format has a place for a profile; without one colours become sRGB.
 
     Raises `Unsupported` if the profile is unknown and `output.profile` is not "convert".
@@ -32,22 +33,29 @@ def settle(frame: Frame, output: Output, *, embeds: bool = True) -> tuple[Frame,
             raise Unsupported("the colour profile does not fit the picture's channels")
         return Frame(pixels, alpha), MISFIT, False
     known = icc.match(frame.profile)
-    if known is not None and embeds:
+    writes = embeds and output.icc
+    if known is not None and writes:
         return Frame(pixels, alpha, known.data), "", False
     if known is not None and known.name in ("srgb", "grey-srgb"):
         return Frame(pixels, alpha), "", False
-    if output.profile != "convert":
+    if output.profile != "convert" and (known is None or not embeds):
         raise Unsupported(
             "the colour profile is none of the known ones",
             next_step='Convert the photo to sRGB first, or allow it: profile = "convert".',
         )
-    target = icc.nearest(frame.profile) if embeds else icc.KNOWN["srgb"]
+    target = icc.nearest(frame.profile) if writes else plain(frame.profile)
     try:
         converted = icc.convert(pixels, frame.profile, target)
     except Corrupt:
         # Decoders show such pixels as they are.
         return Frame(pixels, alpha), BROKEN, False
-    return Frame(converted, alpha, target.data if embeds else b""), CONVERTED.format(target.name), True
+    note = UNKEPT if known is not None and embeds else CONVERTED
+    return Frame(converted, alpha, target.data if writes else b""), note.format(target.name), True
+
+
+def plain(profile: bytes) -> icc.Known:
+    """The space that pixels without a profile are in, for those that have one now."""
+    return icc.KNOWN["grey-srgb" if profile[_SIGNATURE] == b"GRAY" else "srgb"]
 
 
 def _writable(values: Pixels) -> Pixels:

@@ -83,7 +83,7 @@ class Heic:
         quality = QUALITY if carry.quality is None else carry.quality
         pixels = 0
         for picture, frame in zip(self.pictures, frames, strict=True):
-            info: dict[str, object] = {"bit_depth": picture.bits, **_nclx(picture.colours, frame.profile)}
+            info: dict[str, object] = {"bit_depth": picture.bits, **_nclx(picture.colours, picture.profile)}
             if frame.profile:
                 info |= {"icc_profile": frame.profile, "icc_profile_type": "prof"}
             mode, samples = _samples(frame, picture.bits)
@@ -195,7 +195,7 @@ def _reduce(pixels: Pixels, bits: int) -> None:
 
 
 def _nclx(colours: Colours, profile: bytes) -> dict[str, int]:
-    """The numbers that say what decoded values mean; with a profile, that says it."""
+    """The numbers that say what decoded values mean; where there was a profile, that does, or they are sRGB's now."""
     unknown = bool(profile) or (colours.primaries, colours.transfer) == (2, 2)
     return {
         "color_primaries": 1 if unknown else colours.primaries,

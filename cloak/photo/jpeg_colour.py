@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cloak.errors import Unsupported
 from cloak.metadata import icc
 from cloak.photo.base import Output
+from cloak.photo.colour import plain
 from cloak.photo.jpeg_header import Header
 
 _MODELS = {"grey": b"GRAY", "ycc": b"RGB ", "rgb": b"RGB ", "cmyk": b"CMYK", "ycck": b"CMYK"}
@@ -33,15 +34,15 @@ def settle(header: Header, output: Output) -> Plan:
             raise Unsupported("the colour profile does not fit the picture's channels")
         return Plan(notes=("The colour profile did not fit the picture's channels and was dropped.",))
     known = icc.match(header.icc)
-    if known is not None:
-        return Plan(known.data)
-    clean = icc.canonical(header.icc)
-    if clean is not None:
+    if known is not None and (output.icc or known is plain(header.icc)):
+        return Plan(known.data if output.icc else None)
+    if output.icc and (clean := icc.canonical(header.icc)) is not None:
         return Plan(clean)
-    if not may:
+    if known is None and not may:
         raise Unsupported(
             "the colour profile is none of the known ones",
             next_step='Convert the photo to sRGB first, or allow it: profile = "convert".',
         )
-    target = icc.nearest(header.icc)
-    return Plan(target.data, (header.icc, target), (f"The colours were converted to {target.name}.",))
+    target = icc.nearest(header.icc) if output.icc else plain(header.icc)
+    note = f"The colours were converted to {target.name}."
+    return Plan(target.data if output.icc else None, (header.icc, target), (note,))

@@ -73,6 +73,31 @@ def test_an_unknown_profile_is_withheld_or_converted_as_asked(holder):
     assert np.abs(expected - gradient()).mean() > 5
 
 
+@pytest.mark.parametrize("holder", [*HOLDERS, "jpeg"])
+def test_where_no_profile_is_to_be_kept_colours_become_srgb(holder):
+    make = HOLDERS.get(holder) or (
+        lambda profile: saved(picture(), "JPEG", icc_profile=profile, quality=95, subsampling=0)
+    )
+    out = concealed(make(P3), (), Output(icc=False, profile="withhold"))
+    assert out.converted
+    assert b"ICC_PROFILE" not in out.data
+    assert holder == "jpeg" or _embedded(out.data) == b""
+    expected = icc.convert(gradient(), P3, icc.KNOWN["srgb"]).astype(int)
+    assert np.abs(open_photo(out.data).preview() - expected).mean() < (3 if holder in ("heic", "avif", "jpeg") else 0.6)
+    already = concealed(make(DEVICE_SRGB), (), Output(icc=False))
+    assert not already.converted
+    assert b"ICC_PROFILE" not in already.data
+    assert holder == "jpeg" or _embedded(already.data) == b""
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
+def test_grey_stays_grey_where_no_profile_is_to_be_kept(kind):
+    data = saved(picture("L"), kind, icc_profile=icc.KNOWN["grey-linear"].data)
+    out = Image.open(io.BytesIO(concealed(data, (), Output(icc=False)).data))
+    assert (out.mode, "icc_profile" in out.info) == ("L", False)
+    assert np.asarray(out).mean() > np.asarray(picture("L")).mean() + 20
+
+
 def test_a_profile_for_other_channels_is_dropped_and_said():
     data = saved(picture("L"), "PNG", icc_profile=P3)
     encoded = concealed(data)
