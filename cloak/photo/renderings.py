@@ -33,6 +33,9 @@ AROUND, CROWDED = 5, 7
 """So many hidden squares must lie within one of these by these: the smallest face has nine, the outline of something
 grey that was cut out has five in a row."""
 
+SOFT = 16
+"""The same where both factors are in sight: less would take in the soft edges of what was cut out."""
+
 DETAIL = 8
 """Levels, of 255, by which what is hidden must differ to be worth a look."""
 
@@ -54,10 +57,12 @@ def renderings(frame: Frame, square: int = SQUARE) -> tuple[Rendering, ...]:
         square: side in pixels of the squares that are looked at.
     """
     found: list[Rendering] = ["shown"]
-    inks = frame.pixels.shape[2] == 4
-    if (inks or frame.alpha is not None) and _varies(frame, "colour", _colour_hidden, square):
+    inks, alpha = frame.pixels.shape[2] == 4, frame.alpha is not None
+    # Two pictures of which neither is hidden can cancel each other out.
+    both = alpha and all(_varies(frame, factor, _soft, square, SOFT) for factor in ("alpha", "colour"))
+    if both or ((inks or alpha) and _varies(frame, "colour", _colour_hidden, square)):
         found.append("colour")
-    if frame.alpha is not None and _varies(frame, "alpha", _alpha_hidden, square):
+    if both or (alpha and _varies(frame, "alpha", _alpha_hidden, square)):
         found.append("alpha")
     if inks and _varies(frame, "black", _black_hidden, square):
         found.append("black")
@@ -83,17 +88,23 @@ def rendered(frame: Frame, rendering: Rendering) -> Frame:
     return frame
 
 
-def _varies(frame: Frame, rendering: Rendering, hidden: Callable[[Frame], npt.NDArray[np.bool_]], square: int) -> bool:
+def _varies(
+    frame: Frame,
+    rendering: Rendering,
+    hidden: Callable[[Frame], npt.NDArray[np.bool_]],
+    square: int,
+    crowd: int = CROWDED,
+) -> bool:
     """Whether a rendering differs among the squares of which nothing is in sight."""
     lowest, highest = np.full(3, 255), np.zeros(3, int)
     for y in range(0, frame.pixels.shape[0], BAND):
         band = Frame(frame.pixels[y : y + BAND], None if frame.alpha is None else frame.alpha[y : y + BAND])
-        mask = _crowded(_squares(hidden(band).view(np.uint8) * np.uint8(255), square) == 255)
+        mask = _crowded(_squares(hidden(band).view(np.uint8) * np.uint8(255), square) == 255, crowd)
         if not mask.any():
             continue
         values = _squares(shown(rendered(band, rendering), 1), square)
         if rendering == "alpha":  # what is all there, or not at all, has no detail
-            mask = _crowded(mask & (np.abs(values[..., 0].astype(int) - 127) < 127 - DETAIL))
+            mask = _crowded(mask & (np.abs(values[..., 0].astype(int) - 127) < 127 - DETAIL), crowd)
         if mask.any():
             # Channel by channel: a face may be in one alone.
             lowest = np.minimum(lowest, values[mask].min(axis=0))
@@ -101,12 +112,12 @@ def _varies(frame: Frame, rendering: Rendering, hidden: Callable[[Frame], npt.ND
     return bool((highest - lowest).max() >= DETAIL)
 
 
-def _crowded(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _crowded(mask: npt.NDArray[np.bool_], least: int) -> npt.NDArray[np.bool_]:
     """Those that lie among others."""
     if not mask.any():
         return mask
     around = cv2.boxFilter(mask.astype(np.float32), -1, (AROUND, AROUND), normalize=False)
-    return np.asarray(mask & (around >= CROWDED), np.bool_)
+    return np.asarray(mask & (around >= least), np.bool_)
 
 
 def _squares(values: Values, side: int) -> Values:
@@ -134,6 +145,13 @@ def _alpha_hidden(band: Frame) -> npt.NDArray[np.bool_]:
     assert band.alpha is not None
     near = cv2.inRange(shown(Frame(band.pixels), 1), *[(GREY + away,) * 3 for away in (-ALIKE, ALIKE)])
     return np.asarray(near.astype(bool) | (band.alpha == 0), np.bool_)
+
+
+def _soft(band: Frame) -> npt.NDArray[np.bool_]:
+    """Where colour is partly in sight."""
+    assert band.alpha is not None
+    alpha = to_8bit(band.alpha)
+    return np.asarray((alpha > DETAIL) & (alpha < 255 - DETAIL), np.bool_)
 
 
 def _black_hidden(band: Frame) -> npt.NDArray[np.bool_]:

@@ -82,6 +82,21 @@ def test_inks_of_an_ordinary_print_are_looked_at_in_one_way(kind):
     assert open_photo(rich).renderings() == ("shown",)
 
 
+def test_colour_and_alpha_that_cancel_each_other_out_are_looked_at_each():
+    alpha = 0.4 + RAMP / 255 * 0.6
+    colour = np.rint(128 + 32 / alpha).astype(np.uint8)
+    data = saved(Image.fromarray(np.dstack([colour] * 3 + [np.rint(alpha * 255).astype(np.uint8)])), "PNG")
+    photo = open_photo(data)
+    assert np.ptp(photo.preview().astype(int)) <= 2  # 160 everywhere
+    assert photo.renderings() == ("shown", "colour", "alpha")
+
+
+def test_a_cut_out_with_soft_edges_is_looked_at_in_one_way():
+    y, x = np.mgrid[0:61, 0:97]
+    soft = np.clip((28 - np.hypot(x - 48, y - 30)) / 8, 0, 1) * 255
+    assert renderings(np.dstack([gradient(), soft.astype(np.uint8)])) == ("shown",)
+
+
 @pytest.mark.parametrize("base", [0, 32_768, 65_280])
 def test_a_16_bit_picture_that_uses_a_sliver_of_its_values_is_stretched(base):
     samples = gradient().astype("u2") + base
