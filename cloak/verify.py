@@ -149,6 +149,8 @@ def check_container(
     after = metadata.read(data)
     if (published.format, published.size, published.frames) != (original.format, size, original.frames):
         raise VerificationFailed("the written file is of another format, size or number of pictures")
+    if after.frames != published.frames:
+        raise VerificationFailed("the written file holds more pictures than can be searched for faces")
     stranger = foreign(data, after, fields)
     if stranger:
         raise VerificationFailed(f"the written file holds more than it should: {stranger}")
@@ -227,7 +229,10 @@ def problems(
     data, store = manifest.carve(data)
     if store and (fault := manifest.fault(store)):
         found.append(f"it carries a C2PA manifest that is not cloak's: {fault}")
-    stranger = foreign(data, metadata.read(data), read_fields(data, keep))
+    contents = metadata.read(data)
+    if contents.frames != photo.frames:
+        found.append(f"it holds {contents.frames} pictures, of which {photo.frames} can be searched for faces")
+    stranger = foreign(data, contents, read_fields(data, keep))
     if stranger:
         found.append(f"it carries more than a picture: {stranger}")
     if photo.format == "jpeg":

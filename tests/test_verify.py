@@ -3,15 +3,18 @@
 import io
 import random
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cloak import verify
+from cloak import metadata, verify
 from cloak.detect import RECIPES, Face, find
+from cloak.errors import VerificationFailed
 from cloak.geometry import Box
 from cloak.metadata.base import Contents, Kind, Part
+from cloak.metadata.fields import Fields
 from cloak.photo import open_photo
 from cloak.photo.base import Limits
 from cloak.pipeline import load
@@ -112,3 +115,16 @@ def test_pixels_that_were_never_searched_are_searched_in_full(portrait):
         for unseen in (False, True)
     )
     assert (len(before), len(new)) == (0, 1)
+
+
+def test_a_file_with_more_pictures_than_are_searched_is_no_clean_one(monkeypatch):
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), "grey").save(out, "JPEG")
+    data, pipeline = out.getvalue(), load("photographer", recall="fast")
+    assert verify.problems(data, pipeline.recipe, Limits(), [()], frozenset()) == []
+    contents, photo = metadata.read(data), open_photo(data, Limits())
+    monkeypatch.setattr(metadata, "read", lambda _: replace(contents, frames=2))
+    (problem,) = verify.problems(data, pipeline.recipe, Limits(), [()], frozenset())
+    assert problem == "it holds 2 pictures, of which 1 can be searched for faces"
+    with pytest.raises(VerificationFailed, match="more pictures"):
+        verify.check_container(data, photo, photo.size, photo, contents, data, Fields())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cloak.metadata.base import Fact, Kind
 from cloak.metadata.deflate import MAX_PROFILE, MAX_TEXT, Meter, inflate
-from cloak.metadata.listing import DATE, HISTORY, OTHER, PERSON, SOFTWARE, TEXT, Listing, Span, clean, fact
+from cloak.metadata.listing import DATE, HISTORY, IMAGE, OTHER, PERSON, SOFTWARE, TEXT, Listing, Span, clean, fact
 from cloak.metadata.trailer import read_trailer
 
 _KINDS = {
@@ -72,7 +72,7 @@ def read_png(listing: Listing) -> None:
     listing.tile("PNG signature", Kind.STRUCTURE, 0, 8)
     header: _Header | None = None
     meter: Meter | None = None
-    controls, first_data_shown, seen_data = 0, False, False
+    controls, animated, still = 0, False, span.cut(0, 0)
     left = MAX_STREAM
     at = 8
     while at + 12 <= span.end:
@@ -91,15 +91,21 @@ def read_png(listing: Listing) -> None:
             meter = Meter(min(header.length(header.width, header.height), left))
         elif word == b"IHDR":
             kind = Kind.UNKNOWN
+        elif word == b"acTL":
+            animated = True
+        elif word in (b"fcTL", b"fdAT") and not animated:
+            kind = Kind.UNKNOWN
         elif word == b"fcTL":
             controls += 1
-            if seen_data:
+            if len(still):
                 left -= _finish(listing, meter)
                 width, height = span.number(at + 12, 4), span.number(at + 16, 4)
                 meter = Meter(min(header.length(width, height), left)) if header else None
+                if controls == 1:  # no frame: shown by programs that know no animation, and by no other
+                    facts = (Fact("another picture", "shown instead of the animation", IMAGE),)
+                    listing.note("PNG default image", Kind.IMAGE, still, "PNG IDAT", facts)
         elif word == b"IDAT":
-            first_data_shown |= controls > 0 and not seen_data
-            seen_data = True
+            still = span.cut(still.start or at, stop)
         listing.tile(name, kind, at, stop, _facts(word, body), join=word in (b"IDAT", b"fdAT"))
         _inside(listing, word, name, body, meter)
         if zlib.crc32(span.data[at + 4 : stop - 4]) != span.number(stop - 4, 4):
@@ -109,7 +115,7 @@ def read_png(listing: Listing) -> None:
         at = stop
         if word == b"IEND":
             _finish(listing, meter)
-            listing.frames = max(1, controls + (controls > 0 and not first_data_shown))
+            listing.frames = max(1, controls)
             read_trailer(listing, span.cut(at, span.end), "", behind="after IEND")
             return
     listing.frames = max(1, controls)
