@@ -130,6 +130,16 @@ def open_block(span: Span) -> Block | None:
     return Block(span, order, wide, block.at(offset))
 
 
+def is_page(block: Block, directory: Directory) -> bool:
+    """Whether a directory is neither a smaller version nor a mask of another page (NewSubfileType, SubfileType)."""
+
+    def value(tag: int) -> int:
+        entry = directory.find(tag)
+        return next(iter(block.integers(entry, 1)), 0) if entry else 0
+
+    return not value(0x00FE) & 5 and value(0x00FF) != 2
+
+
 POINTERS = {0x8769: "ExifIFD", 0x8825: "GPS", 0xA005: "Interop", 0x014A: "SubIFD", 0x0190: "GlobalIFD"}
 """Tags whose values are offsets of further directories."""
 

@@ -3,7 +3,7 @@
 from cloak.metadata import tags
 from cloak.metadata.base import Kind
 from cloak.metadata.exif import directory_facts, field_facts, nest_field
-from cloak.metadata.ifd import Block, Directory, Entry, Walk, open_block
+from cloak.metadata.ifd import Block, Directory, Entry, Walk, is_page, open_block
 from cloak.metadata.listing import Listing, Span
 from cloak.metadata.peek import picture_fact
 
@@ -31,7 +31,7 @@ def read_tiff(listing: Listing) -> None:
     walk = Walk(block)
     pages, strips = 0, MAX_STRIPS
     for group, directory in walk:
-        page = group.startswith("IFD") and not _reduced(block, directory)
+        page = group.startswith("IFD") and is_page(block, directory)
         pages += page
         listing.tile(f"TIFF {group}", Kind.STRUCTURE, directory.span.start, directory.span.end)
         for fact in directory_facts(block, group, directory):
@@ -42,15 +42,6 @@ def read_tiff(listing: Listing) -> None:
     if not walk.complete:
         listing.complain("a directory is damaged, or refers to itself")
     listing.frames = max(pages, 1)
-
-
-def _reduced(block: Block, directory: Directory) -> bool:
-    """Whether a page is a smaller version, or a mask, of another one."""
-    for tag, marks in ((0x00FE, {1, 4, 5}), (0x00FF, {2})):
-        entry = directory.find(tag)
-        if entry is not None and any(value & 7 in marks for value in block.integers(entry, 1)):
-            return True
-    return False
 
 
 def _field(listing: Listing, block: Block, group: str, directory: Directory, entry: Entry) -> None:

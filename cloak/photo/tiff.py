@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from cloak.errors import Corrupt, TooLarge, Unsupported
 from cloak.geometry import Pixels, Size
-from cloak.metadata.ifd import open_block
+from cloak.metadata.ifd import is_page, open_block
 from cloak.metadata.listing import Span
 from cloak.photo import tiff_write
 from cloak.photo.base import Limits
 from cloak.photo.pixels import Alpha, Frame, full_range, indexed, reduced, to_8bit, upright, with_alpha
 from cloak.photo.raster import Carry, RasterPhoto, check
-from cloak.photo.tiff_page import OLD_DEFLATE, WHITE_IS_ZERO, Page, first, read_page
+from cloak.photo.tiff_page import OLD_DEFLATE, WHITE_IS_ZERO, Page, read_page
 from cloak.photo.tiff_strips import Strips
 from cloak.photo.tiff_write import ASSOCIATED, DEFLATE, GREY, LZW, NONE, PALETTE, RGB, SEPARATED
 
@@ -67,7 +67,7 @@ class Tiff:
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         notes: dict[str, None] = {}
         if self.dropped:
-            notes["Reduced pictures (previews) of the file were dropped."] = None
+            notes["Reduced pictures (previews) and masks of the file were dropped."] = None
         stored = []
         for page, frame in zip(self.pages, frames, strict=True):
             if page.samples > page.colours and not page.extra:
@@ -112,7 +112,7 @@ def _layout(page: Page, frame: Frame, notes: dict[str, None]) -> tiff_write.Page
 def open_tiff(data: bytes, limits: Limits) -> RasterPhoto:
     """Read the directories of a TIFF; raises `Corrupt`, `TooLarge`, `Unsupported` or `NotAnImage`.
 
-    Directories marked as reduced pictures are previews and are left behind; so is whatever hangs on sub-directories.
+    Directories marked as reduced pictures or masks are left behind; so is whatever hangs on sub-directories.
     """
     block = open_block(Span(data, 0, len(data)))
     if block is None:
@@ -129,7 +129,7 @@ def open_tiff(data: bytes, limits: Limits) -> RasterPhoto:
         directory = block.directory(place)
         if directory is None or not directory.whole:
             raise Corrupt("a directory of the TIFF is cut off")
-        if first(block, directory, 254, 0) & 1 or first(block, directory, 255, 1) == 2:
+        if not is_page(block, directory):
             if not pages:
                 raise Unsupported("the TIFF begins with a preview; its main picture lies elsewhere (a camera's raw?)")
             dropped = True
