@@ -221,9 +221,13 @@ def remembered(row: Mapping[str, Any]) -> tuple[list[list[Region]], list[list[Fa
         boxes += [face.box for frame in faces for face in frame]
         if not all(abs(side) < FARTHEST for box in boxes for side in (box.x, box.y, box.width, box.height)):
             raise LedgerDamaged
-        return regions, faces, frozenset(msgspec.convert(row["kept"], list[str]))
+        return regions, faces, frozenset(_KEPT.get(name, name) for name in msgspec.convert(row["kept"], list[str]))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise LedgerDamaged from None
+
+
+_KEPT = {"date": "datetime", "licensor_url": "licensor"}
+"""Fields by names under which they may be kept, where these are others."""
 
 
 def concealed(row: Mapping[str, Any]) -> list[list[Region]]:

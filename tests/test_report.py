@@ -5,6 +5,8 @@ import pytest
 
 from cloak import anonymize, report
 from cloak.errors import LedgerDamaged
+from cloak.metadata.fields import KEEP_NAMES
+from cloak.metadata.write import FIELD_CARRIERS
 from tests.conftest import FACES
 
 
@@ -19,6 +21,12 @@ def test_a_row_tells_what_was_concealed(row):
     assert [len(frame) for frame in regions] == [len(row["detections"][0])] != [0]
     assert revealed == [[]]
     assert kept == frozenset(row["kept"])
+
+
+def test_kept_fields_are_remembered_by_names_that_verify_knows(row):
+    kept = report.remembered({**row, "kept": list(FIELD_CARRIERS)})[2]
+    assert kept <= set(KEEP_NAMES)
+    assert {"datetime", "licensor"} <= kept
 
 
 BROKEN = {
