@@ -232,7 +232,9 @@ def problems(
     contents = metadata.read(data)
     if contents.frames != photo.frames:
         found.append(f"it holds {contents.frames} pictures, of which {photo.frames} can be searched for faces")
-    stranger = foreign(data, contents, read_fields(data, keep))
+    # The disclosure ends the caption: read back, they are one text.
+    fields = read_fields(data, keep | {"caption"} if "disclosure" in keep else keep)
+    stranger = foreign(data, contents, fields)
     if stranger:
         found.append(f"it carries more than a picture: {stranger}")
     if photo.format == "jpeg":

@@ -1,39 +1,23 @@
-"""What a published file may hold: the verifier's allow-list, over the parts that the readers name."""
+"""What a published file may hold: the verifier's allow-list, over the parts that the readers name.
 
-import re
-from collections.abc import Mapping
+Kept fields are written from nothing, the same bytes for the same fields. So the check builds them again: a part that
+holds fields must be, byte for byte and wrapper included, what comes of the fields that it may say.
+"""
 
-from cloak.metadata import carriers, icc
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+
+from cloak.geometry import Size
+from cloak.metadata import carriers, icc, tags
 from cloak.metadata.base import Contents, Kind, Part
-from cloak.metadata.fields import Fields, cleaned, read_all
-from cloak.metadata.write import FIELD_CARRIERS, IPTC_FRAME
-
-CONTAINERS = frozenset(
-    {
-        *("APP1 Exif", "APP1 XMP", "APP13 Photoshop", "PNG eXIf", "PNG iTXt", "EXIF", "XMP ", "item Exif", "item XMP"),
-        *("EXIF IFD0", "EXIF ExifIFD", "TIFF IFD0 0x02BC XMP", "TIFF IFD0 ExifIFD", "8BIM 0x0404 IPTC"),
-    }
-)
-"""Parts that hold nothing but fields; each must have parts inside that are fields."""
+from cloak.metadata.fields import Fields
+from cloak.metadata.write import exif_payload, exif_texts, iptc_payload, photoshop_payload, xmp_packet
 
 PROFILES = frozenset(
     {"APP2 ICC_PROFILE", "PNG iCCP", "PNG sRGB", "ICCP", "TIFF IFD0 0x8773 ICCProfile", "property colr"}
 )
 """Parts that hold a colour profile, or the number of a known one."""
-
-ORIENTATION = 0x0112
-
-_CONSTANT = {
-    0x011A: (b"\0\0\0\x48\0\0\0\1",),  # XResolution: 72, which stands for unknown
-    0x011B: (b"\0\0\0\x48\0\0\0\1",),  # YResolution
-    0x0128: (b"\0\2",),  # ResolutionUnit: inches
-    0x0213: (b"\0\1",),  # YCbCrPositioning: centred, as JFIF has it
-    0x9000: (b"0232",),  # ExifVersion
-    0x9101: (b"\1\2\3\0",),  # ComponentsConfiguration: Y, Cb, Cr
-    0xA000: (b"0100",),  # FlashpixVersion
-    0xA001: (b"\0\1", b"\xff\xff"),  # ColorSpace: sRGB, or what the profile says
-}
-"""What the standard requires of a JPEG with EXIF (CIPA DC-008, 4.6.8), in words that say nothing."""
 
 
 def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
@@ -46,33 +30,26 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
     """
     if contents.fault:
         return f"bytes that cannot be read ({contents.fault})"
-    allowed = _allowed(fields)
-    holding = {part.inside for part in contents.parts}
-    required = _required(data, contents)
+    profiles = [profile.raw() for kind, profile in carriers(data) if kind == "icc"]
+    segments = {segment for profile in profiles for segment in _profile_segments(profile)}
+    built = _built(data, contents, fields)
+    end = 0  # of the last part that was found as it is built; what lies in it is known
     for part in contents.parts:
-        if not _may_stay(part, allowed, holding) and not _says_nothing(data, part, required):
+        stop = part.offset + part.length
+        if part.kind in {Kind.STRUCTURE, Kind.PIXELS} or stop <= end:
+            continue
+        raw = data[part.offset : stop]
+        if part.kind is Kind.COLOUR and _is_of_profile(part, raw, segments):
+            continue
+        # Each stands there once: copies with other orientations would spell something.
+        if part.kind is not Kind.METADATA or raw not in built.pop(part.name, ()):
             return part.name
+        end = stop
     if not all(_is_plain(data, part) for part in contents.parts):
         return "a time of an animation in a form that could carry more"
-    if not all(_is_known(profile.raw()) for kind, profile in carriers(data) if kind == "icc"):
+    if not all(map(_is_known, profiles)):
         return "a colour profile that is none of the known ones"
-    said, fields = read_all(data), cleaned(fields)
-    for name in FIELD_CARRIERS:
-        value = getattr(said, name, None)
-        if value is not None and not _as_intended(name, value, fields):
-            return f"the field {name!r} in other words than intended"
     return ""
-
-
-def _as_intended(name: str, value: str, fields: Fields) -> bool:
-    if name == "caption":
-        # The disclosure ends the caption: read back, they are one text.
-        return value in {fields.caption, fields.disclosure} or (
-            bool(fields.caption and fields.disclosure)
-            and value.startswith(str(fields.caption))
-            and value.endswith(str(fields.disclosure))
-        )
-    return bool(value == getattr(fields, name))
 
 
 def _is_plain(data: bytes, part: Part) -> bool:
@@ -90,43 +67,72 @@ def _is_known(profile: bytes) -> bool:
     return any(profile == known.data for known in icc.KNOWN.values()) or icc.canonical(profile) == profile
 
 
-def _required(data: bytes, contents: Contents) -> Mapping[int, tuple[bytes, ...]]:
-    """The values that a JPEG may have in the fields that the standard requires of one with EXIF, by tag."""
-    frame = next((part.offset for part in contents.parts if part.name.startswith("SOF")), None)
-    if contents.format != "jpeg" or frame is None:
-        return {}
-    height, width = (b"\0\0" + data[frame + i : frame + i + 2] for i in (5, 7))
-    return {**_CONSTANT, 0xA002: (width,), 0xA003: (height,)}
+def _is_of_profile(part: Part, raw: bytes, segments: set[bytes]) -> bool:
+    if part.name == "APP2 ICC_PROFILE":
+        return raw in segments
+    if part.name == "PNG iCCP":
+        return raw[4:].startswith(b"iCCPICC profile\0\0")
+    return part.name in PROFILES or part.inside in PROFILES
 
 
-def _says_nothing(data: bytes, part: Part, required: Mapping[int, tuple[bytes, ...]]) -> bool:
-    field = _FIELD.fullmatch(part.name)
-    if part.kind is Kind.UNKNOWN or field is None or not field[1]:
-        return False
-    return data[part.offset : part.offset + part.length] in required.get(int(field[1], 16), ())
+def _profile_segments(profile: bytes) -> Iterator[bytes]:
+    pieces = [profile[i : i + 65519] for i in range(0, len(profile), 65519)]
+    for number, piece in enumerate(pieces, 1):
+        if len(pieces) < 256:
+            yield _segment(0xE2, b"ICC_PROFILE\0" + bytes((number, len(pieces))) + piece)
 
 
-def _allowed(fields: Fields) -> frozenset[str]:
-    """Codes of tags, properties and datasets that the fields may bring: "0x8298", "dc:rights", "2:116"."""
-    codes = {f"0x{ORIENTATION:04X}"}
-    for name, places in FIELD_CARRIERS.items():
-        if getattr(fields, name) is not None:
-            codes |= {f"0x{tag:04X}" for tag in places.exif} | places.xmp
-            codes |= {f"{record}:{dataset:03d}" for record, dataset in places.iptc | IPTC_FRAME}
-    return frozenset(codes)
+def _built(data: bytes, contents: Contents, fields: Fields) -> dict[str, set[bytes]]:
+    """What the parts that hold fields may be, by their names, in any format."""
+    xmp, photoshop = xmp_packet(fields), photoshop_payload(iptc_payload(fields))
+    built: dict[str, Iterable[bytes]] = {}
+    if contents.format == "jpeg":
+        built["APP1 Exif"] = [
+            _segment(0xE1, b"Exif\0\0" + exif) for exif in _exif_of_jpeg(data, contents, fields) if exif
+        ]
+    elif exif := exif_payload(fields):
+        built |= {"PNG eXIf": [_chunk(b"eXIf", exif)], "EXIF": [_riff(b"EXIF", exif)]}
+        # HEIF: the distance to the TIFF header comes first, and libheif keeps JPEG's signature.
+        built["item Exif"] = [bytes(4) + exif, b"\0\0\0\6Exif\0\0" + exif]
+        built |= dict(_tiff_fields(contents, fields))
+    if xmp:
+        built["APP1 XMP"] = [_segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp)]
+        built["PNG iTXt"] = [_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)]
+        built |= {"XMP ": [_riff(b"XMP ", xmp)], "item XMP": [xmp]}
+        built["TIFF IFD0 0x02BC XMP"] = [xmp + b" " * (len(xmp) % 2)]
+    if photoshop:
+        built["APP13 Photoshop"] = [_segment(0xED, photoshop)]
+    return {name: set(ways) for name, ways in built.items()}
 
 
-_FIELD = re.compile(r"(?:(?:EXIF|TIFF) (?:IFD0|ExifIFD) (0x[0-9A-F]{4})|XMP (\S+)|IPTC (\d+:\d+))\b.*")
+def _exif_of_jpeg(data: bytes, contents: Contents, fields: Fields) -> Iterator[bytes]:
+    """With what the standard requires of a JPEG and the orientation that is there, with a profile or without."""
+    frame = next((part.offset for part in contents.parts if part.name.startswith("SOF")), 0)
+    height, width = struct.unpack_from(">HH", data, frame + 5)
+    turned = next((part.offset for part in contents.parts if part.name == "EXIF IFD0 0x0112 Orientation"), 0)
+    orientation = int.from_bytes(data[turned : turned + 2], "big") if turned else None
+    if orientation in (None, *range(1, 9)):
+        for srgb in (True, False):
+            yield exif_payload(fields, orientation, Size(width, height), srgb=srgb)
 
 
-def _may_stay(part: Part, allowed: frozenset[str], holding: set[str]) -> bool:
-    if part.kind in {Kind.STRUCTURE, Kind.PIXELS}:
-        return True
-    if part.kind is Kind.COLOUR:
-        return part.name in PROFILES or part.inside in PROFILES
-    if part.kind is not Kind.METADATA:
-        return False
-    if part.name in CONTAINERS:
-        return part.name in holding or part.inside in CONTAINERS
-    field = _FIELD.fullmatch(part.name)
-    return field is not None and next(filter(None, field.groups())) in allowed
+def _tiff_fields(contents: Contents, fields: Fields) -> Iterator[tuple[str, list[bytes]]]:
+    """A TIFF's directories hold the texts themselves, of even length, and point to the one that holds the date."""
+    for tag, text in exif_texts(fields).items():
+        inner = tag == 0x9003
+        yield f"TIFF {tags.name('ExifIFD' if inner else 'IFD0', tag)}", [text + b"\0" * (2 - len(text) % 2)]
+        if inner:
+            places = [part.offset for part in contents.parts if part.name == "TIFF ExifIFD"]
+            yield "TIFF IFD0 0x8769 ExifIFD", [place.to_bytes(4, "little") for place in places]
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", len(body), name) + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _riff(name: bytes, body: bytes) -> bytes:
+    return struct.pack("<4sI", name, len(body)) + body + bytes(len(body) % 2)

@@ -9,7 +9,7 @@ from html import escape as escape_html
 import piexif
 
 from cloak.geometry import Size
-from cloak.metadata.fields import Fields, cleaned
+from cloak.metadata.fields import LENGTHS, Fields, cleaned
 
 escape = partial(escape_html, quote=False)  # that of xml.sax.saxutils loads the whole of urllib
 
@@ -49,11 +49,21 @@ IPTC_FRAME: frozenset[tuple[int, int]] = frozenset({(1, 90), (2, 0)})
 
 
 def caption_text(fields: Fields) -> str | None:
-    """The caption with the disclosure behind it as a sentence of its own, once."""
+    """The caption with the disclosure behind it as a sentence of its own, once; in all no longer than a caption."""
     caption, disclosure = fields.caption, fields.disclosure
     if caption is None or disclosure is None or caption.endswith(disclosure):
         return caption or disclosure
+    caption = caption[: LENGTHS["caption"] - len(disclosure) - 2].rstrip()
     return f"{caption}{'' if caption[-1] in '.!?…。' else '.'} {disclosure}"
+
+
+def exif_texts(fields: Fields) -> dict[int, bytes]:
+    """The texts of EXIF's fields, in UTF-8, by tag. A day without its time has blanks for it (Exif 3.0, 4.6.5.3)."""
+    fields = cleaned(fields)
+    day, _, time = (fields.date or "").partition("T")
+    date = f"{day.replace('-', ':')} {time or '  :  :  '}" if day else None
+    texts = {0x010E: caption_text(fields), 0x013B: fields.creator, 0x8298: fields.copyright, _DATE_TAKEN: date}
+    return {tag: text.encode() for tag, text in texts.items() if text is not None}
 
 
 def exif_payload(
@@ -67,21 +77,15 @@ def exif_payload(
         size: of a JPEG's stored picture, to write as well what the standard requires of one (CIPA DC-008, 4.6.8): the
             same in every file but for the size and, if not `srgb`, a colour space that the profile tells.
 
-    Returns b"" if there is nothing to write. A day without its time has blanks for the time (Exif 3.0, 4.6.5.3).
+    Returns b"" if there is nothing to write.
     """
     fields = cleaned(fields)
-    main: dict[int, object] = {}
-    for tag, text in ((0x010E, caption_text(fields)), (0x013B, fields.creator), (0x8298, fields.copyright)):
-        if text is not None:
-            main[tag] = text.encode()
+    main: dict[int, object] = dict(exif_texts(fields))
+    inner: dict[int, object] = {tag: main.pop(tag) for tag in [_DATE_TAKEN] if tag in main}
     if orientation is not None:
         if orientation not in range(1, 9):
             raise ValueError("an orientation is 1 to 8")
         main[0x0112] = orientation
-    inner: dict[int, object] = {}
-    if fields.date is not None:
-        day, _, time = fields.date.partition("T")
-        inner[0x9003] = f"{day.replace('-', ':')} {time or '  :  :  '}".encode()
     if not main and not inner:
         return b""
     if size is not None:
@@ -95,11 +99,11 @@ def exif_payload(
     # piexif lets the values of ExifIFD begin where the offset of the next directory belongs (1.1.3): make room for it.
     # The only value out of line is the date, and its entry the second, or the first where it is alone.
     entries, value = payload[:-_DATE_LENGTH], payload[-_DATE_LENGTH:]
-    at = len(entries) - 12 * len(inner) + 12 * sorted(inner).index(0x9003) + 8
+    at = len(entries) - 12 * len(inner) + 12 * sorted(inner).index(_DATE_TAKEN) + 8
     return entries[:at] + struct.pack(">I", len(entries) + 4) + entries[at + 4 :] + bytes(4) + value
 
 
-_DATE_LENGTH = 20
+_DATE_TAKEN, _DATE_LENGTH = 0x9003, 20
 
 
 _NAMESPACES = {

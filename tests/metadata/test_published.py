@@ -1,18 +1,40 @@
 """The allow-list of published files: what other parts than a picture, a known profile and kept fields are told."""
 
+import functools
 import io
 import struct
 import zlib
+from dataclasses import replace
 
+import pillow_heif
 import pytest
 from PIL import Image
 
-from cloak.metadata import Kind, read
-from cloak.metadata.fields import Fields
+from cloak.detect.recipe import RECIPES
+from cloak.geometry import Size
+from cloak.metadata import Kind, icc, read
+from cloak.metadata.fields import KEEP_NAMES, Fields
 from cloak.metadata.published import foreign
+from cloak.metadata.write import exif_payload, xmp_packet
 from cloak.photo import open_photo
-from cloak.photo.base import Limits
+from cloak.photo.base import Limits, Output
+from cloak.verify import problems
 from tests import plant
+
+FULL = Fields(
+    copyright="© 2024 Zoë <Müller>",
+    creator="Zoë; Jo",
+    credit="ACME",
+    caption="A crowd",
+    headline="Crowd & dog",
+    date="2024-05-31T12:34:56",
+    rights_url="https://example.org/rights",
+    usage_terms="Editorial use only",
+    licensor="ACME & Sons",
+    licensor_url="https://example.org/licence",
+    digital_source_type="http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture",
+    disclosure="Faces in this photo have been concealed.",
+)
 
 HEADER = b"\x89PNG\r\n\x1a\n" + plant.chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0))
 ROWS = zlib.compress(bytes(4 * 5))
@@ -62,3 +84,99 @@ def test_the_walker_and_the_opener_agree_on_which_directories_are_pages(mark: in
     assert read(bytes(data)).frames == open_photo(bytes(data), Limits()).frames == pages
     strips = [part.kind for part in read(bytes(data)).parts if part.name == "TIFF IFD1 strips"]
     assert strips == [Kind.PIXELS if pages == 2 else Kind.IMAGE]
+
+
+@functools.cache
+def published(format: str, fields: Fields, profile: bytes = b"") -> bytes:
+    """What cloak writes of a grey picture."""
+    out, picture = io.BytesIO(), Image.new("RGB", (64, 48), "grey")
+    if format == "HEIF":
+        pillow_heif.from_pillow(picture).save(out, icc_profile=profile)
+    else:
+        picture.save(out, format, icc_profile=profile)
+    photo = open_photo(out.getvalue(), Limits())
+    return photo.conceal([[]], lambda pixels, mask, frame: pixels, Output(fields=fields)).data
+
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
+SOME = (FULL, replace(FULL, caption="long words " * 500), Fields(date="1999-12-31"))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_kept_fields_pass_as_they_are_written_and_in_no_other_way(format: str) -> None:
+    for fields in SOME:
+        data = published(format, fields, icc.KNOWN["display-p3"].data)
+        assert not stranger(data, fields)
+        assert stranger(data)
+        told = [part for part in read(data).parts if part.kind == Kind.METADATA and not part.inside]
+        for part in told:
+            for at in (part.offset, part.offset + part.length // 2, part.offset + part.length - 1):
+                changed = data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
+                assert stranger(changed, fields), (part.name, at - part.offset)
+
+
+@pytest.mark.parametrize("keep", [{"caption", "disclosure"}, {"disclosure"}, set(KEEP_NAMES)])
+def test_fields_read_back_are_those_that_were_written(keep: set[str]) -> None:
+    """`verify` knows the names of the fields that were kept, not their words."""
+    for fields in (FULL, replace(FULL, caption="long words " * 500)):
+        kept = fields if "icc" in keep else Fields(disclosure=FULL.disclosure)
+        kept = replace(kept, caption=fields.caption) if "caption" in keep else kept
+        assert not problems(published("PNG", kept), RECIPES["fast"], Limits(), [()], frozenset(keep))
+
+
+def test_of_one_field_more_only_the_name_of_its_part_is_told() -> None:
+    assert stranger(published("JPEG", Fields(copyright="Zoë")), Fields(creator="Zoë")) == "APP1 Exif"
+
+
+XMP = xmp_packet(Fields(copyright="Zoë"))
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        plant.chunk(b"iTXt", b"Comment\0\0\0\0\0words"),
+        plant.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0words\0\0" + XMP),
+        plant.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP.replace(b'about=""', b'about="words"')),
+        plant.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP + b"<!--words-->"),
+        plant.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP),
+    ],
+)
+def test_beside_a_kept_field_no_other_text_passes(chunk: bytes) -> None:
+    ours = plant.chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP)
+    assert not stranger(png(ours, STILL), Fields(copyright="Zoë"))
+    assert stranger(png(ours, chunk, STILL), Fields(copyright="Zoë")) == "PNG iTXt"
+    assert stranger(png(chunk, ours, STILL), Fields(copyright="Zoë")) == "PNG iTXt"
+
+
+def test_the_orientation_of_a_jpeg_is_a_number_from_1_to_8() -> None:
+    out = io.BytesIO()
+    Image.new("RGB", (13, 11), "grey").save(out, "JPEG")
+    data = out.getvalue()
+
+    def with_exif(exif: bytes) -> bytes:
+        return data[:2] + struct.pack(">BBH", 0xFF, 0xE1, len(exif) + 8) + b"Exif\0\0" + exif + data[2:]
+
+    good = exif_payload(Fields(), 6, Size(13, 11))
+    assert not stranger(with_exif(good))
+    for field in (struct.pack(">HIHH", 3, 1, 6, 0), struct.pack(">HIHH", 3, 1, 6, 7)):
+        words = good.replace(struct.pack(">HIHH", 3, 1, 6, 0), field)
+        assert bool(stranger(with_exif(words))) == (words != good)
+    words = b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0x0112, 2, 6, 26) + bytes(4) + b"words\0"
+    assert stranger(with_exif(words)) == "APP1 Exif"
+
+
+def test_a_profile_has_the_name_that_cloak_gives_it() -> None:
+    profile = icc.KNOWN["display-p3"].data
+    data = published("PNG", Fields(), profile)
+    assert not stranger(data)
+    at = data.index(b"iCCP") - 4
+    end = at + 12 + struct.unpack_from(">I", data, at)[0]
+    named = plant.chunk(b"iCCP", b"Jane Doe\0\0" + zlib.compress(profile))
+    assert stranger(data[:at] + named + data[end:]) == "PNG iCCP"
+
+
+def test_a_profile_of_a_jpeg_lies_in_no_more_segments_than_it_needs() -> None:
+    data = published("JPEG", Fields(), icc.KNOWN["display-p3"].data)
+    assert not stranger(data)
+    at = data.index(b"ICC_PROFILE\0")
+    assert stranger(data[: at + 12] + b"\1\7" + data[at + 14 :]) == "APP2 ICC_PROFILE"
