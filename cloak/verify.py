@@ -10,7 +10,7 @@ import numpy.typing as npt
 from cloak import metadata
 from cloak.detect import Face, Recipe, confirmed, find, joined, recheck
 from cloak.detect.recipe import NEVER, searched
-from cloak.errors import ConcealmentFailed, VerificationFailed, Withheld
+from cloak.errors import ConcealmentFailed, MissingExtra, VerificationFailed, Withheld
 from cloak.geometry import RGB, Box, Mask, Region, Size, draw, uncovered
 from cloak.metadata import manifest
 from cloak.metadata.base import Contents, Kind
@@ -227,8 +227,11 @@ def problems(
         return [f"it does not open: {error}"]
     found = []
     data, store = manifest.carve(data)
-    if store and (fault := manifest.fault(store)):
-        found.append(f"it carries a C2PA manifest that is not cloak's: {fault}")
+    try:
+        if store and (fault := manifest.fault(store)):
+            found.append(f"it carries a C2PA manifest that is not cloak's: {fault}")
+    except MissingExtra as error:  # the other files can be checked without it
+        found.append(f"it carries a C2PA manifest: {error}")
     contents = metadata.read(data)
     if contents.frames != photo.frames:
         found.append(f"it holds {contents.frames} pictures, of which {photo.frames} can be searched for faces")

@@ -6,7 +6,7 @@ makes manifests, so that what it embeds beyond our words (a thumbnail, a title, 
 
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cloak.errors import MissingExtra
@@ -97,8 +97,10 @@ def fault(store: bytes, chain: Sequence[bytes] | None = None) -> str:
     try:
         (manifest,) = _superbox(store, b"c2pa", "c2pa")
         label, (assertions, claim, signature) = _labelled(manifest, b"c2ma", rf"urn:c2pa:{_UUID}")
-        said = dict(_assertion(box) for box in _superbox(assertions, b"c2as", "c2pa.assertions"))
-        _match(said, _statements(), "assertions")
+        said = [_assertion(box) for box in _superbox(assertions, b"c2as", "c2pa.assertions")]
+        if len(said) != len(_ASSERTIONS):  # of two of one name only the last would be looked at
+            raise _Foreign("another number of assertions")
+        _match(dict(said), _statements(), "assertions")
         _match(_cbor(*_superbox(claim, b"c2cl", "c2pa.claim.v2")), _claim(label), "claim")
         _signature(_cbor(*_superbox(signature, b"c2cs", "c2pa.signature")), chain)
     except _Foreign as error:
@@ -160,10 +162,33 @@ def _cbor(box: bytes) -> Any:
         raise MissingExtra("checking a C2PA manifest", "c2pa") from None
     body = _body(box, b"cbor")
     value = cbor2.loads(body)
-    # One value has many codings, and bytes may follow it: only the plain one, to its end.
+    _check_plain(value, body)
+    return value
+
+
+def _check_plain(value: Any, body: bytes) -> None:
+    """Raise `_Foreign` unless bytes are the plain coding of a value, to their end: one value has many codings."""
+    import cbor2
+
+    # What is larger than its coding refers to itself (tags 28, 29, 256): coded again, it could fill the memory.
+    left, pending = len(body), [value]
+    while pending:
+        node = pending.pop()
+        left -= 1
+        if isinstance(node, (str, bytes)):
+            left -= len(node)
+        elif isinstance(node, Mapping):
+            pending += [*node, *node.values()]
+        elif isinstance(node, Sequence):
+            pending += node
+        elif isinstance(node, cbor2.CBORTag):
+            pending.append(node.value)
+        elif not (node is None or (isinstance(node, int) and node.bit_length() <= 64)):
+            raise _Foreign("a value of no plain kind")
+        if left < 0:
+            raise _Foreign("a value that is not coded plainly")
     if cbor2.dumps(value) != body and cbor2.dumps(value, canonical=True) != body:
         raise _Foreign("a value that is not coded plainly")
-    return value
 
 
 def _digest(value: Any) -> bool:
@@ -245,7 +270,35 @@ def _signature(tagged: Any, chain: Sequence[bytes] | None) -> None:
         raise _Foreign("something beside the signature")
     if not isinstance(signature, bytes) or not 64 <= len(signature) <= 1024:
         raise _Foreign("a signature of another form")
-    if cbor2.dumps(head) != protected and cbor2.dumps(head, canonical=True) != protected:
-        raise _Foreign("a value that is not coded plainly")
+    _check_plain(head, protected)
+    if not certificates or not all(map(_is_certificate, certificates)):
+        raise _Foreign("something else than certificates")
     if chain is not None and list(certificates) != list(chain):
         raise _Foreign("other certificates than the ones given")
+
+
+def _is_certificate(der: Any) -> bool:
+    """Whether bytes are built like an X.509 certificate (RFC 5280, section 4.1), to their end."""
+    if not isinstance(der, bytes):
+        return False
+    [(outer, whole)] = _elements(der)
+    [(first, body), (second, _), (third, _)] = _elements(whole)
+    kinds = bytes(kind for kind, _ in _elements(body))
+    # Version, serial number, algorithm, issuer, validity, subject, key; two old identifiers; extensions.
+    form = re.fullmatch(rb"\xa0\x02\x30{5}\x81?\x82?\xa3?", kinds)
+    return (outer, first, second, third) == (0x30, 0x30, 0x30, 0x03) and form is not None
+
+
+def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """The kind and the content of each element (ITU-T X.690)."""
+    at = 0
+    while at < len(der):
+        kind, length = der[at], der[at + 1]
+        at += 2
+        if length & 0x80:
+            size = length & 0x7F
+            length, at = int.from_bytes(der[at : at + size], "big"), at + size
+        if at + length > len(der):
+            raise _Foreign("something else than certificates")
+        yield kind, der[at : at + length]
+        at += length
