@@ -37,8 +37,11 @@ def read_bmp(listing: Listing) -> None:
         listing.tile("BMP colour masks", Kind.STRUCTURE, at, at + masks)
         at += masks
     full = 1 << depth if depth <= 8 else 0
-    entries = min(colours or full, 1 << 16)
-    listing.tile("BMP palette", Kind.STRUCTURE, at, min(at + entries * (3 if size == 12 else 4), max(start, at)))
+    entries = min(colours or full, full)  # of more colours the list is a hint for old screens, and a gap to us
+    palette = span.cut(at, min(at + entries * (3 if size == 12 else 4), max(start, at)))
+    listing.tile("BMP palette", Kind.STRUCTURE, palette.start, palette.end)
+    if size > 12 and not _uniform(palette.raw()[3::4]):
+        listing.note("BMP palette spare bytes", Kind.UNKNOWN, palette, "BMP palette")
     row = (width * depth + 31) // 32 * 4
     length = row * height if compression in (_RGB, _BITFIELDS, _ALPHAFIELDS) else stored
     listing.tile("BMP pixels", Kind.PIXELS, start, start + length)
@@ -46,8 +49,16 @@ def read_bmp(listing: Listing) -> None:
         listing.complain("the pixels are cut short")
     if compression in (_RGB, _BITFIELDS, _ALPHAFIELDS):
         _row_padding(listing, span.cut(start, start + length), (width * depth + 7) // 8, row)
+        if depth == 32:
+            used = [number(54 + 4 * i, 4) for i in range(4 if size >= 56 or compression == _ALPHAFIELDS else 3)]
+            _unused(listing, span.cut(start, start + length), [0xFFFFFF] if compression == _RGB else used)
     if size >= 124:
         _profile(listing, span, number(14 + 56, 4), 14 + number(14 + 112, 4), number(14 + 116, 4))
+
+
+def _uniform(spare: bytes) -> bool:
+    """Whether bytes that nothing reads are all 0 or all 255, as encoders write them."""
+    return not spare.strip(b"\0") or not spare.strip(b"\xff")
 
 
 def _row_padding(listing: Listing, pixels: Span, used: int, row: int) -> None:
@@ -56,6 +67,13 @@ def _row_padding(listing: Listing, pixels: Span, used: int, row: int) -> None:
         if any(pixels.data[pixels.start + number : pixels.end : row]):
             listing.note("BMP row padding", Kind.UNKNOWN, pixels, "BMP pixels")
             return
+
+
+def _unused(listing: Listing, pixels: Span, masks: list[int]) -> None:
+    """Bytes of a pixel that belong to no channel."""
+    for byte in range(4):
+        if not any(mask >> 8 * byte & 0xFF for mask in masks) and not _uniform(pixels.raw()[byte::4]):
+            listing.note("BMP unused bytes", Kind.UNKNOWN, pixels, "BMP pixels")
 
 
 def _profile(listing: Listing, span: Span, space: int, at: int, length: int) -> None:

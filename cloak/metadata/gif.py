@@ -31,6 +31,7 @@ def read_gif(listing: Listing) -> None:
     at = 13 + _table(data[10])
     listing.tile("GIF global colour table", Kind.STRUCTURE, 13, at)
     frames = 0
+    seen: set[str] = set()  # extensions that stand once: in the file, or before a picture
     while at < span.end:
         lead = data[at]
         if lead == 0x3B:
@@ -39,9 +40,10 @@ def read_gif(listing: Listing) -> None:
             read_trailer(listing, span.cut(at + 1, span.end), "", behind="after trailer")
             return
         if lead == 0x21 and at + 2 <= span.end:
-            at = _extension(listing, span, at)
+            at = _extension(listing, span, at, seen)
         elif lead == 0x2C and at + 10 <= span.end:
             frames += 1
+            seen.discard(_EXTENSIONS[0xF9])
             listing.tile("GIF image descriptor", Kind.STRUCTURE, at, at + 10)
             start = at + 10 + _table(data[at + 9])
             listing.tile("GIF local colour table", Kind.STRUCTURE, at + 10, start)
@@ -80,7 +82,7 @@ def _joined(data: bytes, at: int, end: int) -> bytes:
     return b"".join(pieces)
 
 
-def _extension(listing: Listing, span: Span, at: int) -> int:
+def _extension(listing: Listing, span: Span, at: int, seen: set[str]) -> int:
     data, label = span.data, span.data[at + 1]
     stop, whole = _blocks(data, at + 2)
     stop = min(stop, span.end)
@@ -100,6 +102,9 @@ def _extension(listing: Listing, span: Span, at: int) -> int:
         name = f"GIF application {word}"
         if word == "other":
             facts = fact("application", data[at + 3 : at + 14], OTHER)
+    if kind is Kind.STRUCTURE:
+        kind = Kind.UNKNOWN if name in seen else kind
+        seen.add(name)
     listing.tile(name, kind, at, stop, facts)
     if label == 0xF9 and stop - at > 8:
         listing.note("GIF graphic control slack", Kind.UNKNOWN, span.cut(at + 7, stop), name)

@@ -22,7 +22,9 @@ _KINDS = {
     ),
 }
 _LENGTHS = {b"IHDR": 13, b"IEND": 0, b"acTL": 8, b"fcTL": 26, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
+_ONCE = {b"IHDR", b"PLTE", b"tRNS", b"acTL", b"iCCP", b"gAMA", b"cHRM", b"sRGB", b"cICP"}
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PALETTE = 3
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """Adam7: (x, y, step x, step y) of each pass."""
 
@@ -52,7 +54,16 @@ class _Header:
     width: int
     height: int
     bits: int  # a pixel
+    colour: int
     interlaced: bool
+
+    def longest(self, word: bytes) -> int | None:
+        """Bytes that a chunk may have for this kind of picture; None if that is not limited."""
+        if word == b"PLTE" and self.colour == _PALETTE:
+            return 3 << min(self.bits, 8)
+        if word == b"tRNS":
+            return {0: 2, 2: 6, _PALETTE: 1 << min(self.bits, 8)}.get(self.colour, 0)
+        return _LENGTHS.get(word)
 
     def length(self, width: int, height: int) -> int:
         """Bytes of a frame's filtered rows."""
@@ -73,6 +84,7 @@ def read_png(listing: Listing) -> None:
     header: _Header | None = None
     meter: Meter | None = None
     controls, animated, still = 0, False, span.cut(0, 0)
+    seen: set[bytes] = set()
     left = MAX_STREAM
     at = 8
     while at + 12 <= span.end:
@@ -84,15 +96,19 @@ def read_png(listing: Listing) -> None:
             listing.tile(name, Kind.UNKNOWN, at, span.end)
             listing.complain("a chunk is cut short")
             return
-        kind = _KINDS.get(word, Kind.UNKNOWN)
+        kind = Kind.UNKNOWN if word in seen else _KINDS.get(word, Kind.UNKNOWN)
+        seen |= _ONCE & {word}
         if word == b"IHDR" and header is None and length >= 13:
             samples = _SAMPLES.get(body.data[body.start + 9], 1) * body.data[body.start + 8]
-            header = _Header(span.number(at + 8, 4), span.number(at + 12, 4), samples, body.data[body.start + 12] == 1)
+            colour, interlaced = body.data[body.start + 9], body.data[body.start + 12] == 1
+            header = _Header(span.number(at + 8, 4), span.number(at + 12, 4), samples, colour, interlaced)
             meter = Meter(min(header.length(header.width, header.height), left))
         elif word == b"IHDR":
             kind = Kind.UNKNOWN
         elif word == b"acTL":
             animated = True
+        elif word == b"PLTE" and header and header.colour != _PALETTE:
+            kind = Kind.METADATA  # a suggestion for screens of few colours, as in sPLT
         elif word in (b"fcTL", b"fdAT") and not animated:
             kind = Kind.UNKNOWN
         elif word == b"fcTL":
@@ -110,8 +126,9 @@ def read_png(listing: Listing) -> None:
         _inside(listing, word, name, body, meter)
         if zlib.crc32(span.data[at + 4 : stop - 4]) != span.number(stop - 4, 4):
             listing.note(f"{name} wrong CRC", Kind.UNKNOWN, span.cut(stop - 4, stop), name)
-        if length > _LENGTHS.get(word, length):
-            listing.note(f"{name} slack", Kind.UNKNOWN, body.cut(body.start + _LENGTHS[word], body.end), name)
+        longest = header.longest(word) if header else None
+        if longest is not None and length > longest:
+            listing.note(f"{name} slack", Kind.UNKNOWN, body.cut(body.start + longest, body.end), name)
         at = stop
         if word == b"IEND":
             _finish(listing, meter)

@@ -33,7 +33,7 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
     profiles = [profile.raw() for kind, profile in carriers(data) if kind == "icc"]
     segments = {segment for profile in profiles for segment in _profile_segments(profile)}
     built = _built(data, contents, fields)
-    end = 0  # of the last part that was found as it is built; what lies in it is known
+    end = -1  # of the last part that was found as it is built; what lies in it is known
     for part in contents.parts:
         stop = part.offset + part.length
         if part.kind in {Kind.STRUCTURE, Kind.PIXELS} or stop <= end:
