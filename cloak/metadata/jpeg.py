@@ -28,6 +28,8 @@ _NAMES = {
 }
 _ALONE = {0x01, *range(0xD0, 0xDA)}
 _STRUCTURE = {*_FRAMES, 0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD}
+_ONCE = {"APP0 JFIF", "APP14 Adobe", "DRI", "DNL"}
+_ARITHMETIC = {0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -86,6 +88,8 @@ class _State:
     usage: Usage = field(default_factory=Usage)
     scanned: set[int] = field(default_factory=set)
     spoiled: bool = False  # the next scan belongs to another picture
+    quiet: bool = False  # a strip of a larger picture: only what is no part of the picture is told
+    once: set[str] = field(default_factory=set)  # segments that a decoder has read and reads no second time
     profile: list[Span] = field(default_factory=list)
     resources: list[Span] = field(default_factory=list)
     manifests: dict[int, list[tuple[int, Span]]] = field(default_factory=dict)
@@ -93,13 +97,14 @@ class _State:
     pictures: dict[int, int] = field(default_factory=dict)  # MPF: start -> end
 
 
-def read_jpeg(listing: Listing, span: Span, inside: str = "") -> None:
-    """Name every byte of a JPEG, or of one that lies inside a part."""
+def read_jpeg(listing: Listing, span: Span, inside: str = "", *, strip: bool = False) -> None:
+    """Name every byte of a JPEG, or of one that lies inside a part: another picture, or a strip of the picture."""
     data, at, end = span.data, span.start, span.end
-    state = _State(inside, spoiled=bool(inside))
+    state = _State(inside, spoiled=bool(inside) and not strip, quiet=strip)
 
     def put(name: str, kind: Kind, start: int, stop: int, facts: tuple[Fact, ...] = ()) -> None:
-        listing.put(name, kind, span.cut(start, stop), inside, facts)
+        if not (strip and kind in (Kind.STRUCTURE, Kind.PIXELS)):
+            listing.put(name, kind, span.cut(start, stop), inside, facts)
 
     def fault(text: str) -> None:
         if not inside:
@@ -198,7 +203,14 @@ def _segment(listing: Listing, state: _State, code: int, span: Span) -> None:
         facts = (Fact("manifest", "a C2PA or other JUMBF box", HISTORY),)
     elif name == "APP2 FPXR":
         facts = fact("FlashPix", f"{len(payload)} bytes")
-    listing.put(name, kind, span, state.inside, facts)
+    elif code == 0xCC and state.frame not in _ARITHMETIC:
+        kind = Kind.UNKNOWN
+    if name in _ONCE and name in state.once:
+        kind = Kind.UNKNOWN
+    # Restart intervals may differ from scan to scan.
+    state.once = state.once - {"DRI"} if code == 0xDA else state.once | {name}
+    if not (state.quiet and kind is Kind.STRUCTURE):
+        listing.put(name, kind, span, state.inside, facts)
     _slack(listing, code, name, payload)
     _carrier(listing, state, name, payload)
 

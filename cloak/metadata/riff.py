@@ -19,6 +19,8 @@ _KINDS = {
 _NESTED = {b"ICCP": "icc", b"EXIF": "exif", b"XMP ": "xmp", b"C2PA": "jumbf"}
 _LENGTHS = {b"VP8X": 10, b"ANIM": 6}
 _FRAME_HEADER = 16
+_ONCE = {b"VP8X", b"ANIM", b"ICCP"}
+_ANIMATION, _ALPHA = 2, 16
 
 
 def read_webp(listing: Listing) -> None:
@@ -29,14 +31,18 @@ def read_webp(listing: Listing) -> None:
     if end > span.end:
         listing.complain("the RIFF is cut short")
     body = span.cut(12, end)
-    frames = _chunks(listing, body, "")
+    # The flags of VP8X: without one of them, what belongs to it is shown by nobody.
+    flags = span.data[20] if body.startswith(b"VP8X") and len(body) > 8 else 0
+    frames = _chunks(listing, body, "", flags)
     listing.frames = max(frames, 1)
     read_trailer(listing, span.cut(body.end, span.end), "", behind="after RIFF")
 
 
-def _chunks(listing: Listing, span: Span, inside: str) -> int:
+def _chunks(listing: Listing, span: Span, inside: str, flags: int) -> int:
     """Name chunks; returns how many animation frames were among them."""
-    at, frames, pictures = span.start, 0, 0
+    at, frames = span.start, 0
+    pictures = int(not inside and bool(flags & _ANIMATION))  # the pictures of an animation lie in its frames
+    seen: set[bytes] = set()
     while at < span.end:
         word = span.data[at : at + 4]
         if at + 8 > span.end:
@@ -53,10 +59,13 @@ def _chunks(listing: Listing, span: Span, inside: str) -> int:
             pictures += 1
             if pictures > 1:
                 kind, facts = Kind.IMAGE, (Fact("another picture", f"{size} bytes", IMAGE),)
-        elif word == b"ANMF" and inside:
+        elif word == b"ALPH" and not (flags & _ALPHA and span.cut(chunk.end, span.end).startswith(b"VP8 ")):
+            kind, facts = Kind.IMAGE, (Fact("another picture", f"{size} bytes", IMAGE),)
+        elif (word == b"ANMF" and (inside or not flags & _ANIMATION)) or (word in _ONCE and word in seen):
             kind = Kind.UNKNOWN
         elif word == b"C2PA":
             facts = (Fact("manifest", "a C2PA manifest", HISTORY),)
+        seen.add(word)
         listing.put(name, kind, chunk, inside, facts)
         if len(body) < size:
             listing.complain("a chunk is cut short")
@@ -69,7 +78,7 @@ def _chunks(listing: Listing, span: Span, inside: str) -> int:
             start = body.start + (6 if word == b"EXIF" and body.startswith(b"Exif\0\0") else 0)
             listing.nest(_NESTED[word], body.cut(start, body.end), name)
         elif word == b"ANMF" and not inside:
-            frames += 1
-            _chunks(listing, body.cut(body.start + _FRAME_HEADER, body.end), "ANMF")
+            frames += bool(flags & _ANIMATION)
+            _chunks(listing, body.cut(body.start + _FRAME_HEADER, body.end), "ANMF", flags)
         at = chunk.end
     return frames

@@ -76,3 +76,70 @@ def test_the_palette_of_a_bitmap_is_that_of_its_depth() -> None:
 def test_the_unused_byte_of_a_pixel_says_nothing(spare: bytes) -> None:
     assert strange(bitmap(32, b"", (b"bgr" + spare) * 16, 0)) == set()
     assert strange(bitmap(32, b"", (b"bgr" + spare) * 15 + b"bgr!", 0)) == {"BMP unused bytes"}
+
+
+# WebP
+
+
+def riff(*chunks: bytes) -> bytes:
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def extended(flags: int) -> bytes:
+    return plant.riff_chunk(b"VP8X", bytes((flags, 0, 0, 0, 3, 0, 0, 3, 0, 0)))
+
+
+def test_an_alpha_plane_belongs_to_a_picture_that_says_so() -> None:
+    still = saved("WEBP", "RGBA", quality=80)
+    moving = saved("WEBP", "RGBA", quality=80, save_all=True, append_images=[plant.picture(16, 12).convert("RGBA")])
+    assert strange(still) == strange(moving) == set()
+    alpha, coded = plant.riff_chunk(b"ALPH", b"another!"), plant.riff_chunk(b"VP8 ", b"first!")
+    assert strange(riff(extended(16), alpha, coded)) == set()
+    assert strange(riff(extended(0), alpha, coded)) == {"ALPH"}
+    assert strange(riff(extended(16), coded, alpha)) == {"ALPH"}
+    assert strange(riff(extended(16), alpha, plant.riff_chunk(b"VP8L", b"first!"))) == {"ALPH"}
+
+
+def test_frames_belong_to_an_animation_and_nothing_beside_them() -> None:
+    coded = plant.riff_chunk(b"VP8 ", b"first!")
+    frame = plant.riff_chunk(b"ANMF", bytes(16) + coded)
+    assert strange(riff(extended(2), frame)) == set()
+    assert strange(riff(extended(2), frame, coded)) == {"VP8 "}
+    assert strange(riff(extended(0), coded, frame)) == {"ANMF"}
+    assert read(riff(extended(0), coded, frame)).frames == 1
+    assert strange(riff(extended(0), extended(0), coded)) == {"VP8X"}
+
+
+# JPEG
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("APP0 JFIF", segment(0xE0, b"JFIF\0\1\1\0word\0\0")),
+        ("APP14 Adobe", segment(0xEE, b"Adobe\0dword\0")),
+        ("DRI", segment(0xDD, b"\0\7")),
+    ],
+)
+def test_segments_that_stand_once_are_unknown_when_they_come_again(name: str, again: bytes) -> None:
+    data = saved("JPEG")
+    once = data if name == "APP0 JFIF" else data[:20] + again + data[20:]
+    assert strange(once) == set()
+    assert strange(once[:20] + again + once[20:]) == {name}
+
+
+def test_restart_intervals_may_change_between_scans() -> None:
+    data = saved("JPEG", progressive=True, restart_marker_blocks=1)
+    at = data.rindex(b"\xff\xda")
+    assert strange(data[:at] + segment(0xDD, b"\0\1") + data[at:]) == set()
+
+
+def test_arithmetic_conditioning_without_arithmetic_coding_is_unknown() -> None:
+    data = saved("JPEG")
+    at = data.index(b"\xff\xda")
+    assert strange(data[:at] + segment(0xCC, b"words") + data[at:]) == {"DAC"}
