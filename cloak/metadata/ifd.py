@@ -130,14 +130,16 @@ def open_block(span: Span) -> Block | None:
     return Block(span, order, wide, block.at(offset))
 
 
+def first(block: Block, directory: Directory, tag: int, default: int) -> int:
+    """The first value of a field of integers."""
+    entry = directory.find(tag)
+    values = block.integers(entry, 1) if entry else []
+    return values[0] if values else default
+
+
 def is_page(block: Block, directory: Directory) -> bool:
     """Whether a directory is neither a smaller version nor a mask of another page (NewSubfileType, SubfileType)."""
-
-    def value(tag: int) -> int:
-        entry = directory.find(tag)
-        return next(iter(block.integers(entry, 1)), 0) if entry else 0
-
-    return not value(0x00FE) & 5 and value(0x00FF) != 2
+    return not first(block, directory, 0x00FE, 0) & 5 and first(block, directory, 0x00FF, 1) != 2
 
 
 POINTERS = {0x8769: "ExifIFD", 0x8825: "GPS", 0xA005: "Interop", 0x014A: "SubIFD", 0x0190: "GlobalIFD"}

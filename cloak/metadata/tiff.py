@@ -3,7 +3,8 @@
 from cloak.metadata import tags
 from cloak.metadata.base import Kind
 from cloak.metadata.exif import directory_facts, field_facts, nest_field
-from cloak.metadata.ifd import Block, Directory, Entry, Walk, is_page, open_block
+from cloak.metadata.ifd import Block, Directory, Entry, Walk, first, is_page, open_block
+from cloak.metadata.jpeg import read_jpeg
 from cloak.metadata.listing import Listing, Span
 from cloak.metadata.peek import picture_fact
 
@@ -15,10 +16,16 @@ _ONE = {
     *(0x0128, 0x013D, 0x0142, 0x0143, 0x014C, 0x014E, 0x0213, 0x0200, 0x0201, 0x0202, 0x0203, 0x80E3),
 }
 _TWO = {0x0129, 0x0212}
-_PER_SAMPLE = {0x0102, 0x0118, 0x0119, 0x0152, 0x0153, 0x0154, 0x0155}
-_ANY = {0x0111, 0x0117, 0x0140, 0x0144, 0x0145, 0x014A, 0x015B, 0x0207, 0x0208, 0x0209}
+_PER_SAMPLE = {0x0102, 0x0152, 0x0153}
+_STRIPS, _TILES = {0x0111, 0x0117}, {0x0144, 0x0145}
+_OLD_TABLES = {0x0207, 0x0208, 0x0209}
+_COLOUR_MAP, _SUB_DIRECTORIES, _JPEG_TABLES = 0x0140, 0x014A, 0x015B
+_ANY = {*_STRIPS, *_TILES, *_OLD_TABLES, _COLOUR_MAP, _SUB_DIRECTORIES, _JPEG_TABLES}
+_WHOLE = {1, 3, 4, 13, 16, 18}
+"""Types of whole numbers."""
 _COLOUR = {0x012D, 0x013E, 0x013F, 0x0211, 0x0214, 0x8773, 0x0122, 0x0123, 0xA001}
 _MAX_SAMPLES = 16
+_UNCOMPRESSED, _OLD_JPEG, _JPEG = 1, 6, 7
 
 
 def read_tiff(listing: Listing) -> None:
@@ -36,17 +43,19 @@ def read_tiff(listing: Listing) -> None:
         listing.tile(f"TIFF {group}", Kind.STRUCTURE, directory.span.start, directory.span.end)
         for fact in directory_facts(block, group, directory):
             listing.note(f"TIFF {group} position", Kind.METADATA, directory.span, f"TIFF {group}", (fact,))
+        seen: set[int] = set()
         for entry in directory.entries:
-            _field(listing, block, group, directory, entry)
+            _field(listing, block, group, directory, entry, again=entry.tag in seen)
+            seen.add(entry.tag)
         strips -= _strips(listing, block, group, directory, Kind.PIXELS if page else Kind.IMAGE, strips)
     if not walk.complete:
         listing.complain("a directory is damaged, or refers to itself")
     listing.frames = max(pages, 1)
 
 
-def _field(listing: Listing, block: Block, group: str, directory: Directory, entry: Entry) -> None:
+def _field(listing: Listing, block: Block, group: str, directory: Directory, entry: Entry, *, again: bool) -> None:
     name = f"TIFF {tags.name(group, entry.tag)}"
-    kind = _kind(block, group, entry)
+    kind = Kind.UNKNOWN if again else _kind(block, group, directory, entry)  # the second of a tag is read by nobody
     facts = () if kind in (Kind.STRUCTURE, Kind.COLOUR) else field_facts(block, group, entry)
     if not entry.whole:
         kind = Kind.UNKNOWN
@@ -61,9 +70,11 @@ def _field(listing: Listing, block: Block, group: str, directory: Directory, ent
     else:
         listing.note(name, kind, entry.value, f"TIFF {group}", facts)
     nest_field(listing, group, entry, name)
+    if entry.tag == _JPEG_TABLES and listing.spend(len(entry.value)):
+        read_jpeg(listing, entry.value, name, strip=True)
 
 
-def _kind(block: Block, group: str, entry: Entry) -> Kind:
+def _kind(block: Block, group: str, directory: Directory, entry: Entry) -> Kind:
     """A field is structure only if it holds no more values than the standard gives it."""
     tag, count = entry.tag, entry.count
     if group in ("ExifIFD", "GPS", "Interop", "GlobalIFD"):
@@ -75,19 +86,35 @@ def _kind(block: Block, group: str, entry: Entry) -> Kind:
     if tag == 0x0112:  # an upright picture needs no orientation
         return Kind.STRUCTURE if count == 1 and block.integers(entry, 1) == [1] else Kind.METADATA
     if tag in _ONE:
-        return Kind.STRUCTURE if count == 1 else Kind.UNKNOWN
+        resolution = tag in (0x011A, 0x011B) and entry.type == 5
+        return Kind.STRUCTURE if count == 1 and (entry.type in _WHOLE or resolution) else Kind.UNKNOWN
     if tag in _TWO:
         return Kind.STRUCTURE if count == 2 else Kind.UNKNOWN
     if tag in _PER_SAMPLE:
-        return Kind.STRUCTURE if count <= _MAX_SAMPLES else Kind.UNKNOWN
+        return Kind.STRUCTURE if count <= _MAX_SAMPLES and entry.type in _WHOLE else Kind.UNKNOWN
     if tag in _ANY:
-        return Kind.STRUCTURE
+        return Kind.STRUCTURE if _decodes(block, directory, entry) else Kind.UNKNOWN
     return Kind.METADATA if tag in tags.MAIN else Kind.UNKNOWN
+
+
+def _decodes(block: Block, directory: Directory, entry: Entry) -> bool:
+    """Whether a field of many values is of the type and of the kind of picture that a decoder looks for it in."""
+    tag, compression = entry.tag, first(block, directory, 0x0103, _UNCOMPRESSED)
+    if tag == _JPEG_TABLES:
+        return compression == _JPEG and entry.type in (1, 7) and entry.value.startswith(b"\xff\xd8")
+    if tag == _COLOUR_MAP:
+        colours = 1 << min(first(block, directory, 0x0102, 1), 16)
+        return first(block, directory, 0x0106, 0) == 3 and entry.type == 3 and entry.count == 3 * colours
+    if tag in _STRIPS | _TILES and (tag in _TILES) != (directory.find(0x0142) is not None):
+        return False
+    return entry.type in _WHOLE and (tag not in _OLD_TABLES or compression == _OLD_JPEG)
 
 
 def _strips(listing: Listing, block: Block, group: str, directory: Directory, kind: Kind, limit: int) -> int:
     """Claim a directory's coded pixels; returns how many strips there were."""
-    seen = 0
+    seen, page = 0, kind
+    compression = first(block, directory, 0x0103, _UNCOMPRESSED)
+    shown = "tiles" if directory.find(0x0142) else "strips"
     for offsets, sizes, word in ((0x0111, 0x0117, "strips"), (0x0144, 0x0145, "tiles"), (0x0201, 0x0202, "JPEG")):
         where, length = directory.find(offsets), directory.find(sizes)
         if where is None or length is None:
@@ -97,6 +124,8 @@ def _strips(listing: Listing, block: Block, group: str, directory: Directory, ki
         if len(starts) < where.count or len(lengths) < len(starts):
             listing.complain("strips or tiles are missing")
         name = f"TIFF {group} {word}"
+        # A stream beside strips, and strips beside tiles, are read by nobody who reads the others.
+        kind = page if word == shown or compression == _OLD_JPEG else Kind.IMAGE
         runs = sorted((block.span.start + start, size) for start, size in zip(starts, lengths, strict=False) if size)
         # One claim for each run of strips that touch: a large picture has tens of thousands.
         merged: list[tuple[int, int]] = []
@@ -105,6 +134,13 @@ def _strips(listing: Listing, block: Block, group: str, directory: Directory, ki
                 merged[-1] = (merged[-1][0], start + size)
             else:
                 merged.append((start, start + size))
+        if kind == Kind.PIXELS and compression == _UNCOMPRESSED:
+            _slack(listing, block, directory, list(zip(starts, lengths, strict=False)), name)
+        if kind == Kind.PIXELS and compression == _JPEG:
+            for start, size in runs:
+                run = listing.whole.cut(start, start + size)
+                if listing.spend(size):
+                    read_jpeg(listing, run, name, strip=True)
         for number, (start, end) in enumerate(merged):
             run = Span(listing.data, min(start, len(listing.data)), min(end, len(listing.data)))
             facts = picture_fact("another picture", run) if kind == Kind.IMAGE and number == 0 else ()
@@ -112,3 +148,27 @@ def _strips(listing: Listing, block: Block, group: str, directory: Directory, ki
             if end > len(listing.data):
                 listing.complain("the pixels are cut short")
     return seen
+
+
+def _slack(listing: Listing, block: Block, directory: Directory, runs: list[tuple[int, int]], name: str) -> None:
+    """Note what an uncompressed strip or tile holds behind its rows; zeros may fill it up."""
+    width, height, across = (first(block, directory, tag, 0) for tag in (0x0100, 0x0101, 0x0142))
+    depths, depth = directory.find(0x0102), first(block, directory, 0x0102, 1)
+    samples = first(block, directory, 0x0115, 1)
+    if first(block, directory, 0x011C, 1) == 2:
+        bits = depth
+    elif depths and depths.count == samples:
+        bits = sum(block.integers(depths, _MAX_SAMPLES))
+    else:
+        bits = depth * samples
+    rows = (
+        first(block, directory, 0x0143, 0) if across else max(1, min(first(block, directory, 0x0116, height), height))
+    )
+    down = -(-height // max(rows, 1))
+    row = ((across or width) * bits + 7) // 8
+    for number, (start, size) in enumerate(runs):
+        here = rows if across else min(rows, height - number % max(down, 1) * rows)
+        rest = block.span.cut(block.span.start + start + row * here, block.span.start + start + size)
+        if size > row * here and any(rest.raw()):
+            listing.note(f"{name} slack", Kind.UNKNOWN, rest, name)
+            return

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cloak.errors import Corrupt, TooLarge, Unsupported
 from cloak.geometry import Size
-from cloak.metadata.ifd import Block, Directory
+from cloak.metadata.ifd import Block, Directory, first
 from cloak.photo.base import Limits
 from cloak.photo.exif import ORIENTATION
 from cloak.photo.pixels import swaps
@@ -49,13 +49,6 @@ class Page:
     @property
     def colours(self) -> int:
         return _CHANNELS[self.photometric]
-
-
-def first(block: Block, directory: Directory, tag: int, default: int) -> int:
-    """The first value of a field of integers."""
-    entry = directory.find(tag)
-    values = block.integers(entry, 1) if entry else []
-    return values[0] if values else default
 
 
 def _all(block: Block, directory: Directory, tag: int, limit: int) -> tuple[int, ...]:

@@ -5,10 +5,12 @@ import struct
 import zlib
 
 import pytest
+from PIL import Image
 
 from cloak.metadata import Kind, read
 from tests import plant
 from tests.metadata.test_published import STILL, png
+from tests.plant_parts import Tiff
 
 
 def strange(data: bytes) -> set[str]:
@@ -143,3 +145,72 @@ def test_arithmetic_conditioning_without_arithmetic_coding_is_unknown() -> None:
     data = saved("JPEG")
     at = data.index(b"\xff\xda")
     assert strange(data[:at] + segment(0xCC, b"words") + data[at:]) == {"DAC"}
+
+
+# TIFF
+
+
+def tiff(*extra: tuple[int, int, bytes], strip: bytes = bytes(48), compression: int = 1, tiled: bool = False) -> bytes:
+    out = Tiff("<", False)
+    place = out.append(strip)
+    number = out.pack
+    fields = {0x0100: (3, number("H", 4)), 0x0101: (3, number("H", 4)), 0x0102: (3, number("HHH", 8, 8, 8))}
+    fields |= {0x0103: (3, number("H", compression)), 0x0106: (3, number("H", 2)), 0x0115: (3, number("H", 3))}
+    if tiled:
+        fields |= {0x0142: (3, number("H", 4)), 0x0143: (3, number("H", 4))}
+    entries = [(tag, kind, value) for tag, (kind, value) in fields.items()]
+    entries += [(0x0145 if tiled else 0x0117, 4, number("I", len(strip)))]
+    out.directory(sorted([*entries, out.pointer(0x0144 if tiled else 0x0111, place), *extra]))
+    return bytes(out.data)
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_strip_ends_with_its_rows(tiled: bool) -> None:
+    name = "TIFF IFD0 tiles slack" if tiled else "TIFF IFD0 strips slack"
+    assert strange(tiff(tiled=tiled)) == strange(tiff(strip=bytes(60), tiled=tiled)) == set()
+    assert strange(tiff(strip=bytes(48) + b"words", tiled=tiled)) == {name}
+
+
+@pytest.mark.parametrize("format", ["TIFF", "PNG"])
+def test_whole_pictures_of_other_writers_have_no_slack(format: str) -> None:
+    for mode in ("1", "L", "P", "RGB", "RGBA", "I;16"):
+        picture = Image.new(mode, (13, 300)) if mode == "I;16" else plant.picture(13, 300).convert(mode)
+        out = io.BytesIO()
+        picture.save(out, format)
+        assert strange(out.getvalue()) == set(), mode
+
+
+LONG = struct.Struct("<I").pack
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ((0x015B, 7, b"\xff\xd8words"), "0x015B JPEGTables"),
+        ((0x0140, 3, b"words!"), "0x0140 ColorMap"),
+        ((0x0145, 2, b"words\0"), "0x0145 TileByteCounts"),
+        ((0x0145, 4, b"lots of words..."), "0x0145 TileByteCounts"),
+        ((0x0207, 4, b"words..."), "0x0207 JPEGQTables"),
+        ((0x0103, 3, b"wo"), "0x0103 Compression"),
+        ((0x010A, 2, b"w"), "0x010A FillOrder"),
+    ],
+)
+def test_a_field_that_no_decoder_of_this_picture_reads_is_unknown(field: tuple[int, int, bytes], name: str) -> None:
+    assert f"TIFF IFD0 {name}" in strange(tiff(field))
+
+
+def test_a_stream_beside_strips_and_strips_beside_tiles_are_other_pictures() -> None:
+    stream = ((0x0201, 4, LONG(8)), (0x0202, 4, LONG(48)))
+    assert "TIFF IFD0 0x0201 JPEGInterchangeFormat" not in strange(tiff(*stream))
+    assert [part.kind for part in read(tiff(*stream)).parts if part.name == "TIFF IFD0 JPEG"] == [Kind.IMAGE]
+    strips = ((0x0111, 4, LONG(8)), (0x0117, 4, LONG(48)))
+    kinds = {part.name: part.kind for part in read(tiff(*strips, tiled=True)).parts}
+    assert (kinds["TIFF IFD0 tiles"], kinds["TIFF IFD0 strips"]) == (Kind.PIXELS, Kind.IMAGE)
+
+
+def test_segments_of_a_jpeg_in_a_strip_are_read() -> None:
+    strip = saved("JPEG")
+    assert strange(tiff(strip=strip, compression=7)) == set()
+    words = strip[:2] + segment(0xFE, b"words") + segment(0xE1, b"Exif\0\0words") + strip[2:] + b"words"
+    parts = {part.name: part.kind for part in read(tiff(strip=words, compression=7)).parts}
+    assert (parts["COM"], parts["APP1 Exif"], parts["after EOI"]) == (Kind.METADATA, Kind.METADATA, Kind.UNKNOWN)
