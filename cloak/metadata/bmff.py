@@ -2,7 +2,7 @@
 
 from cloak.metadata.base import Fact, Kind
 from cloak.metadata.exif import note_gaps
-from cloak.metadata.items import Box, Item, Meta, boxes, holds, parse_meta, shown
+from cloak.metadata.items import ALPHA, Box, Item, Meta, boxes, holds, parse_meta, shown
 from cloak.metadata.jpeg import united
 from cloak.metadata.listing import DATE, IMAGE, TEXT, Listing, Span, fact
 from cloak.metadata.streams import note_stream
@@ -18,14 +18,29 @@ _AVIF = {b"avif", b"avis"}
 
 _TOP = {b"ftyp": Kind.STRUCTURE, b"meta": Kind.STRUCTURE, b"moov": Kind.STRUCTURE, b"uuid": Kind.METADATA}
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-_META = set(b"hdlr pitm iinf iloc iref iprp idat dinf grpl".split())
+_META = {
+    **dict.fromkeys(b"hdlr pitm iinf iloc iref iprp idat".split(), Kind.STRUCTURE),
+    **dict.fromkeys(b"dinf grpl".split(), Kind.METADATA),  # where data lie, which pictures belong together
+}
+_HERE = bytes.fromhex("0000002464696e660000001c6472656600000000000000010000000c75726c2000000001")
+"""The `dinf` box that says: in this file."""
 _PROPERTIES = {
     **dict.fromkeys(b"ispe pixi hvcC av1C avcC vvcC irot imir clap pasp auxC".split(), Kind.STRUCTURE),
     **dict.fromkeys(b"lsel a1op a1lx rloc".split(), Kind.STRUCTURE),
     **dict.fromkeys(b"colr clli mdcv cclv amve".split(), Kind.COLOUR),
     **dict.fromkeys(b"udes altt crtt mdft tols iscl cmin cmex wiff".split(), Kind.METADATA),
 }
-_LENGTHS = {b"ispe": 12, b"irot": 1, b"imir": 1, b"pasp": 8, b"clap": 32, b"a1op": 1, b"clli": 4, b"mdcv": 24}
+_LENGTHS = {
+    b"ispe": 12,
+    b"irot": 1,
+    b"imir": 1,
+    b"pasp": 8,
+    b"clap": 32,
+    b"a1op": 1,
+    b"lsel": 2,
+    b"clli": 4,
+    b"mdcv": 24,
+}
 _PIXELS = {"primary", "primary tile", "alpha", "alpha tile"}
 _METADATA = {"Exif", "XMP", "document"}
 
@@ -103,19 +118,23 @@ def _meta_boxes(listing: Listing, meta_box: Box, meta: Meta) -> None:
     used = {index for item in meta.items.values() for index in item.properties}
     for box in boxes(meta_box.content):
         name = _name(box.type) if box.type else "unknown bytes"
-        known = box.type in _META
+        kind = Kind.STRUCTURE if box.span.raw(64) == _HERE else _META.get(box.type, Kind.UNKNOWN)
         if not len(box.span):
             continue
         facts: tuple[Fact, ...] = ()
         if box.type == b"hdlr":
             _handler(listing, box)
-        listing.note(name, Kind.STRUCTURE if known else Kind.UNKNOWN, box.span, "meta", facts)
+        listing.note(name, kind, box.span, "meta", facts)
         if box.type == b"pitm" and len(box.content) > (2 if box.version == 0 else 4):
             listing.note("pitm slack", Kind.UNKNOWN, box.content, "pitm")
         elif box.type == b"iinf":
             _entry_names(listing, box)
         elif box.type == b"iprp":
             _property_boxes(listing, box, used)
+
+    for name, rest in meta.slack:
+        if len(rest):
+            listing.note(name, Kind.UNKNOWN, rest, "meta")
 
 
 def _handler(listing: Listing, box: Box) -> None:
@@ -135,13 +154,15 @@ def _entry_names(listing: Listing, box: Box) -> None:
                 listing.note("iinf unknown bytes", Kind.UNKNOWN, entry.span, "iinf")
             continue
         at = entry.content.start + (4 if entry.version >= 3 else 2) + 6
-        mime = entry.body.data[at - 4 : at] in (b"mime", b"uri ")
-        words = entry.body.cut(at, entry.body.end).raw(4096).split(b"\0")
-        expected = {b"", b"Exif", b"XMP", b"Color", b"Alpha", b"application/rdf+xml"}
-        for number, word in enumerate(words):
-            if word not in expected and not (mime and number == 1):
-                where = entry.body.cut(at, entry.body.end)
+        typed = entry.body.data[at - 4 : at] in (b"mime", b"uri ")
+        where = entry.body.cut(at, entry.body.end)
+        words = where.raw().split(b"\0", 4)
+        for word in words:
+            if word not in (b"", b"Exif", b"XMP", b"Color", b"Alpha", b"application/rdf+xml"):
                 listing.note("item name", Kind.METADATA, where, "iinf", fact("item name", word))
+        # A name; behind it only what has a content type tells it, and maybe an encoding.
+        if len(words) > (4 if typed else 2):
+            listing.note("infe slack", Kind.UNKNOWN, where, "iinf")
 
 
 def _property_boxes(listing: Listing, iprp: Box, used: set[int]) -> None:
@@ -181,6 +202,8 @@ def _property(listing: Listing, box: Box, used: bool) -> None:
             listing.note(f"{name} slack", Kind.UNKNOWN, profile, name)
     elif box.type == b"auxC":
         subtype = box.content.cut(box.content.start + len(box.content.raw(400).split(b"\0")[0]) + 1, box.body.end)
+        if box.content.raw(64) not in ALPHA:
+            kind = Kind.METADATA
         if len(subtype):
             listing.note(f"{name} subtype", Kind.UNKNOWN, subtype, name)
     elif box.type in (b"hvcC", b"av1C"):
@@ -216,6 +239,8 @@ def _items(listing: Listing, meta: Meta, media: list[Span]) -> None:
             inner.append((run.start, run.end))
             if item.method == 0 and len(run):
                 listing.complain("an item lies outside the media data")
+        if not runs and item.type != b"iden":
+            listing.note(f"{name} without data", Kind.UNKNOWN, listing.whole.cut(0, 0), "meta")
         if runs and listing.spend(sum(map(len, runs))):
             _content(listing, meta, item, united(runs), name)
     if meta.idat is not None:

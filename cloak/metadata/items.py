@@ -13,6 +13,7 @@ MAX_BOXES = 20_000
 _CODED = {b"hvc1", b"hev1", b"av01", b"avc1", b"jpeg", b"j2k1", b"vvc1", b"unci", b"hvt1"}
 _DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}
 
+ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0")
 _AUXILIARY = (
     (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", "alpha"),
     (b"urn:mpeg:hevc:2015:auxid:1", "alpha"),
@@ -91,6 +92,7 @@ class Meta:
     properties: list[Box] = field(default_factory=list)
     idat: Span | None = None
     complete: bool = True
+    slack: list[tuple[str, Span]] = field(default_factory=list)  # behind the last entry of a table
     left: int = MAX_EXTENTS  # extents, references and associations that may still be listed
 
     def item(self, number: int) -> Item:
@@ -172,6 +174,7 @@ def _locations(meta: Meta, box: Box) -> None:
             length = body.number(at + index_size + offset_size, length_size)
             at += index_size + offset_size + length_size
             item.extents.append((offset, length))
+    meta.slack.append(("iloc slack", body.cut(at, body.end)))
 
 
 def _references(meta: Meta, box: Box) -> None:
@@ -183,6 +186,7 @@ def _references(meta: Meta, box: Box) -> None:
         meta.left -= fits
         meta.complete &= fits == count
         targets = tuple(entry.body.number(at + wide + 2 + i * wide, wide) for i in range(fits))
+        meta.slack.append(("iref slack", entry.body.cut(at + wide + 2 + fits * wide, entry.body.end)))
         if entry.type:
             meta.references.append((entry.type, entry.body.number(at, wide), targets))
 
@@ -208,6 +212,7 @@ def _properties(meta: Meta, box: Box) -> None:
                     item.properties.append(body.number(at, narrow) & (0x7FFF if narrow == 2 else 0x7F))
                     at += narrow
                     meta.left -= 1
+            meta.slack.append(("ipma slack", body.cut(at, body.end)))
 
 
 def _auxiliary(meta: Meta, item: Item) -> str:
@@ -261,7 +266,11 @@ def _assign(meta: Meta) -> None:
             queue.append((source, "thumbnail"))
         elif kind == b"auxl":
             role = _auxiliary(meta, item)
-            queue.append((source, role if role != "alpha" or pictures & set(targets) else "auxiliary image"))
+            if role == "alpha" and not pictures & set(targets):  # nobody's, or one more than a picture has
+                role = "auxiliary image"
+            elif role == "alpha":
+                pictures -= set(targets)
+            queue.append((source, role))
         drain()
     for number, item in meta.items.items():
         if item.type == b"tmap" and not item.role:

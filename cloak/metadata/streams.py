@@ -3,15 +3,20 @@
 HEVC: ITU-T H.265, 7.4.2.2. AV1: bitstream specification, 5.3 and 6.2.
 """
 
-from cloak.metadata.base import Kind
-from cloak.metadata.listing import Listing, Span, fact
+from cloak.metadata.base import Fact, Kind
+from cloak.metadata.listing import IMAGE, Listing, Span, fact
 
 MAX_UNITS = 2_000
 
 _SEI = {39, 40}
 _HEVC_PLAIN = {*range(0, 10), *range(16, 22), 32, 33, 34, 35, 36, 37}
-_OBU_PLAIN = {1, 2, 3, 4, 6, 7, 8}
-_OBU_METADATA = 5
+_HEVC_SLICES = {*range(0, 10), *range(16, 22)}
+_HEVC_LENGTHS = {35: 3, 36: 2, 37: 2}
+"""Bytes of a delimiter, of the end of a sequence and of a stream, with their headers."""
+
+_OBU_SEQUENCE, _OBU_DELIMITER, _OBU_METADATA = 1, 2, 5
+_OBU_FRAMES = {3, 6}
+_OBU_PLAIN = {_OBU_SEQUENCE, _OBU_DELIMITER, 4, *_OBU_FRAMES}
 
 
 def note_stream(listing: Listing, kind: bytes, span: Span, inside: str, size: int = 4) -> None:
@@ -42,17 +47,26 @@ def _unit(listing: Listing, unit: Span, inside: str) -> None:
         listing.note("HEVC SEI", Kind.METADATA, unit, inside, fact("encoder's message", words[20:], 5))
     elif number not in _HEVC_PLAIN:
         listing.note("HEVC reserved unit", Kind.UNKNOWN, unit, inside)
+    elif len(unit) > _HEVC_LENGTHS.get(number, len(unit)):
+        listing.note("HEVC unit slack", Kind.UNKNOWN, unit, inside)
 
 
 def _units(listing: Listing, span: Span, inside: str, size: int) -> None:
-    at = span.start
+    at, pictures = span.start, 0
     for _ in range(MAX_UNITS):
         if at + size > span.end:
             break
         length = span.number(at, size)
         if length < 2 or at + size + length > span.end:
             break
-        _unit(listing, span.cut(at + size, at + size + length), inside)
+        unit = span.cut(at + size, at + size + length)
+        _unit(listing, unit, inside)
+        # The first bit behind a slice's header: it begins a picture.
+        if unit.number(unit.start, 1) >> 1 & 63 in _HEVC_SLICES and unit.number(unit.start + 2, 1) & 0x80:
+            pictures += 1
+            if pictures > 1:
+                facts = (Fact("another picture", f"{len(unit)} bytes", IMAGE),)
+                listing.note("HEVC second picture", Kind.IMAGE, unit, inside, facts)
         at += size + length
     if at < span.end:
         listing.note("HEVC unknown bytes", Kind.UNKNOWN, span.cut(at, span.end), inside)
@@ -74,7 +88,7 @@ def _configuration(listing: Listing, span: Span, inside: str) -> None:
 
 
 def _obus(listing: Listing, span: Span, inside: str) -> None:
-    at = span.start
+    at, sequences, frames = span.start, 0, 0
     for _ in range(MAX_UNITS):
         if at >= span.end:
             return
@@ -97,6 +111,15 @@ def _obus(listing: Listing, span: Span, inside: str) -> None:
             listing.note("AV1 metadata", Kind.METADATA, span.cut(at, start + length), inside)
         elif number not in _OBU_PLAIN:
             listing.note("AV1 padding or reserved unit", Kind.UNKNOWN, span.cut(at, start + length), inside)
+        elif number == _OBU_DELIMITER and length:
+            listing.note("AV1 delimiter slack", Kind.UNKNOWN, span.cut(at, start + length), inside)
+        elif number in _OBU_FRAMES and frames:
+            facts = (Fact("another picture", f"{length} bytes", IMAGE),)
+            listing.note("AV1 second frame", Kind.IMAGE, span.cut(at, start + length), inside, facts)
+        elif number == _OBU_SEQUENCE and sequences:
+            listing.note("AV1 second sequence header", Kind.UNKNOWN, span.cut(at, start + length), inside)
+        sequences += number == _OBU_SEQUENCE
+        frames += number in _OBU_FRAMES
         at = start + length
     if at < span.end:
         listing.note("AV1 unknown bytes", Kind.UNKNOWN, span.cut(at, span.end), inside)

@@ -4,13 +4,15 @@ import io
 import struct
 import zlib
 
+import pillow_heif
 import pytest
 from PIL import Image
 
 from cloak.metadata import Kind, read
 from tests import plant
 from tests.metadata.test_published import STILL, png
-from tests.plant_parts import Tiff
+from tests.plant_heif import planted as planted_heif
+from tests.plant_parts import Tiff, full_box
 
 
 def strange(data: bytes) -> set[str]:
@@ -214,3 +216,117 @@ def test_segments_of_a_jpeg_in_a_strip_are_read() -> None:
     words = strip[:2] + segment(0xFE, b"words") + segment(0xE1, b"Exif\0\0words") + strip[2:] + b"words"
     parts = {part.name: part.kind for part in read(tiff(strip=words, compression=7)).parts}
     assert (parts["COM"], parts["APP1 Exif"], parts["after EOI"]) == (Kind.METADATA, Kind.METADATA, Kind.UNKNOWN)
+
+
+# HEIF and AVIF
+
+
+def boxed(format: str, mode: str = "RGB") -> bytes:
+    picture = plant.picture(64, 48).convert(mode)
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    out = io.BytesIO()
+    pillow_heif.from_pillow(picture).save(out) if format == "HEIF" else picture.save(out, format)
+    return out.getvalue()
+
+
+def grown(data: bytes, path: list[bytes], more: bytes) -> bytes:
+    """The same file with bytes at the end of a box. What lies behind it moves away from the places that tables tell."""
+    at, sizes = 0, []
+    for kind in path:
+        at = data.index(kind, at) - 4
+        sizes.append(at)
+        at += 8
+    end = sizes[-1] + struct.unpack_from(">I", data, sizes[-1])[0]
+    out = bytearray(data)
+    for size in sizes:
+        struct.pack_into(">I", out, size, struct.unpack_from(">I", data, size)[0] + len(more))
+    return bytes(out[:end]) + more + bytes(out[end:])
+
+
+def with_stream(format: str, more: bytes) -> bytes:
+    """The same picture with bytes behind its coded data, which end the file and lie in one run."""
+    data = boxed(format)
+    (item,) = [part for part in read(data).parts if part.name == "item primary"]
+    assert item.offset + item.length == len(data)
+    lengths = data.rindex(struct.pack(">I", item.length), 0, data.index(b"mdat") - 4)
+    out = grown(data, [b"mdat"], more)
+    return out[:lengths] + struct.pack(">I", item.length + len(more)) + out[lengths + 4 :]
+
+
+def coded(format: str) -> bytes:
+    data = boxed(format)
+    (item,) = [part for part in read(data).parts if part.name == "item primary"]
+    return data[item.offset : item.offset + item.length]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("format", ["HEIF", "AVIF"])
+def test_heif_of_encoders_has_no_slack(format: str, mode: str) -> None:
+    assert strange(boxed(format, mode)) == set()
+
+
+def test_a_second_coded_picture_behind_the_first_is_another_picture() -> None:
+    assert {"HEVC second picture"} == strange(with_stream("HEIF", coded("HEIF")))
+    assert "AV1 second frame" in strange(with_stream("AVIF", coded("AVIF")))
+
+
+@pytest.mark.parametrize(
+    ("format", "unit", "name"),
+    [
+        ("HEIF", b"\0\0\0\x08\x46\1Jane D", "HEVC unit slack"),
+        ("HEIF", b"\0\0\0\x03\x46\1\x50", ""),
+        ("AVIF", b"\x12\x05words", "AV1 delimiter slack"),
+        ("AVIF", b"\x12\0", ""),
+        ("AVIF", b"\x3a\x05words", "AV1 padding or reserved unit"),
+    ],
+)
+def test_units_that_mark_a_place_hold_nothing(format: str, unit: bytes, name: str) -> None:
+    assert strange(with_stream(format, unit)) == ({name} if name else set())
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ([b"meta", b"iloc"], "iloc slack"),
+        ([b"meta", b"iinf", b"infe"], "infe slack"),
+        ([b"meta", b"iprp", b"ipma"], "ipma slack"),
+        ([b"meta", b"iref", b"auxl"], "iref slack"),
+    ],
+)
+def test_bytes_behind_the_last_entry_of_a_table_are_told(path: list[bytes], name: str) -> None:
+    assert name in strange(grown(boxed("AVIF", "RGBA"), path, b"\0\0\0words"))
+
+
+def test_only_the_word_for_alpha_is_structure() -> None:
+    data = boxed("AVIF", "RGBA")
+    parts = {part.name: part.kind for part in read(data.replace(b"auxiliary:alpha", b"auxiliary:words")).parts}
+    assert parts["property auxC"] == Kind.METADATA
+
+
+def test_a_place_of_data_is_structure_only_if_it_is_this_file() -> None:
+    data = boxed("AVIF")
+    here = plant.box(b"dinf", full_box(b"dref", 0, 0, struct.pack(">I", 1), full_box(b"url ", 0, 1)))
+    url = full_box(b"url ", 0, 0, b"file:///home/jane\0")
+    there = plant.box(b"dinf", full_box(b"dref", 0, 0, struct.pack(">I", 1), url))
+    for box, kind in ((here, Kind.STRUCTURE), (there, Kind.METADATA)):
+        assert {part.name: part.kind for part in read(grown(data, [b"meta"], box)).parts}["dinf"] == kind
+
+
+def test_an_item_of_which_only_the_type_is_there_is_told() -> None:
+    entry = full_box(b"infe", 2, 1, struct.pack(">HH", 9, 0), b"mime\0Jane Doe\0")
+    data = grown(boxed("AVIF"), [b"meta", b"iinf"], entry)
+    found = {part.name: part.kind for part in read(data).parts}
+    assert found["item document without data"] == Kind.UNKNOWN
+    assert found["item name"] == Kind.METADATA
+
+
+def test_a_picture_has_one_alpha_plane() -> None:
+    data, _ = planted_heif(plant.picture(), "HEIF")
+    depth, gain = b"urn:mpeg:hevc:2015:auxid:2\0", b"urn:com:apple:photo:2020:aux:hdrgainmap\0"
+    alpha = b"urn:mpeg:hevc:2015:auxid:1\0"
+    assert data.count(depth) == data.count(gain) == 1
+    # Both hold the picture's alpha now; the second's word is as long as it was.
+    both = data.replace(depth, alpha).replace(gain, alpha.ljust(len(gain), b"\0"))
+    names = [part.name for part in read(both).parts if part.name in {"item alpha", "item auxiliary image"}]
+    assert sorted(names) == ["item alpha", "item auxiliary image"]
