@@ -92,7 +92,7 @@ class Inspection:
 
 def _map(fact: Fact) -> str:
     """A link that shows a position; whoever follows it tells the map's owner of the place."""
-    if fact.label != "GPS position":
+    if (fact.label, fact.rank) != ("GPS position", PLACE):  # a file's own words may look like the label, as in tEXt
         return ""
     latitude, longitude = fact.value.split(", ")
     return f"https://www.openstreetmap.org/?mlat={latitude}&mlon={longitude}#map=16/{latitude}/{longitude}"

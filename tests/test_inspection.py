@@ -10,9 +10,11 @@ import numpy as np
 import piexif
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from cloak.anonymizer import anonymize
 from cloak.inspection import inspect
+from cloak.metadata.listing import MAX_VALUE
 from cloak.pipeline import load
 
 REGIONS = (
@@ -58,6 +60,28 @@ def test_a_place_and_its_map_are_shown_only_when_asked_for(tagged):
     link = "https://www.openstreetmap.org/?mlat=-52.500000&mlon=13.400000#map=16/-52.500000/13.400000"
     assert ("on the map", link) in shown
     assert ("GPS position", "-52.500000, 13.400000") in shown
+
+
+@pytest.mark.parametrize("words", ["nowhere", "evil.example, x"])
+def test_words_of_a_file_that_look_like_a_position_are_on_no_map(words):
+    out, info = io.BytesIO(), PngInfo()
+    info.add_text("GPS position", words)
+    Image.new("RGB", (8, 8)).save(out, "PNG", pnginfo=info)
+    found = facts(out.getvalue(), show_values=True)
+    assert ("GPS position", words) in found
+    assert "on the map" not in dict(found)
+
+
+def test_names_of_unknown_properties_are_cut():
+    packet = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description xmlns:q="urn:q"><q:{"A" * 20000}>words</q:{"A" * 20000}></rdf:Description>'
+        "</rdf:RDF></x:xmpmeta>"
+    )
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, "JPEG", xmp=packet.encode())
+    (label,) = (label for label, value in facts(out.getvalue()) if value == "words")
+    assert len(label) == MAX_VALUE
 
 
 def with_thumbnail(picture, small):

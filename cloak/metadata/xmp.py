@@ -21,6 +21,7 @@ from cloak.metadata.listing import (
     TEXT,
     Listing,
     Span,
+    clean,
     fact,
 )
 from cloak.metadata.listing import IMAGE as IMAGE_RANK
@@ -255,7 +256,7 @@ class _Reader:
         prefix = PREFIXES.get(uri)
         at = self.index()
         if prefix is None or not re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,40}", local):
-            return Property("other", local, at, at)
+            return Property("other", clean(local), at, at)
         return Property(f"{prefix}:{local}", local, at, at)
 
 
