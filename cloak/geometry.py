@@ -233,7 +233,7 @@ def draw(regions: Sequence[Region], size: Size, *, feather: float = 0.0, margin:
 
     Raises `ConcealmentFailed` for a region that is nowhere: with a number that is not finite, or beyond `FARTHEST`.
     """
-    if not all(map(_somewhere, regions)):
+    if not all(map(somewhere, regions)):
         raise ConcealmentFailed("an area to conceal has no finite place and size")
     masks = []
     for group in _groups(regions, feather):
@@ -295,7 +295,7 @@ def uncovered(regions: Sequence[Region], masks: Sequence[Mask], size: Size) -> l
     return lost
 
 
-def _somewhere(region: Region) -> bool:
+def somewhere(region: Region) -> bool:
     """Whether every number is finite and within reason; written so that NaN is not."""
     shape = region.shape
     if isinstance(shape, Box):

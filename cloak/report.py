@@ -13,7 +13,7 @@ from cloak.decisions import region
 from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.errors import CloakError, LedgerDamaged, TooLarge, Withheld, starved, traced
-from cloak.geometry import FARTHEST, Region
+from cloak.geometry import Region, somewhere
 from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
 from cloak.result import Report, Status
@@ -217,9 +217,9 @@ def remembered(row: Mapping[str, Any]) -> tuple[list[list[Region]], list[list[Fa
     """
     try:
         regions, faces = concealed(row), revealed(row)
-        boxes = [region.shape.bounds() for frame in regions for region in frame]
-        boxes += [face.box for frame in faces for face in frame]
-        if not all(abs(side) < FARTHEST for box in boxes for side in (box.x, box.y, box.width, box.height)):
+        places = [region for frame in regions for region in frame]
+        places += [Region(face.box) for frame in faces for face in frame]
+        if not all(map(somewhere, places)):
             raise LedgerDamaged
         return regions, faces, frozenset(_KEPT.get(name, name) for name in msgspec.convert(row["kept"], list[str]))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):

@@ -33,7 +33,12 @@ BROKEN = {
     "detections": ([[{"box": {}}]], 7, [[None]]),
     "cover": (None, {"shape": "hjad"}),
     "kept": (None, [1]),
-    "areas": ([[{"shape": {"x": 1}}]], 3, [[{"shape": {"cx": 5, "cy": 5, "rx": 9, "ry": 1e47, "angle": 0}}]]),
+    "areas": (
+        [[{"shape": {"x": 1}}]],
+        3,
+        [[{"shape": {"cx": 5, "cy": 5, "rx": 9, "ry": 1e47, "angle": 0}}]],
+        [[{"shape": {"x": 1, "y": 1, "width": 9, "height": 9}, "angle": float("nan")}]],
+    ),
     "resampling": ({"window": 1}, [1]),
     "protections": ([[{"face": "x"}]], 5),
 }
