@@ -45,21 +45,30 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
         if part.kind is not Kind.METADATA or raw not in built.pop(part.name, ()):
             return part.name
         end = stop
-    if not all(_is_plain(data, part) for part in contents.parts):
-        return "a time of an animation in a form that could carry more"
+    odd = next((part.name for part in contents.parts if not _is_plain(data, part)), "")
+    if odd:
+        return f"numbers of {odd} in a form that could carry more"
     if not all(map(_is_known, profiles)):
         return "a colour profile that is none of the known ones"
     return ""
 
 
 def _is_plain(data: bytes, part: Part) -> bool:
-    """Whether an APNG's part says times in one form only: milliseconds, seconds above 65, and plays up to 65,535."""
-    body = data[part.offset + 8 : part.offset + part.length - 4]
+    """Whether numbers that a picture is shown by are such as it needs, where the container has room for others."""
+    body = data[part.offset + 8 : part.offset + min(part.length, 64)]
     if part.name == "PNG acTL":
-        return body[4:6] == b"\0\0"
+        return body[4:6] == b"\0\0"  # plays: up to 65,535
     if part.name == "PNG fcTL":
+        # The delay: milliseconds over 1000, or seconds above 65.
         return body[22:24] == b"\x03\xe8" or (body[22:24] == b"\0\1" and body[20:22] > b"\0\x41")
+    if part.name == "property colr" and body.startswith(b"nclx"):
+        codes = (int.from_bytes(body[at:end]) for at, end in ((4, 6), (6, 8), (8, 10), (10, 11)))
+        return all(code in known for code, known in zip(codes, _CODES, strict=True))
     return True
+
+
+_CODES = ({1, 2, *range(4, 13), 22}, {1, 2, *range(4, 19)}, {0, 1, 2, *range(4, 18)}, {0, 0x80})
+"""Code points that ITU-T H.273 defines: colour primaries, transfer, matrix (tables 2 to 4), full range."""
 
 
 def _is_known(profile: bytes) -> bool:

@@ -154,9 +154,9 @@ def _colour(own: list[Box]) -> tuple[Colours, bytes]:
             kind = box.body.raw(4)
             if kind == b"nclx" and len(box.body) >= 11:
                 at = box.body.start + 4
-                primaries, transfer = box.body.number(at, 2), box.body.number(at + 2, 2)
-                if (primaries, transfer) != (2, 2):
-                    colours = Colours(primaries, transfer)
+                stated = Colours.stated(box.body.number(at, 2), box.body.number(at + 2, 2))
+                if stated != Colours():
+                    colours = stated
             elif kind in (b"prof", b"rICC") and len(box.body) <= _MAX_PROFILE:
                 profile = box.body.raw()[4:]
     return colours, profile

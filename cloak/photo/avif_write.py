@@ -14,15 +14,26 @@ _PROPERTIES = (b"ispe", b"pixi", b"av1C", b"auxC")
 _ROLES = ("primary", "alpha")
 _ALPHA = b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0"
 
+UNSPECIFIED = 2
+_PRIMARIES = (1, *range(4, 13), 22)  # H.273, table 2
+_TRANSFERS = (1, *range(4, 19))  # table 3
+
 
 @dataclass(frozen=True, slots=True)
 class Colours:
     """What the decoded numbers mean (ITU-T H.273): colour primaries, transfer, matrix, full range."""
 
-    primaries: int = 2
-    transfer: int = 2
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
     matrix: int = 6
     full_range: int = 1
+
+    @classmethod
+    def stated(cls, primaries: int, transfer: int) -> "Colours":
+        """What a file states; numbers that the standard does not define mean nothing, and could be a message."""
+        return cls(
+            primaries if primaries in _PRIMARIES else UNSPECIFIED, transfer if transfer in _TRANSFERS else UNSPECIFIED
+        )
 
 
 @dataclass(frozen=True, slots=True)

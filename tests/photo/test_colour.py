@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from cloak.errors import Unsupported
-from cloak.metadata import icc
+from cloak.errors import Corrupt, Unsupported
+from cloak.metadata import icc, read
+from cloak.metadata.fields import Fields
+from cloak.metadata.published import foreign
 from cloak.metadata.shaper import D65, Power, primaries, rgb_profile
 from cloak.photo import Output, open_photo
 from tests import plant
@@ -164,3 +166,24 @@ def test_coded_colour_of_heic_and_avif_is_carried_as_numbers():
     place = avif.index(b"nclx")
     out = concealed(avif[:place] + b"nclx\0\x0c\0\x0d" + avif[place + 8 :]).data
     assert b"nclx\0\x0c\0\x0d" in out
+
+
+@pytest.mark.parametrize(
+    ("stated", "written"),
+    [(b"JOHN", b"\0\1\0\x0d"), (b"\0\x0c\0\x17", b"\0\x0c\0\2"), (b"\0\x09\0\x10", b"\0\x09\0\x10")],
+)
+def test_coded_colours_that_the_standard_does_not_define_are_not_carried(stated, written):
+    whole = saved(picture(), "AVIF")
+    place = whole.index(b"nclx") + 4
+    out = concealed(whole[:place] + stated + whole[place + 4 :]).data
+    at = out.index(b"nclx") + 4
+    assert out[at : at + 4] == written
+    assert foreign(out, read(out), Fields()) == ""
+    assert "colr" in foreign(out[:at] + b"JOHN" + out[at + 4 :], read(out), Fields())
+
+
+def test_a_heic_with_undefined_coded_colours_is_withheld():
+    wide = heic(gradient(), "RGB", color_primaries=12)
+    place = wide.index(b"nclx") + 4
+    with pytest.raises(Corrupt):
+        open_photo(wide[:place] + b"JOHN" + wide[place + 4 :])
