@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak import recognise
-from cloak.detect import Face, find
+from cloak.detect import Face, find, overlapped
 from cloak.detect.recipe import NEVER, named
 from cloak.errors import UsageError, Withheld
 from cloak.geometry import RGB
@@ -127,12 +127,21 @@ def sort(look: Look, faces: Sequence[Face], people: People | None) -> Sorted:
         return Sorted(tuple(faces))
     seen = examine(look, faces)
     kept, ambiguous = decide(nearness(seen.rows, people), seen.poor)
+    shared = [index for index in kept if _shared(look, seen.faces[index], faces)]
+    kept, ambiguous = [index for index in kept if index not in shared], sorted([*ambiguous, *shared])
     chosen = {id(seen.faces[index]) for index in kept}
     return Sorted(
         tuple(face for face in faces if id(face) not in chosen),
         tuple(seen.faces[index] for index in kept),
         tuple(seen.faces[index] for index in ambiguous),
     )
+
+
+def _shared(look: Look, face: Face, faces: Sequence[Face]) -> bool:
+    """Whether somebody else shows in the area of a face: whoever is one face with it would stay bare, unasked."""
+    image, scale = look.seen()
+    others = [other.moved(lambda box: box.scaled(scale)) for other in faces if other is not face]
+    return overlapped(image, face.moved(lambda box: box.scaled(scale)), others)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -90,6 +90,23 @@ def test_who_seems_to_be_there_twice_stays_concealed(obama):
     assert (report.faces, len(report.ambiguous[0])) == (2, 2)
 
 
+def test_whoever_is_one_face_with_a_consenting_person_is_not_left_bare(obama, group):
+    image = np.array(Image.open(io.BytesIO(group)).convert("RGB"))
+    consenting, other = image[26:520, 20:380], image[349:545, 724:881]
+    picture = cv2.resize(consenting, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    # Somebody's head, askew, before a cheek: fusion takes the two for one face.
+    head = cv2.resize(other, None, fx=1.3, fy=1.3)
+    height, width = head.shape[:2]
+    mask = cv2.ellipse(np.zeros((height, width), np.float32), (width // 2, height // 2),
+                       (int(width * 0.48), int(height * 0.48)), 0, 0, 360, 1, -1)  # fmt: skip
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -40, 1)
+    head, mask = (cv2.warpAffine(each, turn, (width, height)) for each in (head, mask))
+    place = picture[489 - height // 2 :, 474 - width // 2 :][:height, :width]
+    place[mask > 0.5] = head[mask > 0.5]
+    report = cloak.anonymize(_encoded(picture), FAST, people=obama).report
+    assert (report.faces, report.revealed, len(report.ambiguous[0])) == (1, ((),), 1)
+
+
 def test_a_blurred_face_stays_concealed_and_is_flagged(obama):
     image = cv2.GaussianBlur(np.array(Image.open(io.BytesIO(_file("obama"))).convert("RGB")), (0, 0), 9)
     report = cloak.anonymize(_encoded(image), FAST, people=obama).report

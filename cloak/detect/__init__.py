@@ -2,6 +2,7 @@
 
 from cloak.detect.base import Detection, Detector, Face, Landmarks
 from cloak.detect.fusion import joined
+from cloak.detect.overlap import overlapped
 from cloak.detect.recipe import RECIPES, Plan, Recipe, plan
 from cloak.detect.search import Search, confirmed, find, recheck, united
 from cloak.detect.weights import ModelCard
@@ -19,6 +20,7 @@ __all__ = [
     "confirmed",
     "find",
     "joined",
+    "overlapped",
     "plan",
     "recheck",
     "united",
