@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloak.bursts import Bare, Bursts
 from cloak.engine import Engine, open_engine
-from cloak.errors import CloakError
+from cloak.errors import CloakError, UsageError
 from cloak.job import Job, refuse
 from cloak.ledger import Ledger, Records
 from cloak.naming import Naming, earlier_names
@@ -41,6 +41,11 @@ class Run:
         if not any(isinstance(given, Url) for given in job.inputs):
             self.items = list(self.items)
             self.total = len(self.items)
+            if self.total > 1 and job.decisions is not None and not job.decisions.is_dir():
+                raise UsageError(
+                    "a file of decisions is of one photo, not of several",
+                    next_step="Name the folder that it lies in: photos find theirs by name.",
+                )
         # Frames of a burst are found among the photos of folders; those of stores are too many to remember.
         known = self.items if isinstance(self.items, list) else []
         self._numbers = {item.source: number for number, item in enumerate(known)}

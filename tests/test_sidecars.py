@@ -4,7 +4,9 @@ from pathlib import PurePath
 
 import pytest
 
+from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump
+from cloak.errors import UsageError
 from cloak.geometry import Box, Region, Size
 from cloak.job import Job
 from cloak.ledger import Ledger, beside
@@ -79,6 +81,15 @@ def test_decisions_about_photos_of_one_name_in_two_folders_are_told_apart_under_
     again = run(tmp_path / "again", decisions=tmp_path / "public.cloak/decisions")
     assert {outcome.target for outcome in first}.isdisjoint(outcome.target for outcome in again)
     assert [outcome.report.areas for outcome in again] == [((DRAWN.area,),), ((),)]
+
+
+def test_a_file_of_decisions_is_not_applied_to_several_photos(tmp_path, photo):
+    sidecar = tmp_path / "a.jpg.cloak.json"
+    sidecar.write_bytes(dump(Decisions(Size(256, 256), (DRAWN,), verdict="accept")))
+    photos = tuple(photo(name).path for name in ("a.jpg", "b.jpg"))
+    assert Run(Job(photos[:1], tmp_path / "public", FAST, decisions=sidecar)).total == 1
+    with pytest.raises(UsageError, match="one photo"):
+        Run(Job(photos, tmp_path / "public", FAST, decisions=sidecar))
 
 
 def test_the_name_that_a_run_gave_to_one_photo_is_never_another_ones(tmp_path, photo):
