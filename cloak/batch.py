@@ -107,8 +107,10 @@ class Run:
         for number, places in sorted(self._bare.items()):
             assert isinstance(self.items, list)
             item = self.items[number]
-            if self._ledger is not None and (entry := self._ledger.find(printable(item.name))) is not None:
-                self._ledger.record(printable(item.name), replace(entry, row=flagged(entry.row, places)))
+            # Nobody publishes or withdraws it between the look and the note.
+            with self._ledger.transaction() if isinstance(self._ledger, Ledger) else contextlib.nullcontext():
+                if self._ledger is not None and (entry := self._ledger.find(printable(item.name))) is not None:
+                    self._ledger.record(printable(item.name), replace(entry, row=flagged(entry.row, places)))
             yield printable(item.source), places
 
     def _compared(self, answered: tuple[Item, Outcome]) -> Outcome:

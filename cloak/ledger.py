@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import TracebackType
@@ -211,10 +211,20 @@ class Ledger:
         found = self.query("SELECT content, pipeline, published, row FROM photo WHERE name = ?", (name,))
         return next((Entry(content, pipeline, to, _row(row)) for content, pipeline, to, row in found), None)
 
-    def record(self, name: str, entry: Entry, origin: Origin | None = None) -> None:
-        """Write a record, on the disk when this returns. Raises `OutputError`."""
+    def record(
+        self, name: str, entry: Entry, origin: Origin | None = None, check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Write a record, on the disk when this returns or the transaction around it ends.
+
+        Args:
+            name, entry, origin: of the photo.
+            check: called when nobody else can write any more; nothing is written where it raises.
+
+        Raises `OutputError`.
+        """
         values = (name, entry.content, entry.pipeline, entry.published, json.dumps(entry.row))
         with self.transaction() as db:
+            check()
             db.execute("INSERT OR REPLACE INTO photo VALUES (?, ?, ?, ?, ?)", values)
             if origin is not None:
                 paths = os.fsencode(origin.source), os.fsencode(origin.target)
@@ -238,6 +248,13 @@ class Ledger:
             except (TypeError, ValueError):
                 raise LedgerDamaged from None
             yield name, Entry(content, pipeline, published, _row(row)), origin
+
+    def published_of(self, content: str) -> list[PurePath]:
+        """The names, below the output folder, of what is published of an original with this content."""
+        rows = self.query(
+            "SELECT target FROM photo JOIN origin USING (name) WHERE content = ? AND published IS NOT NULL", (content,)
+        )
+        return [PurePath(os.fsdecode(target)) for (target,) in rows]
 
     def stamp(self) -> tuple[int, int]:
         """Differs from an earlier one when anybody wrote to the ledger in between."""

@@ -105,21 +105,23 @@ class Reviews:
             versions=versions,
         )  # fmt: skip
 
-    @contextlib.contextmanager
-    def unchanged(self, name: str, content: str, word: Word, published: str | None = None) -> Iterator[None]:
-        """Nobody decides about a photo while the block lasts, and nobody has since its word was asked for.
+    def check(self, name: str, content: str, word: Word, published: str | None = None) -> None:
+        """Raise `Conflict` where somebody has decided about a photo since its word was asked for.
 
         Args:
             name, content, word: as for `word`.
             published: what must still be the digest in its record; None: whatever is.
-
-        Raises `Conflict` where somebody has, `OutputError` when the ledger fails.
         """
+        known = self._ledger.find(name) if published else None
+        versions = {name: review.version for name, review in self._about(name, content).items()}
+        if versions != word.versions or (known and known.published != published):
+            raise Conflict("somebody decided about this photo in the meantime")
+
+    @contextlib.contextmanager
+    def unchanged(self, name: str, content: str, word: Word, published: str | None) -> Iterator[None]:
+        """Nobody decides about a photo while the block lasts, and nobody has since: see `check`."""
         with self._ledger.transaction():
-            known = self._ledger.find(name) if published else None
-            versions = {name: review.version for name, review in self._about(name, content).items()}
-            if versions != word.versions or (known and known.published != published):
-                raise Conflict("somebody decided about this photo in the meantime")
+            self.check(name, content, word, published)
             yield
 
     def decide(self, name: str, version: int, content: str, decisions: Decisions) -> Reviewed:

@@ -4,7 +4,7 @@ import contextlib
 import glob
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path, PurePath
 
@@ -83,7 +83,7 @@ def release(item: Item, job: Job, decisions: Decisions, content: str) -> Outcome
         content: the ledger's key of the bytes that the person saw; others are withheld.
     """
     if decisions.verdict == "hold":
-        return _guarded(item, job, lambda source: _hold(item, source, job)).outcome
+        return _guarded(item, job, lambda source: _hold(item, source, job, content)).outcome
     return _guarded(item, job, lambda source: _photo(item, source, job, decisions, content)).outcome
 
 
@@ -185,8 +185,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
         # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows. (An
         # object in a store carries its own digest, so that its row can come after, with others.)
-        with reviews.unchanged(target, content, word):
-            ledger.record(target, entry, _origin(item, job))
+        ledger.record(target, entry, _origin(item, job), partial(reviews.check, target, content, word))
         turn = reviews.unchanged(target, content, word, published)
     if result.data:
         times = item.path.stat().st_mtime if job.preserve_times else None
@@ -196,15 +195,18 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     return Done(outcome, None if isinstance(ledger, Ledger) else (target, entry))
 
 
-def _hold(item: Item, source: str, job: Job) -> Done:
-    """Keep a photo unpublished; what was published of it is withdrawn."""
-    (store, ledger), target = _edges(job.out, job.records), printable(item.name)
-    known = ledger.find(target)
-    if known is not None and known.published is not None:
-        _refuse_unknown(item, store, known, job.pipeline.limits.bytes)
-        _withdraw(item, store, ledger, known, job.pipeline.limits.bytes)
-        row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
-        ledger.record(target, replace(known, published=None, row=row))
+def _hold(item: Item, source: str, job: Job, content: str) -> Done:
+    """Keep a photo unpublished; what was published of it, or of its very bytes under another name, is withdrawn."""
+    (store, ledger), limit = _edges(job.out, job.records), job.pipeline.limits.bytes
+    assert isinstance(ledger, Ledger)  # photos in a store are not reviewed
+    for name in (item.name, *ledger.published_of(content)):
+        held, target = replace(item, name=name), printable(name)
+        known = ledger.find(target)
+        if known is not None and known.published is not None:
+            _refuse_unknown(held, store, known, limit)
+            _withdraw(held, store, ledger, known, limit)
+            row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
+            ledger.record(target, replace(known, published=None, row=row))
     return Done(Outcome(source, "", Status.HELD))
 
 

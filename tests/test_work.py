@@ -1,12 +1,15 @@
 """What one worker does with one photo that people have decided about, in this process."""
 
+import sqlite3
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import msgspec
 import pytest
 
 from cloak import work
+from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump
 from cloak.detect import Face
 from cloak.geometry import Box, Region, Size
@@ -176,6 +179,28 @@ def test_what_is_decided_while_a_run_is_at_the_photo_is_what_counts(folder, monk
     assert folder.published() == ["p.jpg"]
 
 
+def test_what_is_published_while_a_run_takes_note_of_bursts_stays_known_to_the_ledger(folder, monkeypatch):
+    folder.run()
+    entry, refused = folder.find("p.jpg"), []
+    with Run(Job((folder.originals,), folder.out, load("photographer", recall="fast"), jobs=1)) as run:
+        run._bare = {0: []}
+        find = run._ledger.find
+
+        def interrupted(name):
+            found = find(name)
+            with (
+                closing(sqlite3.connect(beside(folder.out), timeout=0)) as other,
+                pytest.raises(sqlite3.OperationalError, match="locked") as error,
+            ):
+                other.execute("UPDATE photo SET published = 'other'")
+            refused.append(error)
+            return found
+
+        monkeypatch.setattr(run._ledger, "find", interrupted)
+        assert len(list(run.bare())) == len(refused) == 1
+    assert folder.find("p.jpg").published == entry.published
+
+
 def test_a_verdict_that_was_overtaken_is_not_carried_out(folder):
     folder.run()
     desk = Desk(folder.out)
@@ -217,6 +242,19 @@ def test_a_hold_is_of_the_bytes_whatever_they_are_called(folder):
     (folder.sidecars / "other.jpg.cloak.json").unlink()
     assert folder.decide("other.jpg", "accept") == "accepted"
     assert folder.published() == ["other.jpg"]
+
+
+def test_a_hold_withdraws_what_stands_of_the_bytes_under_every_name_until_it_is_lifted(folder, jpeg):
+    (folder.originals / "P.JPG").write_bytes((folder.originals / "p.jpg").read_bytes())
+    (folder.originals / "q.jpg").write_bytes(jpeg(quality=60))
+    folder.run()
+    assert folder.published() == ["P.JPG", "p-2.jpg", "q.jpg"]
+    assert folder.decide("P.JPG", "hold") == "held"
+    assert folder.published() == ["q.jpg"]
+    assert folder.statuses() == {"P.JPG": "held", "p-2.jpg": "held", "q.jpg": "concealed"}
+    assert folder.decide("P.JPG", "accept") == "accepted"
+    folder.run()
+    assert folder.published() == ["P.JPG", "p-2.jpg", "q.jpg"]
 
 
 def test_what_was_accepted_follows_the_bytes_to_another_name(folder):
