@@ -83,7 +83,7 @@ def read_png(listing: Listing) -> None:
     listing.tile("PNG signature", Kind.STRUCTURE, 0, 8)
     header: _Header | None = None
     meter: Meter | None = None
-    controls, animated, still = 0, False, span.cut(0, 0)
+    controls, sequence, animated, still = 0, 0, False, span.cut(0, 0)
     seen: set[bytes] = set()
     left = MAX_STREAM
     at = 8
@@ -126,6 +126,10 @@ def read_png(listing: Listing) -> None:
         _inside(listing, word, name, body, meter)
         if zlib.crc32(span.data[at + 4 : stop - 4]) != span.number(stop - 4, 4):
             listing.note(f"{name} wrong CRC", Kind.UNKNOWN, span.cut(stop - 4, stop), name)
+        if animated and word in (b"fcTL", b"fdAT"):
+            if body.number(body.start, 4) != sequence:
+                listing.note("PNG sequence number", Kind.UNKNOWN, body.cut(body.start, body.start + 4), name)
+            sequence += 1
         longest = header.longest(word) if header else None
         if longest is not None and length > longest:
             listing.note(f"{name} slack", Kind.UNKNOWN, body.cut(body.start + longest, body.end), name)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cloak.metadata import Kind, read
 from tests import plant
-from tests.metadata.test_published import STILL, png
+from tests.metadata.test_published import ANIMATION, STILL, control, png
 from tests.plant_heif import planted as planted_heif
 from tests.plant_parts import Tiff, full_box
 
@@ -46,6 +46,14 @@ def test_chunks_that_stand_once_are_unknown_when_they_come_again() -> None:
     assert strange(png(scale, STILL)) == set()
     assert strange(png(scale, scale, STILL)) == {"PNG tRNS"}
     assert strange(png(plant.chunk(b"tRNS", b"\0\1words"), STILL)) == {"PNG tRNS slack"}
+
+
+def test_the_parts_of_an_animation_are_numbered_one_by_one() -> None:
+    frame = plant.chunk(b"fdAT", struct.pack(">I", 2) + zlib.compress(bytes(4 * 5)))
+    assert strange(png(ANIMATION, control(0), STILL, control(1), frame)) == set()
+    assert strange(png(ANIMATION, control(7), STILL, control(1), frame)) == {"PNG sequence number"}
+    words = plant.chunk(b"fdAT", b"word" + zlib.compress(bytes(4 * 5)))
+    assert strange(png(ANIMATION, control(0), STILL, control(1), words)) == {"PNG sequence number"}
 
 
 # GIF
