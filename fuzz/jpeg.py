@@ -14,6 +14,7 @@ from cloak.geometry import Ellipse, Mask, Pixels, Region, draw
 from cloak.photo import jpeg
 from cloak.photo.base import Limits, Output
 from cloak.photo.jpeg_check import check_scan
+from cloak.photo.jpeg_layout import layout
 
 LIMITS = Limits(bytes=2_000_000, pixels=2_000_000)
 
@@ -76,6 +77,10 @@ def examine(data: bytes, rng: random.Random) -> str:
             # Up to 32 pixels of an MCU and 4 of chroma interpolation may change around a mask.
             rows, columns = mask.window()
             outside[max(rows.start - 36, 0) : rows.stop + 36, max(columns.start - 36, 0) : columns.stop + 36] = False
+        grid = layout(photo.header)
+        if grid.size.width % (8 * grid.hmax) or grid.size.height % (8 * grid.vmax):
+            # So may blocks that stick out of the picture (`jpeg_margin`), on whichever side the orientation shows them.
+            outside[:36] = outside[-36:] = outside[:, :36] = outside[:, -36:] = False
         difference = np.abs(again.astype(np.int16) - shown)[outside]
         # Who looked at the preview has looked at what is published; a turned block rounds otherwise.
         assert difference.max(initial=0) <= (8 if photo.header.orientation != 1 else 0)

@@ -76,7 +76,7 @@ def test_decisions_about_photos_of_one_name_in_two_folders_are_told_apart_under_
         friday = "Fri" in str(case.origin.source)
         desk.claim(case.id, "ada", "Ada")
         desk.change(case.id, "ada", "Ada", 0, (DRAWN,) if friday else ())
-        desk.accept(case.id, "ada", "Ada", 1)
+        desk.keep(desk.accept(case.id, "ada", "Ada", 1))
     desk.close()
     again = run(tmp_path / "again", decisions=tmp_path / "public.cloak/decisions")
     assert {outcome.target for outcome in first}.isdisjoint(outcome.target for outcome in again)

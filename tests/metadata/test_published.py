@@ -49,7 +49,7 @@ def stranger(data: bytes, fields: Fields = Fields()) -> str:  # noqa: B008 - fro
 
 
 def control(number: int) -> bytes:
-    return plant.chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 4, 4, 0, 0, 1, 10, 0, 0))
+    return plant.chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 4, 4, 0, 0, 100, 1000, 0, 0))
 
 
 ANIMATION = plant.chunk(b"acTL", struct.pack(">II", 1, 0))
