@@ -101,7 +101,10 @@ class Store(Protocol):
         times: float | None = None,
         turn: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Store verified bytes, whole or not at all. Raises `NotWritten`, or `OutputError` to end the run."""
+        """Store verified bytes, whole or not at all; `turn` is entered for the moment in which they get their name.
+
+        Raises `NotWritten`, or `OutputError` to end the run.
+        """
 
     def withdraw(self, name: PurePath) -> None:
         """Remove a published file, if it is there. Raises `NotWritten`."""

@@ -118,13 +118,10 @@ def united(searches: Sequence[Search]) -> Search:
     if len(searches) == 1:
         return searches[0]
     faces = joined(search.faces for search in searches)
-    return Search(
-        faces=faces,
-        doubtful=joined((faces, *(search.doubtful for search in searches)))[len(faces) :],
-        looks=sum(search.looks for search in searches),
-        smallest=max(search.smallest for search in searches),
-        heads=joined(search.heads for search in searches),
-    )
+    doubtful = joined((faces, *(search.doubtful for search in searches)))[len(faces) :]
+    heads = joined(search.heads for search in searches)
+    looks, smallest = sum(search.looks for search in searches), max(search.smallest for search in searches)
+    return Search(faces=faces, doubtful=doubtful, looks=looks, smallest=smallest, heads=heads)
 
 
 def recheck(preview: Preview, size: Size, recipe: Recipe, areas: Sequence[Box]) -> Search:
