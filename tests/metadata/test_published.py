@@ -20,21 +20,7 @@ from cloak.photo import open_photo
 from cloak.photo.base import Limits, Output
 from cloak.verify import problems
 from tests import plant
-
-FULL = Fields(
-    copyright="© 2024 Zoë <Müller>",
-    creator="Zoë; Jo",
-    credit="ACME",
-    caption="A crowd",
-    headline="Crowd & dog",
-    date="2024-05-31T12:34:56",
-    rights_url="https://example.org/rights",
-    usage_terms="Editorial use only",
-    licensor="ACME & Sons",
-    licensor_url="https://example.org/licence",
-    digital_source_type="http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture",
-    disclosure="Faces in this photo have been concealed.",
-)
+from tests.metadata.test_write import FULL
 
 HEADER = b"\x89PNG\r\n\x1a\n" + plant.chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0))
 ROWS = zlib.compress(bytes(4 * 5))
