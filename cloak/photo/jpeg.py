@@ -177,8 +177,19 @@ class JpegPhoto:
         if found is not None and found.surplus:
             written = found.write(jpeg_coded.no_changes(found.layout), 1)
             data = written.behind(jpeg_write.start(self.header.colour))
-        validated = self.checked or found is not None
-        return jpeg_pixels.decode(data, self.header, reduction, validated=validated, smooth=smooth)
+        return jpeg_pixels.decode(data, self.header, reduction, sound=self._sound, smooth=smooth)
+
+    def _sound(self) -> bool:
+        """Whether the entropy-coded data was read to its end; that of several scans is read here, which takes time."""
+        if self.checked or self._indexed() is not None:
+            return True
+        if not NATIVE:
+            return False
+        try:
+            jpeg_scans.planes(self.data, self.header)
+        except jpeg_coded.Unable:
+            return False
+        return True
 
     def _source(self) -> "jpeg_coded.Indexed | jpeg_coded.Planes":
         return self._indexed() or jpeg_scans.planes(self.data, self.header)

@@ -1,6 +1,7 @@
 """JPEG pixels by way of libjpeg: a strict decode, and an encode with a file's own tables and sampling."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -19,7 +20,9 @@ from cloak.photo.jpeg_layout import TURNS
 U8 = npt.NDArray[np.uint8]
 
 
-def decode(data: bytes, header: Header, reduction: int = 1, *, validated: bool = False, smooth: bool = True) -> U8:
+def decode(
+    data: bytes, header: Header, reduction: int = 1, *, sound: Callable[[], bool] = lambda: False, smooth: bool = True
+) -> U8:
     """Pixels as stored (orientation not applied), (ceil(H / reduction), ceil(W / reduction), C) uint8.
 
     C is 1, 3 (RGB) or 4 (CMYK, 0 = no ink). Raises `Corrupt` where libjpeg sees as much as a reason to warn.
@@ -27,7 +30,7 @@ def decode(data: bytes, header: Header, reduction: int = 1, *, validated: bool =
     Args:
         data: a file as `jpeg_write.normalised` makes it.
         reduction: 1, 2, 4 or 8; libjpeg then transforms fewer coefficients.
-        validated: the entropy-coded data is known to be sound.
+        sound: whether the entropy-coded data is; only asked where libjpeg cannot tell.
         smooth: chroma is interpolated; False repeats it, which takes a quarter less, for pixels only to be looked at.
     """
     space = {"grey": "GRAY", "cmyk": "CMYK", "ycck": "CMYK"}.get(header.colour, "RGB")
@@ -38,8 +41,8 @@ def decode(data: bytes, header: Header, reduction: int = 1, *, validated: bool =
         )
     except ValueError as error:
         if "subsampling" in str(error):
-            if not validated:
-                raise Corrupt("a JPEG with a chroma subsampling that only cloak's native part can check") from None
+            if not sound():
+                raise Corrupt("a JPEG with a rare chroma subsampling whose data could not be checked") from None
             return _decode_unusual(data, header, reduction)
         if starved(error):
             raise MemoryError from None

@@ -4,6 +4,7 @@ import io
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -350,6 +351,18 @@ def test_progressive_files_without_their_last_scans_are_published_as_they_are_sh
     after = published(cut, [])
     assert after.path == "re-encoded"
     assert np.abs(shown(after.data).astype(int) - before).mean() < 2
+
+
+def test_scans_of_a_rare_sampling_are_read_once_they_are_known_to_be_sound() -> None:
+    """Found by fuzzing: TurboJPEG refuses 2 x 3, and what cloak had re-encoded to it was not verified."""
+    quantised = parse(saved(scene(), subsampling=2), Limits()).components
+    rare = (replace(quantised[0], h=2, v=3), *quantised[1:])
+    data = jpeg_pixels.encode(scene(), "ycc", rare, jpeg_write.start("ycc"))
+    assert len(parse(data, Limits()).scans) == 3
+    assert np.abs(jpeg.open_jpeg(data, Limits()).preview(1).astype(int) - scene()).mean() < 4
+    at = parse(data, Limits()).scans[1].start + 40
+    with pytest.raises(Corrupt):
+        jpeg.open_jpeg(data[:at] + bytes(60) + data[at + 60 :], Limits()).preview(1)
 
 
 @BOTH
