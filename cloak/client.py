@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -107,7 +108,7 @@ def _error(status: int, retry_after: str, body: bytes) -> CloakError:
     if status in {401, 403}:
         return UsageError(f"the service wants a valid token: {words}", next_step="Set CLOAK_TOKEN.")
     if status == 503 and problem.get("reason") == Unavailable.slug:
-        seconds = int(retry_after) if retry_after.isascii() and retry_after.isdigit() else 5
+        seconds = int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 5
         return Unavailable(words, retry_after=seconds, next_step=step)
     if status >= 500 or not problem:
         return Unavailable(words, retry_after=0, next_step=step)

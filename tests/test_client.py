@@ -100,6 +100,14 @@ def test_a_full_service_is_asked_again_for_as_long_as_there_is_patience(answerin
     assert len(requests) == 1
 
 
+@pytest.mark.parametrize("seconds", ["9" * 400, "9" * 5000, "¹", "-1", "soon"])
+def test_a_wait_that_nobody_can_mean_is_no_error_of_its_own(answering, seconds):
+    client, requests = answering(problem(503, "unavailable", Retry_After=seconds), patience=1)
+    with pytest.raises(Unavailable, match="words"):
+        client.anonymize(b"photo")
+    assert len(requests) == 1
+
+
 @pytest.mark.parametrize(
     "address",
     ["", "http://", "host:1", "ftp://a", "http://a:port", "http://user@a", "http://a/\xfc", f"http://{'a' * 64}.b"],
