@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 from cloak.django.cleaning import clean, digest, is_photo, settings
 from cloak.django.uploads import CleanUpload, RefusedUpload
 from cloak.errors import NotAnImage, TooLarge, Unsupported
+from cloak.files import read_stream
 
 
 class CleanStorage(LazyObject):
@@ -64,9 +65,10 @@ def _ready(name: str, content: Any) -> Any:
     if not is_photo(name, getattr(file, "content_type", None) or "", start):
         _refuse_unknown(file)
         return content
-    data = file.read(limit + 1)
-    if len(data) > limit:
-        raise TooLarge(f"the photo has more than {limit:,} bytes", next_step="Make it smaller.")
+    try:
+        data = read_stream(file, limit)
+    except TooLarge:
+        raise TooLarge(f"the photo has more than {limit:,} bytes", next_step="Make it smaller.") from None
     if isinstance(content, CleanUpload) and content.digest == digest(data):
         content.seek(0)
         return content
