@@ -1,6 +1,7 @@
 """Files of this machine: read with bounds, written whole or not at all. Imports nothing that takes time to load."""
 
 import contextlib
+import errno
 import os
 import stat
 import unicodedata
@@ -85,6 +86,8 @@ def write(
     time: float,
     mode: int | None = None,
     turn: contextlib.AbstractContextManager[object] | None = None,
+    *,
+    only: bool = False,
 ) -> None:
     """Write verified bytes at a path: to a temporary name in the same folder, to the disk, then renamed.
 
@@ -94,9 +97,11 @@ def write(
         time: modification time in seconds since 1970.
         mode: permissions; None for those of any new file.
         turn: entered for the moment in which the file gets its name; what it raises is raised.
+        only: once it has its name, the file stands whatever happens, for there is no other copy.
 
-    Raises `NotWritten`; nothing of the file is left then.
+    Raises `NotWritten`; nothing of the file is left then, or with `only` the words say that it stands.
     """
+    said = "it could not be stored"
     try:
         temporary, file = create_near(target)
         try:
@@ -116,9 +121,16 @@ def write(
                 temporary.chmod(0o600)
             temporary.unlink(missing_ok=True)
             raise
-        sync_folder(target.parent)
+        try:
+            sync_folder(target.parent)
+        except OSError:
+            if not only:
+                target.unlink(missing_ok=True)
+            else:
+                said = "it was replaced, but the disk did not confirm that"
+            raise
     except OSError as error:
-        raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
+        raise NotWritten(f"{said}: {error.strerror or 'input/output error'}") from None
 
 
 def _umask() -> int:
@@ -128,11 +140,14 @@ def _umask() -> int:
 
 
 def sync_folder(folder: Path) -> None:
-    """The rename itself reaches the disk; Windows has no such call."""
+    """The rename itself reaches the disk; Windows and some network disks have no such call. Raises `OSError`."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
     finally:
         os.close(descriptor)

@@ -22,7 +22,8 @@ def replace(
         work: from the bytes to clean ones, and what is to be said of them.
         preserve_times: keep the modification time; otherwise `NEUTRAL_TIME`.
 
-    Raises `Unreadable`, `TooLarge`, `NotWritten` and what `work` raises; the file is as it was then.
+    Raises `Unreadable`, `TooLarge`, `NotWritten` and what `work` raises; the file is as it was then, or the words of
+    `NotWritten` say that it was replaced.
     """
     real = Path(os.path.realpath(path))
     data = read(real, limit)
@@ -33,7 +34,7 @@ def replace(
     _refuse_names(now)
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, len(data), before.st_mtime_ns):
         raise NotWritten("it changed while it was worked on", next_step="Run again when it is finished.")
-    write(real, clean, now.st_mtime if preserve_times else NEUTRAL_TIME, now.st_mode & 0o7777)
+    write(real, clean, now.st_mtime if preserve_times else NEUTRAL_TIME, now.st_mode & 0o7777, only=True)
     return said
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import stat
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,6 +41,22 @@ def data():
     if not DATA.is_dir():
         pytest.skip("the benchmark data is not here (set CLOAK_DATA)")
     return DATA
+
+
+@pytest.fixture
+def folder_sync(monkeypatch):
+    """A function: from then on the disk answers so when a folder is to be written to it."""
+    real = os.fsync
+
+    def fails(code):
+        def fsync(descriptor):
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(code, os.strerror(code))
+            real(descriptor)
+
+        monkeypatch.setattr("cloak.files.os.fsync", fsync)
+
+    return fails
 
 
 @lru_cache

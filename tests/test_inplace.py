@@ -1,5 +1,6 @@
 """Photos cleaned where they lie: the file as it was, or whole and clean."""
 
+import errno
 import os
 
 import pytest
@@ -29,6 +30,14 @@ def test_a_file_is_replaced_with_its_permissions_and_a_neutral_time(photo):
     assert photo.stat().st_mtime == NEUTRAL_TIME
     replace(photo, 100, clean, preserve_times=True)
     assert [path.name for path in photo.parent.iterdir()] == ["a.jpg"]
+
+
+def test_a_replacement_that_the_disk_does_not_confirm_stands_and_is_told(photo, folder_sync):
+    """It is the only copy: taken back, the photo would be lost."""
+    folder_sync(errno.EIO)
+    with pytest.raises(NotWritten, match="it was replaced, but the disk did not confirm that"):
+        replace(photo, 100, clean)
+    assert photo.read_bytes() == b"clean photo"
 
 
 def test_times_are_kept_when_asked_for(photo):

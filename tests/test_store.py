@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import os
 import stat
 from pathlib import Path, PurePath
@@ -195,6 +197,15 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(NotWritten, match="No space left"):
         folder.publish(PurePath("a.jpg"), b"x")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(("code", "left"), [(errno.EIO, []), (errno.EINVAL, ["a.jpg"]), (errno.ENOTSUP, ["a.jpg"])])
+def test_a_name_that_the_disk_does_not_confirm_is_taken_back_but_where_no_disk_would(tmp_path, folder_sync, code, left):
+    folder = Folder(tmp_path / "out")
+    folder_sync(code)
+    with contextlib.nullcontext() if left else pytest.raises(NotWritten, match="could not be stored"):
+        folder.publish(PurePath("a.jpg"), b"x")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == left
 
 
 def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path):
