@@ -5,8 +5,11 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+
+from .options import load_signer
 
 PORT = 8572
 
@@ -21,6 +24,10 @@ PORT = 8572
 @click.option("--jobs", "-j", type=click.IntRange(1), default=min(os.cpu_count() or 1, 2), help="Workers that publish.")
 @click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option(
+    "--c2pa-sign", metavar="CERT", type=click.Path(path_type=Path), help="As of the run: sign what is accepted."
+)
+@click.option("--c2pa-key", metavar="KEY", type=click.Path(path_type=Path), help="The private key in PEM.")
 def command(
     out: Path,
     host: str,
@@ -31,13 +38,16 @@ def command(
     jobs: int,
     deadline: float,
     no_browser: bool,
+    c2pa_sign: Path | None,
+    c2pa_key: Path | None,
 ) -> None:
     """Open a page on which a person goes through the photos of a run into OUT, the most doubtful first, corrects what
     is concealed, and accepts or holds back each.
 
     The address that is printed works once, for one browser. Ctrl-C stops the page; nothing is lost.
     """
-    open_desk(out, host, port, password_file, reviewer, ledger, jobs, deadline, no_browser)
+    signer = load_signer(c2pa_sign, c2pa_key)
+    open_desk(out, host, port, password_file, reviewer, ledger, jobs, deadline, no_browser, signer)
 
 
 def open_desk(
@@ -50,6 +60,7 @@ def open_desk(
     jobs: int = 1,
     deadline: float = 300.0,
     no_browser: bool = False,
+    signer: Any = None,
 ) -> None:
     """Serve the page until a signal ends it."""
     from cloak import pool
@@ -68,7 +79,7 @@ def open_desk(
     local = is_loopback(host)
     name = f"cloak-review-{port}"  # browsers share cookies among the ports of a host
     doors = Doors(passwords, reviewer if reviewer is not None else _login())
-    review = Review(Desk(out, ledger), doors, name, jobs, deadline, secrets.token_bytes(32))
+    review = Review(Desk(out, ledger, signer), doors, name, jobs, deadline, secrets.token_bytes(32))
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{port}/enter?token={doors.invite()}" if local else f"http://{shown}:{port}/login"
     click.echo(f"{len(review.desk.cases)} photos to look at: {address}")

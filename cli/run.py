@@ -220,7 +220,7 @@ def command(
     if dry_run and not quiet:
         click.echo("dry run: no photo was written", err=lines)
     if shape["review"] and not totals.stopped and not dry_run:
-        open_desk(out, ledger=ledger, deadline=deadline)
+        open_desk(out, ledger=ledger, deadline=deadline, signer=signer)
     return totals.exit_code
 
 

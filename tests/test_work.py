@@ -16,6 +16,7 @@ from cloak.geometry import Box, Region, Size
 from cloak.job import Job
 from cloak.ledger import Ledger, beside
 from cloak.pipeline import load
+from cloak.provenance import load_signer
 from cloak.result import Status
 from cloak.review.desk import Desk
 from cloak.reviews import Reviews
@@ -50,9 +51,9 @@ class Folder:
         made = Decisions(msgspec.convert(size, Size), changes, verdict=verdict, reviewer="x", **more)
         (self.sidecars / f"{name}.cloak.json").write_bytes(dump(made))
 
-    def decide(self, name, verdict, changes=None, carry_out=True):
+    def decide(self, name, verdict, changes=None, carry_out=True, signer=None):
         """What an editor does on the page, and a worker of it then; the state it leads to."""
-        desk = Desk(self.out)
+        desk = Desk(self.out, signer=signer)
         try:
             (case,) = [case for case in desk.cases.values() if case.name == name]
             desk.claim(case.id, "page", "Ada")
@@ -211,6 +212,23 @@ def test_a_verdict_that_was_overtaken_is_not_carried_out(folder):
     desk.close()
     assert work.release(*desk.task(accepted, b"k")).status is Status.WITHHELD
     assert folder.published() == []
+
+
+def test_what_is_accepted_on_the_page_is_signed_as_the_run_signs(folder, tmp_path):
+    pytest.importorskip("c2pa")
+    from tests.signing import certified
+
+    places = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    for place, content in zip(places, certified(), strict=True):
+        place.write_bytes(content)
+    signer = load_signer(*places)
+    folder.run(signer=signer)
+    before = (folder.out / "p.jpg").read_bytes()
+    assert folder.decide("p.jpg", "accept", signer=signer) == "accepted"
+    assert b"c2pa" in before
+    assert b"c2pa" in (folder.out / "p.jpg").read_bytes()
+    (again,) = folder.run(signer=signer).values()
+    assert again.earlier is not None
 
 
 def test_a_verdict_that_nobody_carried_out_is_carried_out_by_the_next_run(folder):

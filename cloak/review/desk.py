@@ -16,6 +16,7 @@ from cloak.decisions import SUFFIX, Change, Decisions, check, dump, refused
 from cloak.errors import Conflict, NotFound, NotWritten, UsageError
 from cloak.job import Job
 from cloak.ledger import Ledger, beside, lock_file
+from cloak.provenance import Signer
 from cloak.report import flagged
 from cloak.review.case import Case, Claim
 from cloak.review.neighbours import Neighbours
@@ -33,12 +34,13 @@ class Desk:
     Args:
         out: the output folder of a run.
         ledger: where its ledger lies; None: beside it.
+        signer: signs what is accepted; None: nobody.
 
     Raises `OutputError` when there is no ledger, or another review of the folder is open.
     """
 
-    def __init__(self, out: Path, ledger: Path | None = None) -> None:
-        self.out, self.place = out, ledger or beside(out)
+    def __init__(self, out: Path, ledger: Path | None = None, signer: Signer | None = None) -> None:
+        self.out, self.place, self._signer = out, ledger or beside(out), signer
         if not self.place.exists():
             raise UsageError(
                 "there is no record of a run beside this folder",
@@ -171,7 +173,7 @@ class Desk:
     def task(self, case: Case, key: bytes) -> tuple[Item, Job, Decisions, str]:
         """What a worker needs to carry out a verdict; see `cloak.work.release`."""
         assert case.review.decisions is not None
-        job = Job((), self.out, case.settings, key=key, ledger=self.place)
+        job = Job((), self.out, case.settings, key=key, ledger=self.place, signer=self._signer)
         return Item(case.origin.source, case.origin.target), job, case.review.decisions, case.review.content
 
     def _held(self, id_: str, client: str) -> Case:
