@@ -91,9 +91,11 @@ def _parse(words: list[str]) -> tuple[dict[str, str], list[str], list[str]] | No
             choice[TAKES_VALUE[name]] = value
             options.append(word)
         elif word in TAKES_VALUE:
-            value = next(rest, "")
-            choice[TAKES_VALUE[word]] = value
-            options += [word, value]
+            given = next(rest, None)
+            if given is None:
+                return None
+            choice[TAKES_VALUE[word]] = given
+            options += [word, given]
         elif word.startswith("-"):
             return None
         else:

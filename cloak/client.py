@@ -40,12 +40,12 @@ class Client:
 
         Args:
             data: the photo.
-            choice: query parameters of POST /v1/anonymize; None and "" are left out.
+            choice: query parameters of POST /v1/anonymize; None is left out, "" is a choice, as of `keep`.
 
         Raises `Unavailable` when the service does not answer or stays full, `Withheld` (one of its kinds) when the
         photo is refused, `UsageError` when the request is.
         """
-        query = urlencode({k: v for k, v in choice.items() if v not in {None, ""}}, errors="surrogateescape")
+        query = urlencode({k: v for k, v in choice.items() if v is not None}, errors="surrogateescape")
         until = time.monotonic() + self._patience
         while True:
             try:

@@ -59,6 +59,13 @@ def test_a_photo_goes_out_raw_and_comes_back_with_its_report(answering):
     assert headers["Authorization"] == "Bearer token"
 
 
+def test_to_keep_nothing_is_a_choice_too(answering):
+    """Left out, the pipeline's own fields would stay in the photo."""
+    client, requests = answering(CLEAN)
+    client.anonymize(b"photo", keep="")
+    assert requests[0][0] == "/below/v1/anonymize?keep="
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
