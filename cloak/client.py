@@ -62,10 +62,12 @@ class Client:
         connection, prefix = self._connection()
         try:
             connection.request("POST", f"{prefix}/v1/anonymize?{query}", data, headers)
-            answer = connection.getresponse()
-            body = answer.read(LARGEST_ANSWER)
-            # read() with a bound does not say that the connection ended early: `length` is what is missing.
-            whole = not answer.read(1) and not answer.length
+            with connection.getresponse() as answer:
+                # An answer that does not say where it ends may have broken off anywhere.
+                bounded = answer.chunked or answer.length is not None
+                body = answer.read(LARGEST_ANSWER)
+                # read() with a bound does not say that the connection ended early: `length` is what is missing.
+                whole = bounded and not answer.read(1) and not answer.length
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or type(error).__name__
             raise Unavailable(f"the service does not answer: {words}", retry_after=0) from None
@@ -76,9 +78,15 @@ class Client:
         # What answers may be anything that listens there: only cloak's own word makes a photo clean.
         report = _document(answer.headers.get("Cloak-Report", "").encode())
         clean = report.get("status") in {"concealed", "no-face"} and report.get("verified")
-        if not (clean and body and whole and answer.headers.get_content_maintype() == "image"):
+        if not (clean and body and answer.headers.get_content_maintype() == "image"):
             raise Unavailable(
                 "what answers is not cloak's service", retry_after=0, next_step="Check the address of the service."
+            )
+        if not whole:
+            raise Unavailable(
+                "the service's answer did not come whole",
+                retry_after=0,
+                next_step="Check the service's log; a proxy before it must pass Content-Length on, or speak HTTP/1.1.",
             )
         return body, report
 

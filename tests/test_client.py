@@ -33,7 +33,8 @@ def answering():
                 status, headers, content = waiting.pop(0)
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                    self.send_header(name.replace("_", "-"), value)
+                    if value is not None:
+                        self.send_header(name.replace("_", "-"), value)
                 self.end_headers()
                 self.wfile.write(content)
 
@@ -85,6 +86,8 @@ def test_to_keep_nothing_is_a_choice_too(answering):
         ((200, {**CLEAN[1], "Cloak-Report": '{"status":"held","verified":[]}'}, b"original"), Unavailable),
         ((200, CLEAN[1], b""), Unavailable),
         ((200, {**CLEAN[1], "Content-Length": "9"}, b"clean"), Unavailable),
+        ((200, {**CLEAN[1], "Content-Length": None}, b"cle"), Unavailable),
+        ((200, {**CLEAN[1], "Content-Length": None, "Transfer-Encoding": "chunked"}, b"5\r\ncle"), Unavailable),
     ],
 )
 def test_only_a_whole_answer_of_the_service_makes_a_photo_clean(answering, answer, kind):
@@ -105,6 +108,12 @@ def test_a_full_service_is_asked_again_for_as_long_as_there_is_patience(answerin
     with pytest.raises(Unavailable, match="words"):
         impatient.anonymize(b"photo")
     assert len(requests) == 1
+
+
+def test_an_answer_in_chunks_is_whole_with_its_last_one(answering):
+    headers = {**CLEAN[1], "Content-Length": None, "Transfer-Encoding": "chunked"}
+    client, _ = answering((200, headers, b"2\r\ncl\r\n3\r\nean\r\n0\r\n\r\n"))
+    assert client.anonymize(b"photo")[0] == b"clean"
 
 
 @pytest.mark.parametrize("seconds", ["9" * 400, "9" * 5000, "¹", "-1", "soon"])
