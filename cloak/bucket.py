@@ -314,6 +314,17 @@ def refuse_strangers(url: Url, what: str, *, new: bool) -> None:
     )
 
 
+def ends(url: Url, most: int) -> bytes:
+    """The first and the last bytes of an object, at most so many of each. Raises `OutputError`."""
+    client = connect(url.root)
+    try:
+        size = _obstore().head(client, url.key)["size"]
+        starts, stops = [0, max(size - most, 0)], [min(size, most), size]
+        return b"".join(map(bytes, _obstore().get_ranges(client, url.key, starts=starts, ends=stops))) if size else b""
+    except _errors() as error:
+        raise OutputError(f"what stands there cannot be read: {_words(error)}") from None
+
+
 def open_writer(url: Url) -> Any:
     """A writer of an object of any length, in parts; the object is there once it is closed. Use it within `writing`."""
     return _obstore().open_writer(connect(url.root), url.key)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from cloak.bucket import make_room, open_writer, refuse_strangers, remove, writing
+from cloak.bucket import ends, make_room, open_writer, refuse_strangers, remove, writing
 from cloak.bursts import Bare
 from cloak.errors import MissingExtra, OutputError, Unreadable, UsageError
 from cloak.files import create_near, printable, read
@@ -23,6 +23,9 @@ TABLE = ".parquet"
 
 GROUP = 1000
 """Rows that a Parquet file gets at once: what a report of any length holds in memory."""
+
+EDGE = 1000
+"""Bytes at both ends of what stands at a report's name, by which it is known for a report of an earlier run."""
 
 WORDS = ("source", "status", "target", "reason", "message", "next")
 
@@ -59,7 +62,7 @@ def open_report(place: Place | None, out: Place | None) -> Iterator[Rows]:
     _refuse_published(place, out, "report")
     suffix = os.path.splitext(place.name)[1].lower()
     form = _Lines if suffix in LINES else _Table if suffix == TABLE else _Document
-    sink = _Object(place) if isinstance(place, Url) else _File(place, "report", form.BEGINS)
+    sink = _Object(place, form.BEGINS) if isinstance(place, Url) else _File(place, "report", form.BEGINS)
     rows: _Ending | None = None
     try:
         rows = _Ending(form(sink))
@@ -111,11 +114,8 @@ class _File(io.RawIOBase):
 
     def __init__(self, path: Path, what: str, begins: re.Pattern[bytes]) -> None:
         self._path, self._what = path, what
-        if os.path.lexists(path) and not _is_like(path, begins):
-            raise UsageError(
-                f"{printable(path.name)!r} is there already, and is no {what} of an earlier run",
-                next_step="Name another place for it.",
-            )
+        if os.path.lexists(path):
+            _refuse_other(path, what, _ends(path), begins)
         try:
             self._partial, self._file = create_near(path)
         except OSError as error:
@@ -151,19 +151,30 @@ class _File(io.RawIOBase):
             ) from None
 
 
-def _is_like(path: Path, begins: re.Pattern[bytes]) -> bool:
+def _ends(path: Path) -> bytes | None:
+    """The first bytes of a file, None if it cannot be read."""
     try:
-        head = read(path, sys.maxsize, most=1000)
+        return read(path, sys.maxsize, most=EDGE)
     except Unreadable:
-        return False
-    return not head or begins.match(head) is not None
+        return None
+
+
+def _refuse_other(place: Place, what: str, found: bytes | None, begins: re.Pattern[bytes]) -> None:
+    """Raise `UsageError` if what stands at a place is neither empty nor made by an earlier run."""
+    if found is None or (found and not begins.match(found)):
+        raise UsageError(
+            f"{printable(place.name)!r} is there already, and is no {what} of an earlier run",
+            next_step="Name another place for it.",
+        )
 
 
 class _Object(io.RawIOBase):
     """An object of any length, of which only a few megabytes are held; it is there when it is finished whole."""
 
-    def __init__(self, url: Url) -> None:
+    def __init__(self, url: Url, begins: re.Pattern[bytes]) -> None:
         self._url, self._new = url, make_room(url)
+        if not self._new:
+            _refuse_other(url, "report", ends(url, EDGE), begins)
         refuse_strangers(url, "report", new=self._new)
         self._writer = open_writer(url)
         self._finished = False

@@ -138,6 +138,12 @@ def test_a_report_in_a_store_is_the_same(s3, monkeypatch, tmp_path, name):
         report.end(Totals(), {}, "")
     with contextlib.suppress(RuntimeError), open_report(Url(f"s3://{bucket}", f"y/{name}"), None):
         raise RuntimeError
+    write(Url(f"s3://{bucket}", f"x/{name}"))  # an earlier report is replaced, and nothing else
+    s3.put(bucket, f"originals/{name}", b"\xff\xd8\xff\xe0 an original")
+    with pytest.raises(UsageError, match="no report of an earlier run"):
+        write(Url(f"s3://{bucket}", f"originals/{name}"))
+    assert s3.get(bucket, f"originals/{name}") == b"\xff\xd8\xff\xe0 an original"
+    s3.client.delete_object(Bucket=bucket, Key=f"originals/{name}")
     s3.open_to_all(bucket)
     for place in ("x", "z"):
         with (
