@@ -17,6 +17,7 @@ from cloak.errors import MissingExtra, OutputError, Unreadable, UsageError
 from cloak.files import create_near, printable, read
 from cloak.place import Place, Url, lies_in
 from cloak.report import Totals, document, flagged
+from cloak.result import Status
 
 LINES = (".ndjson", ".jsonl")
 TABLE = ".parquet"
@@ -24,7 +25,7 @@ TABLE = ".parquet"
 GROUP = 1000
 """Rows that a Parquet file gets at once: what a report of any length holds in memory."""
 
-EDGE = 1000
+EDGE = 1 << 16
 """Bytes at both ends of what stands at a report's name, by which it is known for a report of an earlier run."""
 
 WORDS = ("source", "status", "target", "reason", "message", "next")
@@ -62,7 +63,7 @@ def open_report(place: Place | None, out: Place | None) -> Iterator[Rows]:
     _refuse_published(place, out, "report")
     suffix = os.path.splitext(place.name)[1].lower()
     form = _Lines if suffix in LINES else _Table if suffix == TABLE else _Document
-    sink = _Object(place, form.BEGINS) if isinstance(place, Url) else _File(place, "report", form.BEGINS)
+    sink = _Object(place, form.LIKE) if isinstance(place, Url) else _File(place, "report", form.LIKE)
     rows: _Ending | None = None
     try:
         rows = _Ending(form(sink))
@@ -81,8 +82,8 @@ def open_sheet(path: Path | None, out: Place | None) -> Iterator[Callable[[Calla
         yield lambda _: None
         return
     _refuse_published(path, out, "contact sheet")
-    begins = re.compile(rb"<!doctype html>.*<title>Contact sheet: ", re.DOTALL)
-    sink, saved = _File(path, "contact sheet", begins), False
+    like = re.compile(rb"<!doctype html>.{,900}<title>Contact sheet: ", re.DOTALL)
+    sink, saved = _File(path, "contact sheet", like), False
 
     def save(make: Callable[[], str]) -> None:
         nonlocal saved
@@ -109,13 +110,13 @@ class _File(io.RawIOBase):
     Args:
         path: where it shall stand.
         what: it is.
-        begins: how one begins; only such a file, or an empty one, is replaced.
+        like: what the first and last bytes of one match; only such a file, or an empty one, is replaced.
     """
 
-    def __init__(self, path: Path, what: str, begins: re.Pattern[bytes]) -> None:
+    def __init__(self, path: Path, what: str, like: re.Pattern[bytes]) -> None:
         self._path, self._what = path, what
         if os.path.lexists(path):
-            _refuse_other(path, what, _ends(path), begins)
+            _refuse_other(path, what, _ends(path), like)
         try:
             self._partial, self._file = create_near(path)
         except OSError as error:
@@ -152,16 +153,19 @@ class _File(io.RawIOBase):
 
 
 def _ends(path: Path) -> bytes | None:
-    """The first bytes of a file, None if it cannot be read."""
+    """The first and the last bytes of a file, as of an object; None if it cannot be read."""
     try:
-        return read(path, sys.maxsize, most=EDGE)
-    except Unreadable:
+        head = read(path, sys.maxsize, most=EDGE)  # of a regular file only
+        with path.open("rb") as file:
+            file.seek(-min(EDGE, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return head + file.read(EDGE)
+    except (Unreadable, OSError):
         return None
 
 
-def _refuse_other(place: Place, what: str, found: bytes | None, begins: re.Pattern[bytes]) -> None:
+def _refuse_other(place: Place, what: str, found: bytes | None, like: re.Pattern[bytes]) -> None:
     """Raise `UsageError` if what stands at a place is neither empty nor made by an earlier run."""
-    if found is None or (found and not begins.match(found)):
+    if found is None or (found and not like.match(found)):
         raise UsageError(
             f"{printable(place.name)!r} is there already, and is no {what} of an earlier run",
             next_step="Name another place for it.",
@@ -171,10 +175,10 @@ def _refuse_other(place: Place, what: str, found: bytes | None, begins: re.Patte
 class _Object(io.RawIOBase):
     """An object of any length, of which only a few megabytes are held; it is there when it is finished whole."""
 
-    def __init__(self, url: Url, begins: re.Pattern[bytes]) -> None:
+    def __init__(self, url: Url, like: re.Pattern[bytes]) -> None:
         self._url, self._new = url, make_room(url)
         if not self._new:
-            _refuse_other(url, "report", ends(url, EDGE), begins)
+            _refuse_other(url, "report", ends(url, EDGE), like)
         refuse_strangers(url, "report", new=self._new)
         self._writer = open_writer(url)
         self._finished = False
@@ -231,7 +235,7 @@ class _Nothing:
 class _Document:
     """One JSON document, totals first."""
 
-    BEGINS = re.compile(rb'\{\n "cloak": "')
+    LIKE = re.compile(rb'\{\n "cloak": "')
 
     def __init__(self, sink: Any) -> None:
         self._sink, self._rows = sink, dict[str, Mapping[str, Any]]()
@@ -255,7 +259,7 @@ class _Document:
 class _Lines:
     """A line of JSON a photo."""
 
-    BEGINS = re.compile(rb'\{"source": "')
+    LIKE = re.compile(rb'\{"source": "(?:[^"\\]|\\.)*", "status": "(?:%s)"' % "|".join(Status).encode())
 
     def __init__(self, sink: Any) -> None:
         self._sink = sink
@@ -274,7 +278,8 @@ class _Lines:
 class _Table:
     """Parquet: columns for what is asked most, and the whole row as JSON; totals and pipeline in its metadata."""
 
-    BEGINS = re.compile(rb"PAR1")
+    # Its metadata is at its end: a text under the key "cloak", each with its length before it.
+    LIKE = re.compile(rb'PAR1.*\x05cloak\x18.{1,5}\{"cloak": ".*PAR1\Z', re.DOTALL)
 
     def __init__(self, sink: Any) -> None:
         try:

@@ -97,6 +97,28 @@ def test_only_a_report_of_an_earlier_run_is_replaced(tmp_path, name):
         write_any(place)
 
 
+def test_a_table_or_lines_of_somebody_elses_are_no_report(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"said": ['{"cloak": "a word"}']}), tmp_path / "r.parquet")
+    (tmp_path / "r.ndjson").write_text('{"source": "AFP", "status": "printed", "title": "a story"}\n')
+    for path in sorted(tmp_path.iterdir()):
+        before = path.read_bytes()
+        with pytest.raises(UsageError, match="no report"):
+            write(path)
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["r.ndjson", "r.parquet"])
+def test_a_report_of_any_length_is_known_for_one(tmp_path, name):
+    if name == "r.parquet":
+        pytest.importorskip("pyarrow.parquet")
+    for _ in range(2):
+        with open_report(tmp_path / name, None) as report:
+            for n in range(3 * rows.GROUP):
+                report.add({"source": '"' * 5000 + f"{n}.jpg", "status": "no-face"})
+            report.end(Totals(), {"name": "photographer"}, "hash")
+
+
 @pytest.mark.parametrize("name", ["r.json", "sheet.html"])
 def test_no_link_that_somebody_laid_is_followed(tmp_path, name):
     victim = tmp_path / "victim"
