@@ -85,7 +85,7 @@ def open_desk(
     click.echo(f"{len(review.desk.cases)} photos to look at: {address}")
     click.echo("Stop with Ctrl-C; nothing is lost.")
     app = DoorKeeper(create_app(review), doors, name, anywhere=not local)
-    with _browser(review.desk.place.with_name("open.html"), "" if no_browser or not local else address):
+    with _browser(review.desk.place.parent, "" if no_browser or not local else address):
         serve(app, host, port, review, grace=10)
 
 
@@ -131,21 +131,25 @@ def _port(host: str, wanted: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _browser(page: Path, address: str) -> Iterator[None]:
-    """Open the browser once the server listens; by way of a file, since every user of a machine sees the arguments of
-    its programs, and the address lets whoever comes first in."""
+def _browser(folder: Path, address: str) -> Iterator[None]:
+    """Open the browser once the server listens; by way of a new file in a folder, for the owner only, since every user
+    of a machine sees the arguments of its programs, and the address lets whoever comes first in."""
+    import tempfile
     import threading
     import webbrowser
 
     if not address:
         yield
         return
-    page.touch(mode=0o600)
-    page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}">')
+    descriptor, name = tempfile.mkstemp(".html", "open-", folder)
+    with open(descriptor, "w") as file:
+        file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}">')
+    page = Path(name)
     timer = threading.Timer(1.0, webbrowser.open, [page.absolute().as_uri()])
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
+        timer.cancel()
         page.unlink(missing_ok=True)

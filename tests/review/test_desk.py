@@ -17,7 +17,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from cloak.cli.review import _login
+from cloak.cli.review import _browser, _login
 from PIL import Image, ImageFilter
 
 from cloak.decisions import Change, parse
@@ -55,6 +55,16 @@ def test_the_most_doubtful_photo_comes_first(desk):
 
 def test_decisions_are_for_the_owner_only(desk):
     assert desk.place.with_name("decisions").stat().st_mode & 0o077 == 0
+
+
+def test_the_page_that_lets_the_browser_in_is_new_and_for_the_owner_only(tmp_path):
+    mine = tmp_path / "open.html"
+    mine.write_text("my own page")
+    with _browser(tmp_path, "http://127.0.0.1:1/enter?token=secret"):
+        (page,) = set(tmp_path.iterdir()) - {mine}
+        assert (page.stat().st_mode & 0o777, page.suffix, "token=secret" in page.read_text()) == (0o600, ".html", True)
+        assert mine.read_text() == "my own page"
+    assert list(tmp_path.iterdir()) == [mine]
 
 
 FACE = {"score": 0.95, "models": ["centerface", "yunet"]}
