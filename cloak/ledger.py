@@ -140,6 +140,17 @@ def beside(out: Place) -> Place:
     return whole.with_name(whole.name + ".cloak") / "ledger.sqlite"
 
 
+def companion(ledger: Path, name: str) -> Path:
+    """A file or folder that belongs to a ledger of this machine, however its path is written.
+
+    It lies beside the ledger, under that name in a folder that `beside` made; anywhere else, where other ledgers or
+    somebody's files may lie too, the name begins with the ledger's own.
+    """
+    real = Path(os.path.realpath(ledger))
+    alone = real.name == "ledger.sqlite" and real.parent.name.endswith(".cloak")
+    return real.with_name(name if alone else f"{real.name}.{name}")
+
+
 class Ledger:
     """The record of one output folder; one run at a time may write it.
 
@@ -161,7 +172,7 @@ class Ledger:
             else:
                 path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 path.touch(mode=0o600)
-                self._lock = lock_file(path.with_name("lock"), "another run is writing to this output folder")
+                self._lock = lock_file(companion(path, "lock"), "another run is writing to this output folder")
                 self._db = sqlite3.connect(path, isolation_level=None)
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from cloak.errors import OutputError
-from cloak.ledger import Entry, Ledger, beside
+from cloak.ledger import Entry, Ledger, beside, companion
 
 ENTRY = Entry("content", "pipeline", "published", {"status": "concealed"})
 
@@ -35,6 +35,17 @@ def test_a_second_run_on_the_same_output_is_refused(tmp_path):
     with Ledger(tmp_path / "l.sqlite"), pytest.raises(OutputError, match="another run"):
         Ledger(tmp_path / "l.sqlite")
     Ledger(tmp_path / "l.sqlite").close()
+
+
+def test_ledgers_in_one_folder_share_nothing(tmp_path):
+    with Ledger(tmp_path / "a.sqlite"), Ledger(tmp_path / "b.sqlite"):
+        pass
+    (tmp_path / "link.sqlite").symlink_to("a.sqlite")
+    assert companion(tmp_path / "link.sqlite", "decisions") == tmp_path / "a.sqlite.decisions"
+    with Ledger(tmp_path / "a.sqlite"), pytest.raises(OutputError, match="another run"):
+        Ledger(tmp_path / "link.sqlite")
+    place = beside(tmp_path / "public")
+    assert companion(place, "decisions") == place.with_name("decisions")
 
 
 def test_workers_write_beside_the_run_that_holds_the_lock(tmp_path):

@@ -15,7 +15,7 @@ from cloak.bursts import Bare
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump, refused
 from cloak.errors import Conflict, NotFound, NotWritten, UsageError
 from cloak.job import Job
-from cloak.ledger import Ledger, beside, lock_file
+from cloak.ledger import Ledger, beside, companion, lock_file
 from cloak.provenance import Signer
 from cloak.report import flagged
 from cloak.review.case import Case, Claim
@@ -46,10 +46,10 @@ class Desk:
                 "there is no record of a run beside this folder",
                 next_step="Name the --out of a `cloak run`, or its ledger with --ledger.",
             )
-        self._lock = lock_file(self.place.with_name("review.lock"), "another review of this folder is open")
+        self._lock = lock_file(companion(self.place, "review.lock"), "another review of this folder is open")
         self._ledger = Ledger(self.place, lock=False)
         self._reviews = Reviews(self._ledger)
-        self._sidecars = Folder(self.place.with_name("decisions"), private=True)
+        self._sidecars = Folder(companion(self.place, "decisions"), private=True)
         self._claims: dict[str, Claim] = {}
         self._stamp: object = None
         self.neighbours = Neighbours()
