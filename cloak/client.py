@@ -108,8 +108,8 @@ class Client:
 def _error(status: int, retry_after: str, body: bytes) -> CloakError:
     """The error that a problem document names; its words are the service's."""
     problem = _document(body)
-    words = str(problem.get("detail") or f"the service answered with HTTP {status}")[:500]
-    step = str(problem.get("next") or "Check the address of the service and its log.")[:500]
+    words = _plain(problem.get("detail")) or f"the service answered with HTTP {status}"
+    step = _plain(problem.get("next")) or "Check the address of the service and its log."
     for kind in _kinds(Withheld):
         if kind.slug == problem.get("reason") and kind.http_status == status:
             return kind(words, next_step=step)
@@ -123,6 +123,11 @@ def _error(status: int, retry_after: str, body: bytes) -> CloakError:
     if status == 408:
         return Unavailable(words, retry_after=1, next_step=step)
     return UsageError(words, next_step=step)
+
+
+def _plain(words: object) -> str:
+    """Words of whatever answers, as one line that is safe to print: it may send codes that drive a terminal."""
+    return "".join(filter(str.isprintable, str(words or "")[:500]))
 
 
 def _kinds(kind: type[Withheld]) -> list[type[Withheld]]:

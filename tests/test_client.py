@@ -97,6 +97,14 @@ def test_only_a_whole_answer_of_the_service_makes_a_photo_clean(answering, answe
     assert type(caught.value) is kind
 
 
+def test_words_of_what_answers_cannot_drive_a_terminal(answering):
+    said = {"reason": "corrupt", "detail": "\x1b]0;owned\x07 words\r\n", "next": "\ud800Do\u202e this."}
+    client, _ = answering((422, {}, json.dumps(said).encode()))
+    with pytest.raises(Corrupt) as caught:
+        client.anonymize(b"photo")
+    assert (str(caught.value), caught.value.next_step) == ("]0;owned words", "Do this.")
+
+
 def test_a_full_service_is_asked_again_for_as_long_as_there_is_patience(answering):
     full = problem(503, "unavailable", Retry_After="1")
     client, requests = answering(full, CLEAN)
