@@ -117,8 +117,8 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
     """All files below the inputs, each with its name below the output folder; folders keep their structure.
 
     The output folder itself is passed over where it lies inside an input. Links to folders are followed, once: a loop
-    is left out. Names are made unique without regard to case, as some disks have it, by a number: deterministic for
-    the same inputs.
+    is left out. A folder that cannot be read stands for the photos in it. Names are made unique without regard to
+    case, as some disks have it, by a number: deterministic for the same inputs.
     """
     taken: dict[str, int] = {}
     sidecars: dict[Path, list[Path]] = {}
@@ -133,7 +133,8 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
             if isinstance(found, LeftOut):
                 yield found
             else:
-                yield Item(found, unique(found.relative_to(given), taken))
+                name = found.relative_to(given)
+                yield Item(found, unique(name if name.parts else PurePath(given.name), taken))
 
 
 def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:
@@ -144,8 +145,8 @@ def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:
         try:
             status = folder.stat()
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            yield LeftOut(folder, f"the folder cannot be read: {error.strerror}")
+        except OSError:
+            yield folder  # what photos it has nobody knows: whoever reads it says that it failed
             continue
         if (status.st_dev, status.st_ino) in seen:
             yield LeftOut(folder, "a link back to a folder already seen")

@@ -94,6 +94,26 @@ class Shut:
         raise PermissionError(13, "Permission denied")
 
 
+def test_a_folder_that_cannot_be_read_is_no_less_than_a_photo(tmp_path, monkeypatch):
+    """Left out, it would be missing from what is published, and the run would end as if all were there."""
+    (tmp_path / "in/shut").mkdir(parents=True)
+    (tmp_path / "in/a.jpg").touch()
+    scan, closed = os.scandir, []
+
+    def scandir(folder):
+        if os.path.basename(folder) in closed:
+            raise PermissionError
+        return scan(folder)
+
+    monkeypatch.setattr("cloak.store.os.scandir", scandir)
+    for shut, expected in (("shut", ["a.jpg", "shut"]), ("in", ["in"])):
+        closed.append(shut)
+        found = [item for item in walk([tmp_path / "in"], None) if isinstance(item, Item)]
+        assert [str(item.name) for item in found] == expected
+        with pytest.raises(Unreadable):
+            read(found[-1].path, 100)
+
+
 def test_sidecars_hidden_files_and_texts_are_left_out_and_named(tmp_path):
     root = tree(tmp_path / "in", "a.jpg", "a.xmp", "a.mov", ".DS_Store", "Thumbs.db")
     (root / "README.md").write_text("words")
