@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,8 @@ def command(
 ) -> int:
     """Check PUBLISHED folders or files: any carrier of metadata and any face that is not concealed is a failure.
 
-    The ledger beside a folder tells where faces were concealed. Without it, every face found is a failure: what
-    replaced a face cannot be told from a face by looks.
+    The ledger beside a folder, or beside one that it lies in, tells where faces were concealed. Without it, every face
+    found is a failure: what replaced a face cannot be told from a face by looks.
     """
     from cloak.detect.recipe import RECIPES
     from cloak.errors import CloakError, NothingMatched, UnknownName, Withheld
@@ -39,8 +41,9 @@ def command(
         if name not in KEEP_NAMES:
             raise UnknownName("field to keep", name, KEEP_NAMES)
     limits, checked, failed = Limits(), 0, 0
+    remembering = lru_cache(maxsize=1)(_Memory)
     for given in published:
-        memory = _Memory(given, ledger)
+        memory = remembering(ledger or _nearest(given))
         for item in walk([given], None):
             if not isinstance(item, Item) and item.source != given and not given.is_dir():
                 continue  # what lies beside a file that was named itself
@@ -54,7 +57,7 @@ def command(
                 except Withheld as error:
                     found = [str(error)]
                 else:
-                    regions, bare, kept = memory.recall(printable(item.name), data)
+                    regions, bare, kept = memory.recall(data)
                     sight = sum(map(len, bare))
                     try:
                         found = problems(data, RECIPES[recall], limits, regions, (names | kept) - {"icc"}, bare)
@@ -77,22 +80,31 @@ def command(
     return 1 if failed else 0
 
 
+def _nearest(published: Path) -> Path | None:
+    """The ledger beside a published folder or file, or beside the nearest folder around it that has one."""
+    from cloak.ledger import beside
+
+    whole = Path(os.path.abspath(published))
+    places = (beside(folder) for folder in (whole, *whole.parents) if folder.name)
+    return next((place for place in places if place.exists()), None)
+
+
 class _Memory:
-    """What the ledger of a published folder knows of its files."""
+    """What a ledger knows of published files; by their bytes, so that they may lie and be called as they like."""
 
-    def __init__(self, published: Path, ledger: Path | None) -> None:
-        from cloak.ledger import Ledger, beside
+    def __init__(self, place: Path | None) -> None:
+        from cloak.ledger import Ledger
 
-        folder = published if published.is_dir() else published.parent
-        place = ledger or beside(folder)
-        self._ledger = Ledger(place, lock=False) if place.exists() or ledger else None
+        self._ledger = Ledger(place, lock=False) if place else None
+        self._names = self._ledger.published_as() if self._ledger else {}
 
-    def recall(self, name: str, data: bytes) -> tuple[Any, Any, frozenset[str]]:
+    def recall(self, data: bytes) -> tuple[Any, Any, frozenset[str]]:
         """The regions concealed, the faces a person left bare and the fields kept in just these bytes; (None, nothing,
         nothing) if they are not known."""
         from cloak.report import remembered
 
-        entry = self._ledger.find(name) if self._ledger else None
-        if entry is None or entry.published != hashlib.sha256(data).hexdigest():
+        digest = hashlib.sha256(data).hexdigest()
+        entry = self._ledger.find(self._names[digest]) if self._ledger and digest in self._names else None
+        if entry is None or entry.published != digest:
             return None, (), frozenset()
         return remembered(entry.row)

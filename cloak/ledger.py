@@ -267,6 +267,10 @@ class Ledger:
         )
         return [PurePath(os.fsdecode(target)) for (target,) in rows]
 
+    def published_as(self) -> dict[str, str]:
+        """A name of each published file, by the SHA-256 of its bytes."""
+        return dict(self.query("SELECT published, name FROM photo WHERE published IS NOT NULL", ()))
+
     def stamp(self) -> tuple[int, int]:
         """Differs from an earlier one when anybody wrote to the ledger in between."""
         return self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes

@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import io
 import json
 import os
@@ -9,6 +10,8 @@ import tomllib
 import cloak.cli
 import pytest
 from cloak.cli import COMMANDS
+
+from cloak.ledger import Entry, Ledger, beside
 
 
 def cli(capfd, *arguments):
@@ -173,6 +176,21 @@ def test_verify_finds_a_carrier_and_a_bare_face(capfd, tmp_path, jpeg):
     assert code == 1
     assert any("COM" in problem for problem in row["problems"])
     assert any("face" in problem for problem in row["problems"])
+
+
+def test_verify_knows_published_bytes_wherever_they_lie_below_the_output(tmp_path):
+    from cloak.cli.verify import _Memory, _nearest
+
+    photo = tmp_path / "public/day/a.jpg"
+    photo.parent.mkdir(parents=True)
+    row = {"cover": {"shape": "head", "scale": 1.4}, "detections": [[]], "kept": ["caption"]}
+    with Ledger(beside(tmp_path / "public")) as ledger:
+        ledger.record("DAY/a-2.jpg", Entry("", "", hashlib.sha256(b"clean").hexdigest(), row))
+    for given in (photo, photo.parent, tmp_path / "public"):
+        memory = _Memory(_nearest(given))
+        assert memory.recall(b"clean") == ([[]], [[]], {"caption"})
+        assert memory.recall(b"other")[0] is None
+    assert _nearest(tmp_path / "other.jpg") is None
 
 
 def test_pipelines_show_prints_the_effective_values_as_toml(capfd):
