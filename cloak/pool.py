@@ -31,6 +31,9 @@ ATTEMPTS = 2
 LOST = 100_000_000
 """Bytes that an idle worker may hold more than after its first item: allocators keep some for the next."""
 
+PAUSE = 0.2
+"""Seconds in which the system notices that a process has ended."""
+
 GRACE = 10.0
 """Seconds for a killed process to end. One that waits for a disk which does not answer ends with the disk's answer."""
 
@@ -55,19 +58,30 @@ class Worker(Generic[Item, Answer]):
         self._start()
 
     def _start(self) -> None:
-        self._executor = ProcessPoolExecutor(
-            1, mp_context=multiprocessing.get_context(_method()), initializer=_begin, initargs=(self._setup,)
-        )
         self._at_first = 0
         try:
-            self.pid: int = self._executor.submit(os.getpid).result()
-        except (OSError, BrokenProcessPool) as error:
-            self._executor.shutdown(wait=False)
+            try:
+                self._launch()
+            except (EOFError, ConnectionError):
+                # The process from which workers are forked was killed just now: whoever asks again gets another.
+                time.sleep(PAUSE)
+                self._launch()
+        except (OSError, EOFError, BrokenProcessPool) as error:
             words = getattr(error, "strerror", None) or type(error).__name__
             raise SetupError(
                 f"no worker process can be started: {words}",
                 next_step="Check the limits on processes and open files, and that the temporary folder is writable.",
             ) from None
+
+    def _launch(self) -> None:
+        self._executor = ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context(_method()), initializer=_begin, initargs=(self._setup,)
+        )
+        try:
+            self.pid: int = self._executor.submit(os.getpid).result()
+        except BaseException:
+            self._executor.shutdown(wait=False)
+            raise
 
     def submit(self, item: Item) -> "Future[Answer]":
         """Begin an item. The future raises `BrokenProcessPool` when the process dies of it."""

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
@@ -79,6 +80,25 @@ def test_a_worker_that_hangs_is_killed_and_the_others_go_on():
 def test_an_error_of_the_set_up_ends_the_run():
     with Pool(work, 1, 30, nothing) as pool, pytest.raises(SetupError, match="no weights"):
         list(pool.map([("setup", 0)]))
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_fork_server_that_is_killed_is_started_anew_and_looks_like_no_interrupt(monkeypatch, times):
+    """click takes an EOFError for Ctrl-D at a question, and ends with "interrupted"."""
+    submit, failures = ProcessPoolExecutor.submit, [EOFError()] * times
+
+    def dying(*arguments):
+        if failures:
+            raise failures.pop()
+        return submit(*arguments)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", dying)
+    with Pool(work, 1, 30, nothing) as pool:
+        if times == 1:
+            assert list(pool.map([("ok", 1)])) == [(("ok", 1), 2)]
+        else:
+            with pytest.raises(SetupError, match="EOFError"):
+                list(pool.map([("ok", 1)]))
 
 
 def test_drain_finishes_what_is_in_work_and_takes_nothing_more():
