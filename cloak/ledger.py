@@ -340,6 +340,11 @@ class Ledger:
             raise OutputError(f"the ledger cannot be written: {error}") from None
         return done.rowcount == 1
 
+    def forget_name(self, name: str) -> None:
+        """Give a name back that nothing was published under. Raises `OutputError`."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM given WHERE name = ?", (name,))
+
     def under_own_names(self) -> list[str]:
         """Names of published files that were not given by a policy."""
         query = "SELECT name FROM photo WHERE published IS NOT NULL AND name NOT IN (SELECT name FROM given)"

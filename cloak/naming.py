@@ -42,6 +42,11 @@ class Naming:
             return item
         own = os.fsencode(item.name)
         given = self._ledger.name_given(self._policy, own)
+        # A file that was still being written may have got no suffix, or another one; nothing came of it then.
+        early = given is not None and self._ledger.find(given) is None
+        if given is not None and early and _suffix(item) not in {"", PurePath(given).suffix}:
+            self._ledger.forget_name(given)
+            given = None
         while given is None:
             name = self._draw() + _suffix(item)
             if not self._folder.path(PurePath(name)).exists() and self._ledger.give_name(self._policy, own, name):

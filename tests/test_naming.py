@@ -75,6 +75,16 @@ def test_two_originals_whose_names_print_alike_get_two_names(tmp_path, ledger, f
     assert given(item(tmp_path, "a\n.jpg")).name != given(item(tmp_path, "a\\n.jpg")).name
 
 
+def test_what_was_no_photo_yet_gets_a_name_with_a_suffix_once_it_is_one(tmp_path, ledger, folder):
+    given = Naming("sequence", ledger, folder)
+    assert [str(given(item(tmp_path, name, b"")).name) for name in ("a.jpg", "b.jpg")] == ["0001", "0002"]
+    ledger.record("0002", Entry("content", "pipeline", "digest", {}))  # it came in the middle of the run
+    given = Naming("sequence", ledger, folder)
+    assert [str(given(item(tmp_path, name)).name) for name in ("a.jpg", "b.jpg", "c.jpg")] == [
+        "0002.jpg", "0002", "0003.jpg",
+    ]  # fmt: skip
+
+
 def test_names_given_together_are_all_there_or_none(tmp_path, ledger, folder):
     def interrupted():
         with ledger.together():
