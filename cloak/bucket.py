@@ -81,7 +81,7 @@ class Bucket:
         self.url = url
         self._client = connect(url.root)
 
-    def standing(self, name: PurePath, limit: int) -> str | None:  # noqa: ARG002 - one request, whatever the size
+    def standing(self, name: PurePath) -> str | None:
         """The SHA-256 of the object that cloak published at a name; "" if another stands there, None if none."""
         try:
             found = _obstore().get(self._client, self._key(name), options={"head": True})
@@ -91,9 +91,9 @@ class Bucket:
             raise _failed(error) from None
         return str(found.attributes.get(DIGEST, ""))
 
-    def foreign(self, name: PurePath) -> bool:
-        """Whether an object stands there that no run of cloak has written."""
-        return self.standing(name, 0) == ""
+    def ours(self, standing: str, published: str | None) -> bool:  # noqa: ARG002
+        """What cloak wrote says so itself: a run that was killed has left objects without a record."""
+        return bool(standing)
 
     def original(self, name: PurePath, sources: Iterable[Place]) -> bool:
         """Whether publishing would replace one of the originals."""

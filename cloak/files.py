@@ -2,9 +2,12 @@
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 import unicodedata
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,13 +50,25 @@ def read(path: Path, limit: int, *, most: int | None = None) -> bytes:
 
     Raises `Unreadable` (also for pipes, devices and folders) and `TooLarge`.
     """
+    with _regular(path) as file:
+        return read_stream(file, limit) if most is None else file.read(most)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a regular file of any length, of which only a piece is held. Raises `Unreadable`."""
+    with _regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _regular(path: Path) -> Iterator[BufferedReader]:
     try:
         # Without O_NONBLOCK, opening a named pipe waits for a writer for ever.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Unreadable("it is not a regular file")
-            return read_stream(file, limit) if most is None else file.read(most)
+            yield file
     except OSError as error:
         raise Unreadable(f"it cannot be read: {error.strerror or 'input/output error'}") from None
 

@@ -260,10 +260,13 @@ class Ledger:
                 raise LedgerDamaged from None
             yield name, Entry(content, pipeline, published, _row(row)), origin
 
-    def published_of(self, content: str) -> list[PurePath]:
-        """The names, below the output folder, of what is published of an original with this content."""
+    def published_of(self, content: str, unlike: str | None = None) -> list[PurePath]:
+        """The names, below the output folder, of what is published of originals with this content, unless it was done
+        by the pipeline with the hash `unlike`."""
         rows = self.query(
-            "SELECT target FROM photo JOIN origin USING (name) WHERE content = ? AND published IS NOT NULL", (content,)
+            "SELECT target FROM photo JOIN origin USING (name) "
+            "WHERE content = ? AND published IS NOT NULL AND photo.pipeline IS NOT ?",
+            (content, unlike),
         )
         return [PurePath(os.fsdecode(target)) for (target,) in rows]
 

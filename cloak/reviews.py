@@ -46,7 +46,7 @@ class Word:
     Attributes:
         decisions: to be applied; None: nobody decided.
         adopted: the sidecar that they were taken from, if the ledger does not have them yet.
-        held: a person holds just these bytes.
+        held: a person holds just these bytes, under whatever name.
         pending: the output folder does not show the latest verdict yet.
         version: what is carried out with the decisions; 0: no verdict in the ledger.
         versions: of every review that was looked at, by name.
@@ -99,7 +99,7 @@ class Reviews:
         carried = review is own and own.verdict is not None and own.content == content and adopted is None
         return Word(
             decisions, adopted,
-            held=review.verdict == "hold" and review.content == content,
+            held=adopted.verdict == "hold" if adopted else review.verdict == "hold" and review.content == content,
             pending=own.verdict is not None and own.done != own.version,
             version=own.version if carried else 0,
             versions=versions,

@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -14,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import Protocol
 
 from cloak.errors import NotWritten, OutputError, UsageError, Withheld
-from cloak.files import NEUTRAL_TIME, TEMPORARY, printable, read, sync_folder, write
+from cloak.files import NEUTRAL_TIME, TEMPORARY, digest, printable, read, sync_folder, write
 from cloak.metadata import sniff
 from cloak.place import Place, Url
 
@@ -85,11 +84,11 @@ class LeftOut:
 class Store(Protocol):
     """An output. Every photo in it is whole, and nothing is ever written outside it."""
 
-    def standing(self, name: PurePath, limit: int) -> str | None:
+    def standing(self, name: PurePath) -> str | None:
         """The SHA-256 of the published file of that name; "" if it cannot be told, None if there is none."""
 
-    def foreign(self, name: PurePath) -> bool:
-        """Whether something stands there that, without a record of it, cannot be cloak's."""
+    def ours(self, standing: str, published: str | None) -> bool:
+        """Whether what stands with that digest is cloak's; `published` is the one in its record, None without one."""
 
     def original(self, name: PurePath, sources: Iterable[Place]) -> bool:
         """Whether publishing at that name would replace one of the originals."""
@@ -282,19 +281,19 @@ class Folder:
             raise NotWritten("its name leads outside the output folder")
         return self.root / name
 
-    def standing(self, name: PurePath, limit: int) -> str | None:
+    def standing(self, name: PurePath) -> str | None:
         """The SHA-256 of the file at a name; "" if it cannot be read, None if there is none."""
         path = self.path(name)
         if not path.exists():
             return None
         try:
-            return hashlib.sha256(read(path, limit)).hexdigest()
+            return digest(path)
         except Withheld:
             return ""
 
-    def foreign(self, name: PurePath) -> bool:
-        """Whether a file stands there: whose it is, only the ledger knows."""
-        return self.path(name).exists()
+    def ours(self, standing: str, published: str | None) -> bool:
+        """Whose a file is, only the ledger knows: not by its name, by its bytes."""
+        return bool(standing) and standing == published
 
     def original(self, name: PurePath, sources: Iterable[Place]) -> bool:
         """Whether the name leads to one of the originals, by links or otherwise."""

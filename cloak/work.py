@@ -125,19 +125,18 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     store, ledger = _edges(job.out, job.records)
     reviews = Reviews(ledger) if isinstance(ledger, Ledger) else None
     target = printable(item.name)
-    known = ledger.find(target)
+    known, origin = ledger.find(target), _origin(item, job)
     own = _own_name(item, ledger, job) if decisions is None else item.name
     try:
         sidecar = _sidecar(own, job) if decisions is None else None
     except DecisionsUnfit:
-        if known:  # somebody may have decided otherwise
-            _withdraw(item, store, ledger, known, limit)
+        _withdraw(item.name, store, ledger, known, origin)  # somebody may have decided otherwise
         raise
     digest, again = treatment(job, ledger), job.force or content_seen is not None
-    if known:
-        word = reviews.word(target, known.content, sidecar) if reviews else Word()
-        if known.pipeline != digest or content_seen is not None or word.adopted or word.pending:
-            _withdraw(item, store, ledger, known, limit)  # even if the original can no longer be read
+    word = reviews.word(target, known.content, sidecar) if reviews and known else Word()
+    if known is None or known.pipeline != digest or content_seen is not None or word.adopted or word.pending:
+        known = _withdraw(item.name, store, ledger, known, origin)  # even if the original can no longer be read
+    _refuse_foreign(item, store, known, job)
     # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
     data = None if item.version else _fetch(item, limit)
     content = ledger.key(item.version.encode() if data is None else data)
@@ -152,40 +151,44 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     again = again or word.adopted is not None or word.pending
     if known and not again and (known.content, known.pipeline) == (content, digest):
         if known.published is None:
-            unchanged = word.decisions is None or word.decisions.verdict != "accept"
+            accepted = word.decisions is not None and word.decisions.verdict == "accept"
+            unchanged = not accepted and store.standing(item.name) is None
         else:
-            unchanged = not word.held and known.published == store.standing(item.name, limit)
+            unchanged = not word.held and known.published == store.standing(item.name)
         if unchanged:
             status, name = Status(known.row["status"]), known.row.get("target", "")
             place = job.out / item.name if name and isinstance(job.out, Path) else None
             return Done(Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place, job)))
     if known and known.content != content:
-        _withdraw(item, store, ledger, known, limit)
+        known = _withdraw(item.name, store, ledger, known, origin)
     if data is None:
         data = _fetch(item, limit)
-    _refuse_foreign(item, store, known, job)
-
-    made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
-    result = signed(made, job.signer)
+    try:
+        made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
+        result = signed(made, job.signer)
+    except Exception:
+        _take_back(_others(item.name, ledger, content, digest, word.held), store, ledger, held=word.held)
+        raise
     outcome = Outcome(
         source, target if result.data else "", result.report.status, result.report,
         glance=result.glance, thumbnail=_thumbnail(result.data, job),
     )  # fmt: skip
     published = sha256(result.data).hexdigest() if result.data else None
-    if not result.data:
-        _refuse_unknown(item, store, known, limit)
     entry = Entry(content, digest, published, outcome.row())
-    if known and (isinstance(ledger, Ledger) or not result.data):
-        # Before its row goes: nothing stands that the ledger does not know.
-        _withdraw(item, store, ledger, known, limit)
+    if reviews is not None and word.adopted is not None:
+        word = reviews.adopt(target, content, word, result.report.size)
+    # Before its row goes: nothing stands that the ledger does not know.
+    if not result.data:
+        others = _others(item.name, ledger, content, digest, word.held)
+        _take_back([item.name, *others], store, ledger, held=word.held)
+    elif isinstance(ledger, Ledger):
+        _withdraw(item.name, store, ledger, known)
     turn = None
     if isinstance(ledger, Ledger) and reviews is not None:
-        if word.adopted is not None:
-            word = reviews.adopt(target, content, word, result.report.size)
         # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
         # not fit the disk, so the photo is done again; the other order would leave a file that nobody knows. (An
         # object in a store carries its own digest, so that its row can come after, with others.)
-        ledger.record(target, entry, _origin(item, job), partial(reviews.check, target, content, word))
+        ledger.record(target, entry, origin, partial(reviews.check, target, content, word))
         turn = reviews.unchanged(target, content, word, published)
     if result.data:
         times = item.path.stat().st_mtime if job.preserve_times else None
@@ -197,16 +200,8 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
 
 def _hold(item: Item, source: str, job: Job, content: str) -> Done:
     """Keep a photo unpublished; what was published of it, or of its very bytes under another name, is withdrawn."""
-    (store, ledger), limit = _edges(job.out, job.records), job.pipeline.limits.bytes
-    assert isinstance(ledger, Ledger)  # photos in a store are not reviewed
-    for name in (item.name, *ledger.published_of(content)):
-        held, target = replace(item, name=name), printable(name)
-        known = ledger.find(target)
-        if known is not None and known.published is not None:
-            _refuse_unknown(held, store, known, limit)
-            _withdraw(held, store, ledger, known, limit)
-            row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
-            ledger.record(target, replace(known, published=None, row=row))
+    store, ledger = _edges(job.out, job.records)
+    _take_back([item.name, *_others(item.name, ledger, content, "", held=True)], store, ledger, held=True)
     return Done(Outcome(source, "", Status.HELD))
 
 
@@ -271,26 +266,63 @@ def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:
     return thumbnail(open_photo(data, job.pipeline.limits))
 
 
-def _withdraw(item: Item, store: Store, ledger: Records, known: Entry, limit: int) -> None:
+def _withdraw(
+    name: PurePath, store: Store, ledger: Records, known: Entry | None, origin: Origin | None = None
+) -> Entry | None:
     """What an earlier run or verdict published of other bytes, or in another way, is not what is asked for now.
 
     It goes before the work begins, so that nothing of it is left whatever becomes of the photo: withheld, held, or the
-    worker killed. Only the file that its record names is ours to withdraw.
+    worker killed. Only what its record names is ours to withdraw, or an object that says so itself.
+
+    Args:
+        name, known: of the photo, and its record.
+        origin: how it is asked for now. Should it be withheld, a review goes on from there, not from how it was done.
+
+    Returns its record now: without a pipeline, so that the next run does it again.
     """
-    if known.published and store.standing(item.name, limit) == known.published:
-        store.withdraw(item.name)
-        if isinstance(ledger, Ledger):
-            # No pipeline: whatever becomes of the photo now, the next run does it again.
-            ledger.record(printable(item.name), replace(known, published=None, pipeline=""))
+    standing, published = store.standing(name), known.published if known else None
+    if standing is not None and store.ours(standing, published):
+        store.withdraw(name)
+        standing = None
+    if known is None:
+        return None
+    gone = replace(known, published=published if standing is not None else None, pipeline="")
+    if isinstance(ledger, Ledger) and (gone.published != published or origin):
+        ledger.record(printable(name), gone, origin)
+    return gone
 
 
-def _refuse_unknown(item: Item, store: Store, known: Entry | None, limit: int) -> None:
-    """A photo that is to be held must not stand published, and a file that somebody changed is not ours to withdraw."""
-    if known and known.published and store.standing(item.name, limit) not in {None, known.published}:
-        raise NotWritten(
-            "it is to be held, but a file that the ledger does not know stands at its name in the output",
-            next_step="Move that file away, then run or decide again.",
-        )
+def _others(name: PurePath, ledger: Records, content: str, digest: str, held: bool) -> list[PurePath]:
+    """Under which other names something is published of the very bytes of a photo of which nothing is, and not as is
+    asked for now; all of them where a person holds the bytes."""
+    if not isinstance(ledger, Ledger):  # of photos in a store nobody remembers which are alike
+        return []
+    return [other for other in ledger.published_of(content, None if held else digest) if other != name]
+
+
+def _take_back(names: list[PurePath], store: Store, ledger: Records, *, held: bool) -> None:
+    """Nothing of a photo is to be published: nothing stands at its names afterwards, or is named.
+
+    Raises `NotWritten` for what is not ours to withdraw, or cannot be withdrawn, once all the others are.
+    """
+    refused: list[NotWritten] = []
+    for name in names:
+        target, known = printable(name), ledger.find(printable(name))
+        try:
+            _withdraw(name, store, ledger, known)
+            if store.standing(name) is not None:
+                raise NotWritten(
+                    f"it is to stay unpublished, but a file that the ledger does not know is in the output: {target}",
+                    next_step="Move that file away, then run or decide again.",
+                )
+        except NotWritten as error:
+            refused.append(error)
+            continue
+        if held and known is not None and known.published is not None:
+            row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
+            ledger.record(target, replace(known, published=None, row=row))
+    if refused:
+        raise refused[0]
 
 
 def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> None:
@@ -298,10 +330,9 @@ def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> 
     original = NotWritten("its output would replace an original", next_step="Name another folder with --out.")
     if store.original(item.name, (item.source, *job.inputs)):
         raise original
-    if not store.foreign(item.name):
-        return
     # That the ledger knows the name says nothing of whose file stands there: only the bytes do.
-    if known and known.published and known.published == store.standing(item.name, job.pipeline.limits.bytes):
+    standing = store.standing(item.name)
+    if standing is None or store.ours(standing, known.published if known else None):
         return
     if not job.force:
         raise NotWritten(

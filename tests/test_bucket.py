@@ -116,14 +116,14 @@ def test_published_objects_carry_their_digest_and_type_and_nothing_else(s3, here
     head = s3.client.head_object(Bucket=name_of(here), Key="shoots/day/a.jpg")
     assert head["ContentType"] == "image/jpeg"
     assert list(head["Metadata"]) == [DIGEST]
-    assert out.standing(PurePath("day/a.jpg"), 0) == head["Metadata"][DIGEST]
-    assert out.standing(PurePath("b.jpg"), 0) is None
-    assert not out.foreign(PurePath("day/a.jpg"))
+    assert out.standing(PurePath("day/a.jpg")) == head["Metadata"][DIGEST]
+    assert out.standing(PurePath("b.jpg")) is None
+    assert out.ours(head["Metadata"][DIGEST], None)
 
 
 def test_an_object_of_others_is_foreign(s3, here):
     s3.put(name_of(here), "shoots/a.jpg", b"not ours")
-    assert Bucket(here).foreign(PurePath("a.jpg"))
+    assert not Bucket(here).ours(Bucket(here).standing(PurePath("a.jpg")), None)
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/a.jpg", "x/../../a.jpg", "", "a\nb.jpg", "\x1b[31m.jpg"])

@@ -12,6 +12,7 @@ from cloak import work
 from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump
 from cloak.detect import Face
+from cloak.effects import Fill
 from cloak.geometry import Box, Region, Size
 from cloak.job import Job
 from cloak.ledger import Ledger, beside
@@ -23,6 +24,7 @@ from cloak.reviews import Reviews
 from cloak.store import Item, walk
 
 SIZE = Size(256, 256)
+FAST = load("photographer", recall="fast")
 BADGE = Change(area=Region(Box(5, 5, 30, 30), effect="fill"))
 
 
@@ -35,9 +37,9 @@ class Folder:
         self.sidecars.mkdir()
         Ledger(beside(self.out)).close()
 
-    def run(self, *inputs, decisions=None, **options):
+    def run(self, *inputs, decisions=None, pipeline=FAST, **options):
         """What becomes of each photo, by its name below the output."""
-        job = Job(inputs or (self.originals,), self.out, load("photographer", recall="fast"), key=b"k", **options)
+        job = Job(inputs or (self.originals,), self.out, pipeline, key=b"k", **options)
         job = replace(job, decisions=decisions or self.sidecars)
         items = [item for item in walk(job.inputs, self.out) if isinstance(item, Item)]
         return {str(item.name): work.work(item, job=job).outcome for item in items}
@@ -183,7 +185,7 @@ def test_what_is_decided_while_a_run_is_at_the_photo_is_what_counts(folder, monk
 def test_what_is_published_while_a_run_takes_note_of_bursts_stays_known_to_the_ledger(folder, monkeypatch):
     folder.run()
     entry, refused = folder.find("p.jpg"), []
-    with Run(Job((folder.originals,), folder.out, load("photographer", recall="fast"), jobs=1)) as run:
+    with Run(Job((folder.originals,), folder.out, FAST, jobs=1)) as run:
         run._bare = {0: []}
         find = run._ledger.find
 
@@ -273,6 +275,60 @@ def test_a_hold_withdraws_what_stands_of_the_bytes_under_every_name_until_it_is_
     assert folder.decide("P.JPG", "accept") == "accepted"
     folder.run()
     assert folder.published() == ["P.JPG", "p-2.jpg", "q.jpg"]
+
+
+def test_a_hold_goes_on_after_a_file_that_somebody_changed(folder):
+    for name in "qr":
+        (folder.originals / f"{name}.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
+    folder.run()
+    (folder.out / "q.jpg").write_bytes(b"somebody's")
+    assert folder.decide("p.jpg", "hold") == "failed"
+    assert folder.published() == ["q.jpg"]
+
+
+def test_a_sidecars_hold_withdraws_what_the_run_met_before_under_another_name(folder):
+    (folder.originals / "a.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
+    folder.run()
+    folder.sidecar("p.jpg", verdict="hold")
+    assert folder.statuses() == {"a.jpg": "concealed", "p.jpg": "held"}
+    assert folder.published() == []
+    assert folder.statuses() == {"a.jpg": "held", "p.jpg": "held"}
+
+
+def test_a_held_photo_is_not_said_to_be_held_while_it_stands(folder):
+    folder.run()
+    published = (folder.out / "p.jpg").read_bytes()
+    assert folder.decide("p.jpg", "hold") == "held"
+    (folder.out / "p.jpg").write_bytes(published)  # from a backup
+    for force in (False, True):
+        (outcome,) = folder.run(force=force).values()
+        assert outcome.reason == "not-written"
+    assert folder.decide("p.jpg", "hold") == "failed"
+    (folder.out / "p.jpg").unlink()
+    assert folder.statuses() == {"p.jpg": "held"}
+
+
+@pytest.mark.parametrize(
+    ("stricter", "becomes"),
+    [
+        (replace(FAST, effect=Fill(), review="required"), "held"),
+        (replace(FAST, effect=Fill(), limits=replace(FAST.limits, pixels=100)), "withheld"),
+    ],
+)
+def test_what_was_made_of_the_bytes_in_another_way_under_another_name_goes_if_nothing_replaces_it(
+    folder, stricter, becomes
+):
+    folder.run()
+    (folder.originals / "p.jpg").rename(folder.originals / "other.jpg")
+    assert folder.statuses(pipeline=stricter) == {"other.jpg": becomes}
+    assert folder.published() == []
+
+
+def test_what_stands_is_withdrawn_however_long_it_is(folder):
+    folder.run()
+    small = replace(FAST, effect=Fill(), limits=replace(FAST.limits, bytes=100))
+    assert folder.statuses(pipeline=small) == {"p.jpg": "withheld"}
+    assert folder.published() == []
 
 
 def test_what_was_accepted_follows_the_bytes_to_another_name(folder):
