@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloak.decisions import Decisions, dump, fitted, parse
-from cloak.errors import Conflict, LedgerDamaged, UsageError
+from cloak.errors import Conflict, DecisionsUnfit, LedgerDamaged, UsageError
 from cloak.geometry import Size
 from cloak.ledger import Ledger
 
@@ -221,8 +221,11 @@ def _weight(review: Reviewed) -> tuple[bool, str]:
 
 def _is_adopted(sidecar: Decisions, latest: Decisions, logged: Decisions) -> bool:
     """Whether a photo's latest word is what the sidecar says, and nothing was drafted since."""
-    stands = (latest.reviewer, latest.verdict) == (logged.reviewer, logged.verdict) and logged.at in {"", latest.at}
-    return stands and _as_given(sidecar, logged)
+    try:
+        taken = replace(fitted(logged, latest.size), at=logged.at or latest.at)
+    except DecisionsUnfit:
+        return False
+    return taken == latest and _as_given(sidecar, logged)
 
 
 def _overtaken(sidecar: Decisions, latest: Decisions, logged: Sequence[Decisions]) -> bool:
@@ -236,8 +239,9 @@ def _overtaken(sidecar: Decisions, latest: Decisions, logged: Sequence[Decisions
 
 
 def _as_given(sidecar: Decisions, logged: Decisions) -> bool:
-    """Whether a verdict is the sidecar's; where review is required, that one comes without its "accept"."""
-    return sidecar == (logged if sidecar.verdict else replace(logged, verdict=None))
+    """Whether a verdict is the sidecar's: where review is required, that one is taken without its "accept"."""
+    given, then = (replace(one, verdict=None) if one.verdict == "accept" else one for one in (sidecar, logged))
+    return given == then
 
 
 def _later(at: str, then: str) -> bool:

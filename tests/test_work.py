@@ -117,6 +117,28 @@ def test_a_sidecar_that_had_its_turn_does_not_undo_a_later_verdict(revealed):
         assert revealed.published() == []
 
 
+def test_a_sidecar_that_was_a_start_where_review_is_required_does_not_undo_a_later_verdict_where_it_is_not(folder):
+    required = replace(FAST, review="required")
+    folder.run()
+    folder.sidecar("p.jpg", folder.face(), at="2026-01-01T00:00:00+00:00")
+    assert folder.statuses(pipeline=required) == {"p.jpg": "held"}
+    assert folder.decide("p.jpg", "accept", ()) == "accepted"
+    for pipeline in (FAST, required):
+        assert folder.statuses(pipeline=pipeline) == {"p.jpg": "concealed"}
+
+
+def test_a_sidecar_that_was_a_start_where_review_is_required_does_not_undo_a_draft(folder):
+    folder.run()
+    folder.sidecar("p.jpg", folder.face())
+    assert folder.statuses(pipeline=replace(FAST, review="required")) == {"p.jpg": "held"}
+    desk = Desk(folder.out)
+    ((case),) = desk.cases.values()
+    desk.claim(case.id, "page", "x")
+    desk.change(case.id, "page", "x", case.review.version, ())
+    desk.close()
+    assert folder.statuses() == {"p.jpg": "held"}
+
+
 def test_a_sidecar_that_was_changed_since_counts_unless_it_may_be_older_than_a_hold(revealed):
     assert revealed.decide("p.jpg", "accept", ()) == "accepted"
     revealed.sidecar("p.jpg", BADGE)
