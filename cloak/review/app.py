@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cloak.decisions import changes
-from cloak.errors import CloakError, NotFound, NotWritten, TooLarge, UsageError
+from cloak.errors import CloakError, Conflict, NotFound, NotWritten, TooLarge, UsageError
 from cloak.review.case import Case, detail, summary
 from cloak.review.desk import Desk
 from cloak.review.doors import Doors, Session
@@ -254,13 +254,14 @@ def create_app(review: Review) -> FastAPI:
     async def change(request: Request, id_: str) -> JSONResponse:
         who, client = here(request)
         body = await _json(request)
-        case = desk.change(id_, client, who.editor, _version(body), _parsed(body))
+        case = desk.change(id_, client, who.editor, _version(body, desk.case(id_)), _parsed(body))
         return JSONResponse(summary(review.told(case), desk.holder(id_)))
 
     @app.post("/api/photos/{id_}/accept")
     async def accept(request: Request, id_: str) -> JSONResponse:
         who, client = here(request)
-        case = desk.accept(id_, client, _named(who), _version(await _json(request)))
+        body = await _json(request)
+        case = desk.accept(id_, client, _named(who), _version(body, desk.case(id_)))
         return JSONResponse(summary(review.decided(case), desk.holder(id_)))
 
     @app.post("/api/photos/{id_}/hold")
@@ -268,7 +269,7 @@ def create_app(review: Review) -> FastAPI:
         who, client = here(request)
         body = await _json(request)
         reason = msgspec.convert(body.get("reason", ""), str)
-        case = desk.hold(id_, client, _named(who), _version(body), reason)
+        case = desk.hold(id_, client, _named(who), _version(body, desk.case(id_)), reason)
         return JSONResponse(summary(review.decided(case), desk.holder(id_)))
 
     @app.get("/api/photos/{id_}/preview/{side}")
@@ -337,11 +338,17 @@ async def _json(request: Request) -> dict[str, Any]:
     return body
 
 
-def _version(body: dict[str, Any]) -> int:
+def _version(body: dict[str, Any], case: Case) -> int:
+    """The version that the page saw. Raises `Conflict` if it saw another record of the photo, perhaps another photo."""
     try:
-        return msgspec.convert(body.get("version"), int)
+        version_, record = msgspec.convert([body.get("version"), body.get("record")], tuple[int, str])
     except ValueError:
         raise UsageError("the request names no version") from None
+    if record != case.record:
+        raise Conflict(
+            "a run has treated this photo again meanwhile: nothing was stored", next_step="Look at it again."
+        )
+    return version_
 
 
 def _parsed(body: dict[str, Any]) -> Any:

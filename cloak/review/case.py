@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -51,6 +52,12 @@ class Case:
     @property
     def settings(self) -> Pipeline:
         return settings(self.origin.settings, self.origin.pipeline_name)
+
+    @property
+    def record(self) -> str:
+        """What a page has to have seen: another one once a run finds other bytes, settings or faces under this name."""
+        told = msgspec.json.encode((self.entry.content, self.origin.pipeline, self.found()))
+        return sha256(told).hexdigest()[:20]
 
     @property
     def state(self) -> str:
@@ -121,6 +128,7 @@ def summary(case: Case, holder: Claim | None) -> dict[str, Any]:
         "verdict": decided.verdict if decided else None,
         "published": case.entry.published is not None,
         "version": case.review.version,
+        "record": case.record,
         "faces": sum(map(len, case.found())),
         "weak": sum(map(len, case.weak())),
         "width": case.size.width,

@@ -129,7 +129,7 @@ class Pictures:
             return self._kept.get(key, lambda: self._reduced(case, frame, level))
         if case.state == "accepted":
             return self._kept.get((*key, case.entry.published), lambda: self._published(case, frame, level))
-        return self._kept.get((*key, case.review.version), lambda: self._concealed(case, frame, level))
+        return self._kept.get((*key, case.record, case.review.version), lambda: self._concealed(case, frame, level))
 
     def _at_hand(self, case: Case, side: Side, frame: int, level: int) -> bool:
         """Whether nothing has to be decoded for a picture."""

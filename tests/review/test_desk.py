@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from types import SimpleNamespace
 
@@ -26,7 +27,7 @@ from cloak.geometry import Box, Region
 from cloak.ledger import beside
 from cloak.photo import open_photo
 from cloak.report import flagged
-from cloak.review.app import Review, create_app
+from cloak.review.app import Review, _version, create_app
 from cloak.review.case import detail
 from cloak.review.desk import Desk
 from cloak.review.doors import DoorKeeper, Doors
@@ -124,6 +125,20 @@ def test_a_decision_on_an_older_version_is_refused_and_nothing_of_it_stored(desk
     with pytest.raises(Conflict, match="somebody else"):
         desk.change(photo.id, "ada", "Ada", 0, ())
     assert desk.case(photo.id).changes == (Change(face),)
+
+
+def test_a_decision_on_what_a_run_has_replaced_meanwhile_is_refused(desk):
+    photo = case(desk, "group.jpg")
+    seen = {"version": 0, "record": photo.record}
+    assert _version(seen, photo) == 0
+    entry, origin = photo.entry, photo.origin
+    for other in (
+        replace(photo, entry=replace(entry, content="of other bytes")),
+        replace(photo, entry=replace(entry, row=entry.row | {"detections": [[]]})),
+        replace(photo, origin=replace(origin, pipeline="of other settings")),
+    ):
+        with pytest.raises(Conflict):
+            _version(seen, other)
 
 
 def test_an_effect_that_the_newsroom_refuses_is_neither_offered_nor_stored(desk):
@@ -333,12 +348,15 @@ def test_other_sites_cannot_reach_the_desk(site, headers, status):
     assert answer.status_code == status
 
 
-def test_text_that_is_none_is_refused_and_the_queue_goes_on(site):
+def test_text_that_is_none_and_decisions_on_what_nobody_has_seen_are_refused_and_the_queue_goes_on(site):
     photo = f"/api/photos/{site.get('/api/photos').json()[0]['id']}"
     site.post(f"{photo}/claim")
     half = {"headers": {"Content-Type": "application/json"}}
     assert site.post(f"{photo}/hold", content=r'{"version": 0, "reason": "\ud800"}', **half).status_code == 400
     assert site.put("/api/session", content=r'{"editor": "\ud800"}', **half).status_code == 400
+    for ask, act in ((site.put, "changes"), (site.post, "accept"), (site.post, "hold")):
+        assert ask(f"{photo}/{act}", json={"version": 0, "changes": []}).status_code == 400
+        assert ask(f"{photo}/{act}", json={"version": 0, "record": "another", "changes": []}).status_code == 409
     assert site.get("/api/photos").json()[0]["version"] == 0
 
 
@@ -425,11 +443,13 @@ def test_hold_withdraws_what_was_accepted_before(site, server):
     group = next(photo for photo in site.get("/api/photos").json() if photo["name"] == "group.jpg")
     path = f"/api/photos/{group['id']}"
     assert site.post(f"{path}/claim").status_code == 200
-    version = site.post(f"{path}/accept", json={"version": 0}).json()["version"]
+    record = group["record"]
+    version = site.post(f"{path}/accept", json={"version": 0, "record": record}).json()["version"]
     wait_for(lambda: site.get(path).json()["state"] == "accepted")
     assert published(server, "group.jpg")
     site.post(f"{path}/claim")
-    assert site.post(f"{path}/hold", json={"version": version, "reason": "no"}).status_code == 200
+    hold = {"version": version, "record": record, "reason": "no"}
+    assert site.post(f"{path}/hold", json=hold).status_code == 200
     wait_for(lambda: site.get(path).json()["state"] == "held")
     assert published(server, "group.jpg") is None
 
@@ -446,7 +466,7 @@ def test_a_photo_that_changed_on_the_disk_is_not_published(tmp_path, samples):
             (row,) = client.get("/api/photos").json()
             shutil.copy(samples / "group.jpg", photo)
             client.post(f"/api/photos/{row['id']}/claim")
-            client.post(f"/api/photos/{row['id']}/accept", json={"version": 0})
+            client.post(f"/api/photos/{row['id']}/accept", json={"version": 0, "record": row["record"]})
             wait_for(lambda: client.get(f"/api/photos/{row['id']}").json()["state"] == "failed")
             assert "changed" in client.get(f"/api/photos/{row['id']}").json()["failure"]
     finally:

@@ -63,6 +63,8 @@ export class Desk {
 
   async refresh() {
     this.queue.set(await call("GET", "/api/photos"));
+    const open = this.queue.photos.find((photo) => photo.id === this.photo?.id);
+    if (open && open.record !== this.photo.record) this.heard(open);
     $("empty").hidden = Boolean(this.queue.photos.length);
     $("empty").textContent = "There is no photo in this folder's record.";
   }
@@ -76,9 +78,10 @@ export class Desk {
       return undefined;
     }
     const theirs = photo.claim?.client !== this.record.me && photo.version > this.photo.version;
+    const another = photo.record !== this.photo.record; // a run has treated it again: nobody has seen that yet
     // A photo that lies open on a desk and is nobody's is for whoever asks first. One request: its answer says whose it
     // is now, and only a further event, of another page that took or left it, can lead to another.
-    if (theirs || !photo.claim) return this.open(photo.id, true);
+    if (theirs || another || !photo.claim) return this.open(photo.id, true);
     if (photo.version >= this.photo.version) this.told(photo);
     return undefined;
   }

@@ -162,7 +162,7 @@ export class Queue {
     const [image, name, state, more] = button.children;
     if (photo.id === this.current) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
-    const source = `/api/photos/${photo.id}/preview/result?longest=168&v=${photo.version}-${photo.state}`;
+    const source = `/api/photos/${photo.id}/preview/result?longest=168&v=${photo.record}-${photo.version}-${photo.state}`;
     // The photo that was asked for comes first; thumbnails follow.
     if (this.ready && image.getAttribute("src") !== source) image.src = source;
     name.textContent = photo.name;

@@ -25,6 +25,11 @@ export class Record {
     return this.online && this.photo?.claim?.client === this.me;
   }
 
+  /** What is on the screen: a decision about anything else is refused. */
+  get seen() {
+    return { version: this.photo.version, record: this.photo.record };
+  }
+
   /** Claim a photo, or else see what another page does to it: [photo, why it is not ours or null]. */
   async take(id) {
     try {
@@ -70,7 +75,7 @@ export class Record {
     this.pending = null;
     this.desk.saving("Saving…");
     try {
-      const body = { version: this.photo.version, changes: sent.changes };
+      const body = { ...this.seen, changes: sent.changes };
       this.desk.told(await call("PUT", `/api/photos/${sent.id}/changes`, body));
       this.desk.saving("Saved");
       return true;
@@ -93,9 +98,9 @@ export class Record {
   }
 
   async post(kind, body) {
-    const { id, version } = this.photo;
+    const { id } = this.photo;
     try {
-      this.desk.told(await call("POST", `/api/photos/${id}/${kind}`, { version, ...body }));
+      this.desk.told(await call("POST", `/api/photos/${id}/${kind}`, { ...this.seen, ...body }));
       return true;
     } catch (error) {
       this.desk.refused(error);

@@ -117,8 +117,8 @@ export class Stage {
 
   /** Show a photo, or the same one after a change: done when the side that is looked at is there. */
   async open(photo, frame, keepView) {
-    const { id, version, state } = photo;
-    const fresh = this.photo?.id !== id || this.frame !== frame;
+    const { id, record, version, state } = photo;
+    const fresh = this.photo?.id !== id || this.photo.record !== record || this.frame !== frame;
     if (fresh) {
       this.original.clear();
       this.result.clear();
@@ -127,7 +127,7 @@ export class Stage {
     this.frame = frame;
     if (fresh) this.element.setAttribute("aria-busy", "true");
     if (fresh && !keepView) this.fit();
-    const query = `frame=${frame}&v=${version}-${state}`;
+    const query = `frame=${frame}&v=${record}-${version}-${state}`;
     // A coarse picture that is at hand comes first; tiles make it sharp.
     const path = (side) => `${previewPath(photo, side, frame)}&quick=1`;
     const tile = (side) => (key) => `/api/photos/${id}/tile/${side}/${key}?${query}`;
@@ -235,6 +235,6 @@ export class Stage {
 export function previewPath(photo, side, frame) {
   const { width, height } = document.getElementById("stage").getBoundingClientRect();
   const longest = Math.min(Math.max(64 * Math.ceil((Math.max(width, height) * devicePixelRatio) / 64), 512), 2048);
-  const version = side === "original" ? "" : `&v=${photo.version}-${photo.state}`;
-  return `/api/photos/${photo.id}/preview/${side}?frame=${frame}&longest=${longest}${version}`;
+  const version = side === "original" ? photo.record : `${photo.record}-${photo.version}-${photo.state}`;
+  return `/api/photos/${photo.id}/preview/${side}?frame=${frame}&longest=${longest}&v=${version}`;
 }
