@@ -135,7 +135,7 @@ def anonymize(
     else:
         status = Status.REVEALED if any(frame.made.revealed for frame in frames) else Status.NO_FACE
     kept = tuple(name for name in FIELD_CARRIERS if getattr(fields, name) is not None)
-    accepted = decisions is not None and decisions.verdict == "accept"
+    accepted = decisions is not None and decisions.verdict == "accept" and all(frame.made.fits for frame in frames)
     report = _report(
         status, settings, photo, before, frames, watch, encoded=encoded, kept=kept, protections=protections
     )
@@ -205,8 +205,10 @@ def _search(
     made = Applied(search.faces)
     if decisions is not None:
         made = apply(decisions, number, search.faces, photo.size, settings.permitted)
-    # All faces are compared, so that nobody is in a picture twice; only those that nobody decided about may be kept.
-    consent = sort(views[0], search.faces, people)
+    # All faces are compared, so that nobody is in a picture twice; only those that nobody decided about may be kept,
+    # and who gave a verdict decided about all.
+    undecided = decisions is None or decisions.verdict is None
+    consent = sort(views[0], search.faces, people if undecided else None)
     kept = tuple(face for face in made.faces if face in consent.kept)
     made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))
     areas = [within(area.shape) for area in made.areas]

@@ -85,12 +85,14 @@ class Applied:
         revealed: stay bare.
         replaced: have an area of a person's in place of their own.
         areas: concealed besides: moved, of another effect, or drawn.
+        fits: the faces found are by and large those that the person saw, or nobody noted which these were.
     """
 
     faces: tuple[Face, ...]
     revealed: tuple[Face, ...] = ()
     replaced: tuple[Face, ...] = ()
     areas: tuple[Region, ...] = ()
+    fits: bool = True
 
 
 def fitted(decisions: Decisions, size: Size) -> Decisions:
@@ -113,7 +115,8 @@ def apply(
     decisions: Decisions, frame: int, faces: Sequence[Face], size: Size, permitted: Collection[str] = tuple(EFFECTS)
 ) -> Applied:
     """Lay a person's decisions over what was found in a frame of a photo of `size`. A face nobody decided about stays
-    concealed, and so does one that may not be the face whose area a person changed: besides that area.
+    concealed, and so does one that may not be the face whose area a person changed: besides that area. Where the photo
+    is accepted, a face that the person saw concealed stays so, whether or not it is found again.
 
     Raises `DecisionsUnfit` where the picture is not the one that the person saw, or an area has an effect of its own
     that is not among those `permitted`.
@@ -135,12 +138,33 @@ def apply(
             revealed.append(face)
         else:
             raise DecisionsUnfit("a face that should stay bare is not where it was")
-    if any(change.face is not None for change in here) and frame < len(decisions.seen):
-        then = decisions.seen[frame]
+    fits = not decisions.seen
+    if frame < len(decisions.seen):
+        then, decided = decisions.seen[frame], [change.face for change in here if change.face is not None]
         found = sum(any(box.iou(face.box) >= SAME for face in faces) for box in then)
-        if found < CONSTELLATION * len(then):
+        if decided and found < CONSTELLATION * len(then):
             raise DecisionsUnfit("the faces are not where they were when the decisions were made")
-    return Applied(tuple(left), tuple(revealed), tuple(replaced), tuple(areas))
+        fits = found >= CONSTELLATION * max(len(then), len(faces))
+        if decisions.verdict == "accept":
+            left = _as_accepted(left, then, decided)
+    return Applied(tuple(left), tuple(revealed), tuple(replaced), tuple(areas), fits)
+
+
+def _as_accepted(faces: Sequence[Face], then: Sequence[Box], decided: Sequence[Box]) -> list[Face]:
+    """The faces to conceal, so that each box that was seen `then`, and is not at a place that was `decided` about, is
+    under the cover of one."""
+    faces, then = list(faces), list(then)
+    for place in decided:
+        best = max(then, key=place.iou, default=None)
+        if best is not None and place.iou(best) >= SAME:
+            then.remove(best)
+    for box in then:
+        face = _match(box, faces, SAME)
+        if face is None:
+            faces.append(Face(box, 0.0, (), votes=0))
+        else:
+            faces[faces.index(face)] = replace(face, extent=(face.extent or face.box).united(box))
+    return faces
 
 
 def refused(decisions: Decisions, permitted: Collection[str]) -> str:
@@ -196,6 +220,9 @@ def check(decisions: Decisions) -> None:
             raise UsageError("an area is turned by no angle")
         if change.area is not None and change.area.effect not in {None, *EFFECTS}:
             raise UnknownName("effect", str(change.area.effect), tuple(EFFECTS))
+    for frame in decisions.seen:
+        if len(frame) > MOST or not all(_inside(box, size) for box in frame):
+            raise UsageError("the faces that were seen are too many, or outside the photo")
 
 
 def _inside(shape: Box | Ellipse, size: Size) -> bool:

@@ -21,7 +21,12 @@ from cloak.verify import problems
 SIZE = Size(1000, 500)
 LEFT, RIGHT = Face(Box(100, 100, 60, 80), 0.9, ("yunet",)), Face(Box(700, 120, 60, 80), 0.8, ("yunet",))
 BADGE = Region(Box(300, 300, 50, 30), effect="fill")
+FEW = [Box(100 * i, 350, 40, 50) for i in range(4)]
 FAST = load("photographer", recall="fast")
+
+
+def face_at(box):
+    return Face(box, 0.9, ("yunet",))
 
 
 def test_what_nobody_decided_about_stays_concealed():
@@ -42,6 +47,34 @@ def test_the_area_of_one_face_does_not_stand_for_the_cover_of_another():
     mouth, other = Change(LEFT.box, Region(Ellipse(130, 150, 15, 15))), replace(LEFT, box=LEFT.box.shifted(9, 0))
     made = apply(Decisions(SIZE, (mouth,), ((LEFT.box,),)), 0, [other], SIZE)
     assert (made.faces, made.replaced, made.areas) == ((other,), (), (mouth.area,))
+
+
+def test_what_a_person_saw_concealed_and_accepted_stays_so_whatever_is_found_again():
+    decisions = Decisions(SIZE, (Change(LEFT.box),), ((LEFT.box, RIGHT.box, *FEW),), "accept")
+    wider = replace(RIGHT, box=RIGHT.box.shifted(10, 0))
+    found = [LEFT, wider, *map(face_at, FEW[:3])]
+    made = apply(decisions, 0, found, SIZE)
+    assert made.revealed == (LEFT,)
+    assert [face.extent or face.box for face in made.faces] == [RIGHT.box.united(wider.box), *FEW]
+    assert made.fits
+    assert apply(replace(decisions, verdict=None), 0, found, SIZE).faces == (wider, *map(face_at, FEW[:3]))
+
+
+@pytest.mark.parametrize(
+    ("seen", "found", "fits"),
+    [
+        ((), [LEFT], True),  # nobody noted what was seen
+        (((LEFT.box,),), [LEFT], True),
+        (((LEFT.box,),), [], False),
+        (((LEFT.box,),), [RIGHT], False),
+        (((LEFT.box,),), [LEFT, RIGHT], False),
+        (((),), [LEFT], False),
+    ],
+)
+def test_an_acceptance_is_of_the_faces_that_were_seen(seen, found, fits):
+    made = apply(Decisions(SIZE, (), seen, "accept"), 0, found, SIZE)
+    assert made.fits == fits
+    assert {box for frame in seen for box in frame} <= {face.box for face in made.faces}
 
 
 def test_a_change_is_of_its_own_frame_and_one_without_a_frame_of_all():
@@ -102,6 +135,14 @@ def test_a_sidecar_is_read_back_and_holds_places_and_words_only():
             b'[{"area": {"shape": {"x": 0, "y": 0, "width": 1e9, "height": 1}}}]',
             b'[{"area": {"shape": {"cx": 0, "cy": 0, "rx": -1, "ry": 1}}}]',
             b'[{"area": {"shape": {"cx": 0, "cy": 0, "rx": 2, "ry": 2}, "effect": "sepia"}}]',
+        )
+    ]
+    + [
+        b'{"cloak_decisions": 1, "size": {"width": 9, "height": 9}, "seen": [[%s]]}' % box
+        for box in (
+            b'{"x": 0, "y": 0, "width": NaN, "height": 1}',
+            b'{"x": 99, "y": 0, "width": 9, "height": 9}',
+            b", ".join([b'{"x": 0, "y": 0, "width": 9, "height": 9}'] * 10_001),
         )
     ],
 )
@@ -170,6 +211,17 @@ def test_a_face_whose_area_was_moved_away_is_concealed_again(group):
     result = anonymize(data, FAST, key=b"k", decisions=Decisions(plain.report.size, (away,), verdict="accept"))
     bare = pixels(data)
     assert np.abs(window(pixels(result.data), face.box) - window(bare, face.box)).mean() > 5
+
+
+def test_what_was_seen_and_is_not_found_is_concealed_and_the_photo_not_called_accepted(group):
+    data, plain = group
+    lost = (Box(10, 10, 60, 80), Box(1180, 10, 60, 80))
+    seen = tuple(face.box for face in plain.report.detections[0])
+    decisions = Decisions(plain.report.size, (), ((*seen, *lost),), verdict="accept")
+    result = anonymize(data, FAST, key=b"k", decisions=decisions)
+    assert (result.report.faces, result.report.accepted) == (6, False)
+    for box in lost:
+        assert not np.array_equal(window(pixels(result.data), box), window(pixels(data), box))
 
 
 def test_every_face_revealed_is_a_state_of_its_own(group):
