@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from cloak.effects.base import Noise
-from cloak.effects.cells import full_scale, grid, jittered, means, patches, put, smooth
+from cloak.effects.cells import full_scale, grid, means, patches, put, smooth, toned
 from cloak.effects.settings import check_cells, check_jitter
 from cloak.geometry import Mask, Pixels
 
@@ -20,7 +20,7 @@ class Blur:
         jitter: standard deviation of the keyed noise on each cell's lightness, as a share of the full range.
 
     A plain blur is a linear filter: what it hides can be searched for, and in part be computed back. Here nothing of
-    the original but the cells' jittered means enters.
+    the original but its one colour and the cells' jittered lightness enters.
     """
 
     margin: ClassVar[float] = 0.0
@@ -38,6 +38,6 @@ class Blur:
         for patch in patches(mask):
             lattice = grid(patch, self.cells)
             stream = noise.child("blur", mask.left, mask.top, patch.index)
-            values = jittered(means(pixels, patch, lattice), self.jitter, full, stream)
+            values = toned(means(pixels, patch, lattice), self.jitter, full, stream)
             put(out, patch, smooth(values, lattice, patch.inside.shape, pixels.dtype))
         return out

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.effects.base import Noise
+from cloak.effects.cells import grid, means, patches, put, spread
 from cloak.effects.evasion import FRAME, Budget, Change, evade, on_face, recognised
 from cloak.effects.pixelate import Pixelate
 from cloak.errors import ConcealmentFailed, UsageError
@@ -114,7 +115,11 @@ class Perturb:
         return self._combined(out, mask, noise)
 
     def _combined(self, pixels: Pixels, mask: Mask, noise: Noise) -> Pixels:
-        out = Pixelate(CELLS, 0.0)(pixels, mask, noise) if self.combine == "pixelate" else pixels.copy()
+        out = pixels.copy()
+        if self.combine == "pixelate":
+            for patch in patches(mask):
+                lattice = grid(patch, CELLS)
+                put(out, patch, spread(means(pixels, patch, lattice), lattice, pixels.dtype))
         for region in mask.regions:
             if region.landmarks is None or placement(region.landmarks, FRAME) is None:
                 _pixelated(out, region, mask, noise)

@@ -1,4 +1,4 @@
-"""Pixelation: a few flat cells a face, each its mean with the lightness jittered."""
+"""Pixelation: a few flat cells a face, of one colour, with their lightness jittered."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from cloak.effects.base import Noise
-from cloak.effects.cells import full_scale, grid, jittered, means, patches, put, spread
+from cloak.effects.cells import full_scale, grid, means, patches, put, spread, toned
 from cloak.effects.settings import check_cells, check_jitter
 from cloak.geometry import Mask, Pixels
 
@@ -37,6 +37,6 @@ class Pixelate:
         for patch in patches(mask):
             lattice = grid(patch, self.cells)
             stream = noise.child("pixelate", mask.left, mask.top, patch.index)
-            values = jittered(means(pixels, patch, lattice), self.jitter, full, stream)
+            values = toned(means(pixels, patch, lattice), self.jitter, full, stream)
             put(out, patch, spread(values, lattice, pixels.dtype))
         return out

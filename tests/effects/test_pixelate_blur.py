@@ -5,6 +5,7 @@ import pytest
 
 from cloak.effects import Blur, Noise, Pixelate, conceal
 from cloak.effects.cells import grid, patches
+from cloak.effects.tone import LUMA
 from cloak.errors import UsageError
 
 BOTH = [Pixelate(), Blur(), Pixelate(cells=4), Blur(cells=8)]
@@ -72,6 +73,22 @@ def test_faces_of_one_photo_are_jittered_differently(effect, key, head, mask_ove
     mask = mask_over(pixels, head(110, 100, 60, 70), head(210, 100, 60, 70), feather=0)
     out = conceal(pixels, mask, effect, key)
     assert not np.array_equal(out[60:140, 60:150], out[60:140, 160:250])
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("effect", BOTH, ids=repr)
+def test_a_face_shows_shades_of_one_colour(effect, channels, key, head, mask_over):
+    pixels = np.zeros((200, 200, channels), np.uint8)
+    pixels[:, :100, :3], pixels[:, 100:, :3] = (180, 60, 70), (50, 140, 150)
+    mask = mask_over(pixels, head(100, 100, 60, 75))
+    shown = conceal(pixels, mask, effect, key)[mask.core].astype(float)
+    if channels == 4:
+        shown = (255 - shown[:, :3]) * (255 - shown[:, 3:]) / 255
+    colours = shown - shown @ LUMA[:, None]
+    strength = np.linalg.norm(colours, axis=1)
+    clear = colours[strength > 10] / strength[strength > 10, None]
+    assert len(clear) > 1000
+    assert (clear @ clear.mean(0)).min() > 0.97
 
 
 @pytest.mark.parametrize("effect", [Pixelate(jitter=0), Blur(jitter=0)], ids=repr)
