@@ -98,7 +98,7 @@ def anonymize(
             for frame, drawn in zip(frames, masks, strict=True):
                 check_masks(drawn, frame.regions(settings), photo.size)
             paint = partial(
-                _paint, settings=settings, noise=noise, photo=photo, output=output, first=steady.first_places(masks)
+                _paint, settings=settings, noise=noise, photo=photo, output=output, streams=steady.streams(masks)
             )
             encoded = photo.conceal(masks, paint, output)
         with watch("verify"):
@@ -240,20 +240,18 @@ def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | 
 def _paint(
     pixels: Pixels,
     mask: Mask,
-    frame: int,
+    frame: int,  # noqa: ARG001
     *,
     settings: Pipeline,
     noise: Noise,
     photo: Photo,
     output: Output,
-    first: Mapping[steady.Place, steady.Place],
+    streams: Mapping[Mask, int],
 ) -> Pixels:
     effect: effects.Effect = settings.effect
     if isinstance(effect, Perturb):
         effect = effect.within(photo.written(mask, output))
-    number, left, top = first[steady.place(mask, frame)]
-    still = replace(mask, left=left, top=top)  # to effects, a window's place is no more than the name of its noise
-    return effects.paint(pixels, still, effect, settings.cover.feather, noise.child(number, left, top))
+    return effects.paint(pixels, mask, effect, settings.cover.feather, noise.child(streams[mask]))
 
 
 def _look_again(

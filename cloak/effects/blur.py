@@ -37,7 +37,7 @@ class Blur:
         full = full_scale(pixels)
         for patch in patches(mask):
             lattice = grid(patch, self.cells)
-            stream = noise.child("blur", mask.left, mask.top, patch.index)
-            values = toned(means(pixels, patch, lattice), self.jitter, full, stream)
+            stream = noise.child("blur", patch.index)
+            values = toned(means(pixels, patch, lattice), self.jitter, full, stream, self.cells)
             put(out, patch, smooth(values, lattice, patch.inside.shape, pixels.dtype))
         return out

@@ -156,11 +156,17 @@ def jittered(values: npt.NDArray[np.float64], strength: float, full: int, noise:
         full: the largest value of a pixel.
         noise: the stream to draw on.
     """
-    return _shaded(values, _goal(values, strength, full, noise), full)
+    return _shaded(values, _goal(values, strength, full, noise.normal(values.shape[:2])), full)
 
 
-def toned(values: npt.NDArray[np.float64], strength: float, full: int, noise: Noise) -> npt.NDArray[np.float64]:
+def toned(
+    values: npt.NDArray[np.float64], strength: float, full: int, noise: Noise, cells: int
+) -> npt.NDArray[np.float64]:
     """As `jittered`, but all in shades of one colour, the mean of those in the middle: of colours, a face tells one.
+
+    Args:
+        cells: as many as `grid` was asked for. So many numbers are drawn down and across, whatever fits: a face that
+            has a column more in the next frame of an animation keeps its noise.
 
     Noise on each cell's colour would look like confetti; without any, colours told more than lightness: trained
     adversaries found 23 of 100 people by both, 7 by lightness alone ("colour discriminants" in docs/audit.md).
@@ -169,7 +175,8 @@ def toned(values: npt.NDArray[np.float64], strength: float, full: int, noise: No
     # Beyond the middle are hair and backdrop, which would make skin look ashen.
     middle = values[rows // 4 : rows - rows // 4, columns // 4 : columns - columns // 4]
     colours = np.broadcast_to(middle.mean((0, 1)), values.shape)
-    return _shaded(colours, _goal(values, strength, full, noise), full)
+    drawn = noise.normal((cells, cells))[:rows, :columns]
+    return _shaded(colours, _goal(values, strength, full, drawn), full)
 
 
 def spread(values: npt.NDArray[np.float64], lattice: Grid, dtype: npt.DTypeLike) -> Pixels:
@@ -211,9 +218,11 @@ def full_scale(pixels: Pixels) -> int:
     return int(np.iinfo(pixels.dtype).max)
 
 
-def _goal(values: npt.NDArray[np.float64], strength: float, full: int, noise: Noise) -> npt.NDArray[np.float64]:
-    """(rows, columns): the cells' luminances, 0 to `full`, moved by noise."""
-    moved = _level(_light(values, full), full) + np.clip(noise.normal(values.shape[:2]), -2, 2) * (strength * full)
+def _goal(
+    values: npt.NDArray[np.float64], strength: float, full: int, drawn: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """(rows, columns): the cells' luminances, 0 to `full`, moved by normal numbers that were drawn for them."""
+    moved = _level(_light(values, full), full) + np.clip(drawn, -2, 2) * (strength * full)
     return np.asarray(np.clip(moved, 0, full), np.float64)
 
 

@@ -120,9 +120,9 @@ class Perturb:
             for patch in patches(mask):
                 lattice = grid(patch, CELLS)
                 put(out, patch, spread(means(pixels, patch, lattice), lattice, pixels.dtype))
-        for region in mask.regions:
+        for index, region in enumerate(mask.regions):
             if region.landmarks is None or placement(region.landmarks, FRAME) is None:
-                _pixelated(out, region, mask, noise)
+                _pixelated(out, region, mask, noise.child("pixelated", index))
             elif self.combine == "eyes":
                 _bar(out, region)
         return out

@@ -1,34 +1,47 @@
 """One stream of noise for a face through all frames of an animation: fresh noise in each would average out."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 from cloak.geometry import Box, Mask
 
-SAME = 0.3
-"""Intersection over union of windows from which the next frame's mask is taken for that of the same face."""
-
-Place = tuple[int, int, int]
-"""Frame, left, top: where a mask lies. No two masks of a photo share one."""
+NEAR = 1.0
+"""By how many times its size a face may have moved or grown, and be taken for the same without a second thought."""
 
 
-def place(mask: Mask, frame: int) -> Place:
-    return frame, mask.left, mask.top
+def streams(frames: Sequence[Sequence[Mask]]) -> dict[Mask, int]:
+    """For every mask of an animation's frames, the number of the stream that its face draws on.
 
-
-def first_places(frames: Sequence[Sequence[Mask]]) -> dict[Place, Place]:
-    """For every mask the place at which its face was first concealed, its own if it was not there before."""
-    found: dict[Place, Place] = {}
-    seen: list[tuple[Box, Place]] = []
-    for number, masks in enumerate(frames):
-        free = list(seen)
-        for mask in masks:
-            box = Box(mask.left, mask.top, mask.width, mask.height)
-            best = max(free, key=lambda known: box.iou(known[0]), default=None)
-            first = place(mask, number)
-            if best is not None and box.iou(best[0]) >= SAME:
-                free.remove(best)  # two masks of a frame never share a stream
-                seen.remove(best)
-                first = best[1]
-            seen.append((box, first))
-            found[place(mask, number)] = first
+    No two masks of a frame share one, and all frames together have as many as the fullest frame has masks: a face that
+    leaps draws on a stream that is in use, rather than on ever new ones.
+    """
+    found: dict[Mask, int] = {}
+    last: dict[int, Box] = {}  # where the face of each stream was seen
+    most = max(map(len, frames), default=0)
+    for masks in frames:
+        boxes = {mask: Box(mask.left, mask.top, mask.width, mask.height) for mask in masks}
+        own = _nearest(boxes, last, NEAR)
+        own |= zip([mask for mask in masks if mask not in own], range(len(last), most), strict=False)
+        left = {mask: box for mask, box in boxes.items() if mask not in own}
+        own |= _nearest(left, {number: last[number] for number in last.keys() - own.values()}, math.inf)
+        last |= {number: boxes[mask] for mask, number in own.items()}
+        found |= own
     return found
+
+
+def _nearest(boxes: Mapping[Mask, Box], last: Mapping[int, Box], limit: float) -> dict[Mask, int]:
+    """The streams of masks that lie within `limit` of where a face was, the nearest first, each stream once."""
+    pairs = [(_apart(box, seen), number, mask) for mask, box in boxes.items() for number, seen in last.items()]
+    own: dict[Mask, int] = {}
+    taken = set()
+    for apart, number, mask in sorted(pairs, key=lambda pair: pair[:2]):
+        if apart <= limit and mask not in own and number not in taken:
+            own[mask] = number
+            taken.add(number)
+    return own
+
+
+def _apart(one: Box, other: Box) -> float:
+    """How far two boxes' edges lie from each other, down and across together, in multiples of their largest side."""
+    edges = (one.x - other.x, one.y - other.y, one.right - other.right, one.bottom - other.bottom)
+    return sum(map(abs, edges)) / 2 / max(one.width, one.height, other.width, other.height)
