@@ -52,9 +52,10 @@ def paint(pixels: Pixels, mask: Mask, effect: Effect, feather: float, noise: Noi
     for name in dict.fromkeys(region.effect for region in mask.regions if region.effect):
         own = effect if name == name_of(effect) else make(name)
         regions = [region for region in mask.regions if region.effect == name]
-        for part in draw(regions, Size(mask.width, mask.height), feather=feather, margin=own.margin):
+        parts = draw(regions, Size(mask.width, mask.height), feather=feather, margin=own.margin)
+        for number, part in enumerate(parts):
             window = part.window()
-            out[window] = conceal(out[window], part, own, noise.child(name, part.left, part.top))
+            out[window] = conceal(out[window], part, own, noise.child(name, number))
     return out
 
 

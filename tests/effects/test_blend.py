@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloak.effects import Blur, Decoy, Fill, Noise, Pixelate, conceal
+from cloak.effects import Blur, Decoy, Fill, Noise, Pixelate, blend, conceal
 from cloak.errors import ConcealmentFailed, UsageError
 from cloak.geometry import Box, Ellipse, Region, Size, draw
 
@@ -160,3 +160,16 @@ def test_any_regions_are_concealed_whole(regions, effect, channels, dtype, feath
             swapped = np.where(mask.core[..., None], other[mask.window()], window)
             again = conceal(swapped, mask, effect, Noise(b"k"))
             assert np.array_equal(out[mask.core], again[mask.core])
+
+
+def test_areas_with_an_effect_of_their_own_share_no_noise(monkeypatch, key, textured):
+    # The margin of a decoy clips both windows at one corner.
+    pixels = textured(300, 300)
+    own = [Region(Ellipse(12, 14, 12, 14), effect="decoy"), Region(Ellipse(120, 120, 80, 80), effect="decoy")]
+    bridge = Region(Box(10, 10, 100, 60))
+    (mask,) = draw([*own, bridge], Size(300, 300), margin=1000.0)
+    seen = []
+    monkeypatch.setattr(blend, "conceal", lambda pixels, mask, effect, noise: seen.append((mask, noise)) or pixels)
+    blend.paint(pixels, mask, Fill(), 0.0, key)
+    assert {(part.left, part.top) for part, _ in seen} == {(0, 0)}
+    assert len({noise.seed for _, noise in seen}) == len(seen) == 3
