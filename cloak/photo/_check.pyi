@@ -10,6 +10,9 @@ def scan_end(
     steps: npt.NDArray[np.uint32],
     dc: npt.NDArray[np.int32],
     ac: npt.NDArray[np.int32],
+    quant: npt.NDArray[np.int32],
+    coarsest: npt.NDArray[np.uint64],
+    component: npt.NDArray[np.int32],
     units: int,
     interval: int,
 ) -> int: ...

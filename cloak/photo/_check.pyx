@@ -4,10 +4,13 @@
 This shares no code with the modules that write JPEGs: a fault there must not blind the look at what they wrote.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     WINDOW = 12  # bits that several symbols are looked up by; a table of 16 kB stays in the first-level cache
+    # The square of the energy that a block may have: samples of 8 bits give 1024 at most (Parseval), rounding to steps
+    # doubles that at most. Decoders that calculate in 16 bits may show a picture of their own from there on.
+    MOST = 2048 * 2048
 
 
 def codebook(const uint8_t[::1] table, uint16_t[::1] out):
@@ -28,25 +31,27 @@ def codebook(const uint8_t[::1] table, uint16_t[::1] out):
 def strides(const uint16_t[::1] book, uint32_t[::1] out):
     """Fill (4096,) with how far the AC symbols that a window of 12 bits begins with reach, with their values.
 
-    Each is bits | coefficients << 8 | whether the block ends << 16, and 0 where not even one symbol fits.
+    Each is bits | coefficients << 8 | whether the block ends << 16 | a bound of the sum of the values' squares << 17,
+    and 0 where not even one symbol fits.
     """
-    cdef uint32_t window, used, skipped, entry, length
+    cdef uint32_t window, used, skipped, entry, length, power
     if book.shape[0] != 65536 or out.shape[0] != 1 << WINDOW:
         raise ValueError("a table has a wrong size")
     for window in range(1u << WINDOW):
-        used = skipped = 0
+        used = skipped = power = 0
         out[window] = 0
         while True:
             entry = book[(window << (used + 16 - WINDOW)) & 0xFFFF]
             length = (entry >> 8) + (entry & 0x0F)
-            if entry == 0 or used + length > WINDOW:
+            power += _largest(entry & 0x0F)
+            if entry == 0 or used + length > WINDOW or power > 0x7FFF:
                 break
             used += length
             if entry & 0x0F == 0 and entry & 0xF0 != 0xF0:
-                out[window] = used | skipped << 8 | 1 << 16
+                out[window] = used | skipped << 8 | 1 << 16 | power << 17
                 break
             skipped += (entry >> 4 & 15) + 1
-            out[window] = used | skipped << 8
+            out[window] = used | skipped << 8 | power << 17
 
 
 def scan_end(
@@ -56,6 +61,9 @@ def scan_end(
     const uint32_t[:, ::1] steps,
     const int32_t[::1] dc,
     const int32_t[::1] ac,
+    const int32_t[:, ::1] quant,
+    const uint64_t[:, ::1] coarsest,
+    const int32_t[::1] component,
     Py_ssize_t units,
     Py_ssize_t interval,
 ):
@@ -64,20 +72,27 @@ def scan_end(
     Args:
         books: (n, 65536), see `codebook`. steps: (n, 4096), see `strides`.
         dc, ac: for each block of an MCU, the row of its table.
+        quant: (blocks, 64) the steps of each block of an MCU, as DQT has them. component: (blocks,) its number, 0 to 3.
+        coarsest: (blocks, 64) the largest square of a step of AC up to there, no larger than 2^23 so that sums fit.
         units: MCUs of the scan. interval: MCUs between restart markers, 0 for none.
 
-    Each interval must end with fewer than eight bits, all ones, and its restart marker must follow at once.
+    Each interval must end with fewer than eight bits, all ones, and its restart marker must follow at once. No block
+    may have more energy than `MOST`.
     """
     cdef Py_ssize_t end, i
     if steps.shape[0] != books.shape[0] or steps.shape[1] != 1 << WINDOW:
         raise ValueError("arrays do not fit each other")
     if books.shape[1] != 65536 or ac.shape[0] != dc.shape[0] or at < 0 or units < 1 or interval < 0:
         raise ValueError("arrays do not fit each other")
+    if quant.shape[0] != dc.shape[0] or quant.shape[1] != 64 or component.shape[0] != dc.shape[0]:
+        raise ValueError("arrays do not fit each other")
+    if coarsest.shape[0] != dc.shape[0] or coarsest.shape[1] != 64:
+        raise ValueError("arrays do not fit each other")
     for i in range(dc.shape[0]):
-        if not (0 <= dc[i] < books.shape[0] and 0 <= ac[i] < books.shape[0]):
+        if not (0 <= dc[i] < books.shape[0] and 0 <= ac[i] < books.shape[0] and 0 <= component[i] < 4):
             raise ValueError("a table out of range")
     with nogil:
-        end = _scan(data, at, books, steps, dc, ac, units, interval)
+        end = _scan(data, at, books, steps, dc, ac, quant, coarsest, component, units, interval)
     return end
 
 
@@ -88,13 +103,20 @@ cdef Py_ssize_t _scan(
     const uint32_t[:, ::1] steps,
     const int32_t[::1] dc,
     const int32_t[::1] ac,
+    const int32_t[:, ::1] quant,
+    const uint64_t[:, ::1] coarsest,
+    const int32_t[::1] component,
     Py_ssize_t units,
     Py_ssize_t interval,
 ) except -2 nogil:
-    cdef Py_ssize_t unit, b, left = interval, restarts = 0
+    cdef Py_ssize_t unit, b, left = interval, restarts = 0, begin
     cdef uint64_t held = 0  # the next bits, from the highest down; zeros behind them
-    cdef int bits = 0, k, size
+    cdef uint64_t first, power
+    cdef int bits = 0, k, size, before
     cdef uint32_t entry, step
+    cdef int64_t[4] brightness
+    cdef double dc_energy
+    brightness[0] = brightness[1] = brightness[2] = brightness[3] = 0
     for unit in range(units):
         if interval and left == 0:
             at = _whole(data, at, held, bits)
@@ -103,6 +125,7 @@ cdef Py_ssize_t _scan(
             at += 2
             restarts += 1
             held, bits, left = 0, 0, interval
+            brightness[0] = brightness[1] = brightness[2] = brightness[3] = 0
         left -= 1
         for b in range(dc.shape[0]):
             # At most 16 bits of code and 15 of value; a marker or the end of the file stops the supply.
@@ -113,8 +136,12 @@ cdef Py_ssize_t _scan(
             step = (entry >> 8) + size
             if entry == 0 or size > 15 or <int> step > bits:
                 return -1
+            brightness[component[b] & 3] += _value(held << (entry >> 8), size)
+            dc_energy = <double> brightness[component[b] & 3] * quant[b, 0]
+            dc_energy *= dc_energy
             held <<= step
             bits -= step
+            begin, first, before, power = at, held, bits, 0
             k = 1
             while k < 64:
                 if bits < 32:
@@ -122,7 +149,9 @@ cdef Py_ssize_t _scan(
                 entry = steps[ac[b], held >> (64 - WINDOW)]
                 if entry and k + <int> (entry >> 8 & 0xFF) < 64:
                     step = entry & 0xFF
-                    k = 64 if entry >> 16 else k + <int> (entry >> 8 & 0xFF)
+                    k += <int> (entry >> 8 & 0xFF)
+                    power += (entry >> 17) * coarsest[b, k - 1]
+                    k = 64 if entry >> 16 & 1 else k
                 else:
                     # A long code, or the last symbols of a block: one at a time.
                     entry = books[ac[b], held >> 48]
@@ -135,11 +164,52 @@ cdef Py_ssize_t _scan(
                         k += (entry >> 4 & 15) + 1
                         if k > 64:
                             return -1
+                        power += _largest(entry & 0x0F) * coarsest[b, k - 1]
                 if <int> step > bits:
                     return -1
                 held <<= step
                 bits -= step
+            if dc_energy + power > MOST:
+                if dc_energy + _energy(data, begin, first, before, books[ac[b]], quant[b]) > MOST:
+                    return -1
     return _whole(data, at, held, bits)
+
+
+cdef double _energy(
+    const uint8_t[::1] data, Py_ssize_t at, uint64_t held, int bits, const uint16_t[::1] book, const int32_t[::1] quant
+) except -2 nogil:
+    """The squares of all AC coefficients of a block that was walked over before, times those of their steps."""
+    cdef double energy = 0
+    cdef uint32_t entry, step
+    cdef int k = 1
+    while k < 64:
+        if bits < 32:
+            _refill(data, &at, &held, &bits)
+        entry = book[held >> 48]
+        step = (entry >> 8) + (entry & 0x0F)
+        if entry & 0x0F == 0 and entry & 0xF0 != 0xF0:
+            break
+        k += entry >> 4 & 15
+        energy += (<double> _value(held << (entry >> 8), entry & 0x0F) * quant[k]) ** 2
+        held <<= step
+        bits -= step
+        k += 1
+    return energy
+
+
+cdef inline uint32_t _largest(uint32_t size) noexcept nogil:
+    """The largest square of a value of `size` bits, 15 at most."""
+    cdef uint32_t value = (1u << size) - 1
+    return value * value
+
+
+cdef inline int32_t _value(uint64_t held, int size) noexcept nogil:
+    """The value that the next `size` bits, 15 at most, stand for (T.81 F.1.2.1)."""
+    cdef int32_t value
+    if size == 0:
+        return 0
+    value = <int32_t> (held >> (64 - size))
+    return value if held >> 63 else value - (1 << size) + 1
 
 
 cdef inline int _refill(const uint8_t[::1] data, Py_ssize_t* at, uint64_t* held, int* bits) except -1 nogil:

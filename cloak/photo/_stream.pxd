@@ -7,6 +7,7 @@ cdef enum:
     FULL = -3
     MISSING = -4
     RANGE = -5
+    LOUD = -6
 
 
 cdef inline uint64_t peek(const uint8_t[::1] bits, uint64_t position) except? 0x5AFE nogil:
@@ -41,10 +42,13 @@ cdef class Stream:
     cdef uint64_t[::1] starts, ends
     cdef int32_t[:, ::1] preds
     cdef int16_t[:, ::1] mcu
+    cdef const int32_t[:, ::1] steps
+    cdef uint64_t reach[10][64]
     cdef Py_ssize_t mcus, interval
     cdef int blocks
     cdef int _scan(self) except -1 nogil
     cdef int _skip(self, uint64_t* at, int32_t* pred, uint64_t limit) except -1 nogil
+    cdef int _tame(self, Py_ssize_t m) except -1 nogil
     cdef uint32_t _code(self, int table, uint64_t window) except? 0xFFFFFFFF nogil
     cdef int _read(self, uint64_t* at, Py_ssize_t m, int16_t* out) except -1 nogil
     cdef uint64_t _end(self, Py_ssize_t m) except? 0 nogil

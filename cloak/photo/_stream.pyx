@@ -8,12 +8,16 @@ cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
-from cloak.photo._stream cimport DAMAGED, FULL, MISSING, RANGE, extend, peek
+from cloak.photo._stream cimport DAMAGED, FULL, LOUD, MISSING, RANGE, extend, peek
 
 # Bits of the window that the table of runs is indexed by. 4096 entries of 4 bytes stay in the first-level cache.
 cdef enum:
     WINDOW = 12
     TAIL = 264
+    # Samples of 8 bits make blocks of an energy (the root of the sum of all squared coefficients) of at most 1024, by
+    # Parseval's theorem, and rounding to the nearest step doubles a coefficient at most. Up to here 16-bit arithmetic
+    # does not overflow; beyond, libjpeg-turbo wraps around what others clip, and they show different pictures.
+    LOUDEST = 2048
 
 # A block takes at most 64 * (16 + 15) bits: with so many zero bytes behind the data no read within one leaves it.
 PADDING = TAIL
@@ -40,6 +44,8 @@ cdef int check(int status) except -1:
         raise Missing
     if status == RANGE:
         raise Damaged("a coefficient is out of range")
+    if status == LOUD:
+        raise Damaged("it has blocks that decoders do not agree on")
     raise Damaged("damaged entropy-coded data")
 
 
@@ -100,29 +106,63 @@ def runs(const uint16_t[::1] look, uint16_t[::1] near, uint32_t[::1] out):
         look: 65536 entries, (length << 8) + symbol of the code that a 16-bit window begins with, 0 for none.
         near: 1024 entries, receives the codes of ten bits and less, 0 where they are longer.
         out: 4096 entries, receives for each window of bits how far the AC symbols that begin in it reach: bits |
-            coefficients << 8 | end of block << 16, 0 where the first code is longer.
+            coefficients << 8 | end of block << 16 | the most that their squares come to << 17, 0 where the first code
+            is longer.
     """
-    cdef uint32_t window, bits, coefficients, code, symbol, size
+    cdef uint32_t window, bits, coefficients, code, symbol, size, squares
     if look.shape[0] != 65536 or near.shape[0] != 1024 or out.shape[0] != 1 << WINDOW:
         raise ValueError("a table has a wrong size")
     for window in range(1024):
         code = look[window << 6]
         near[window] = code if code >> 8 <= 10 else 0
     for window in range(1 << WINDOW):
-        bits = coefficients = 0
+        bits = coefficients = squares = 0
         out[window] = 0
         while bits < WINDOW:
             code = look[(window << (16 - WINDOW) << bits) & 0xFFFF]
-            if code == 0 or bits + (code >> 8) > WINDOW:
-                break
             symbol, size = code & 0xFF, code & 15
+            squares += most(size)
+            if code == 0 or bits + (code >> 8) > WINDOW or squares >> 15:
+                break
             bits += (code >> 8) + size
             if size == 0 and symbol != 0xF0:
                 # End of block; a run without a coefficient other than 15 is one too for libjpeg, as here.
-                out[window] = bits | coefficients << 8 | 1 << 16
+                out[window] = bits | coefficients << 8 | 1 << 16 | squares << 17
                 break
             coefficients += (symbol >> 4) + 1
-            out[window] = bits | coefficients << 8
+            out[window] = bits | coefficients << 8 | squares << 17
+
+
+cdef inline uint32_t most(uint32_t size) noexcept nogil:
+    """The largest square of a coefficient of so many additional bits, up to 15."""
+    return ((1u << size) - 1) * ((1u << size) - 1)
+
+
+cdef inline bint loud(const int16_t* block, const int32_t* steps) noexcept nogil:
+    """Whether the 64 coefficients have more energy than samples can have given them."""
+    cdef double energy = 0, value
+    cdef int k
+    for k in range(64):
+        value = <double> block[k] * steps[k]
+        energy += value * value
+    return energy > LOUDEST * LOUDEST
+
+
+def tame(const int16_t[:, :, ::1] coefficients, const int32_t[:, ::1] steps):
+    """Make sure that decoders agree on what (MCUs, blocks, 64) coefficients show; `steps` are (blocks, 64).
+
+    Raises `Damaged` where a block is `loud`.
+    """
+    cdef Py_ssize_t m, b
+    cdef int status = 0
+    if coefficients.shape[2] != 64 or steps.shape[0] != coefficients.shape[1] or steps.shape[1] != 64:
+        raise ValueError("arrays do not fit each other")
+    with nogil:
+        for m in range(coefficients.shape[0]):
+            for b in range(coefficients.shape[1]):
+                if loud(&coefficients[m, b, 0], &steps[b, 0]):
+                    status = LOUD
+    check(status)
 
 
 @cython.final
@@ -137,6 +177,7 @@ cdef class Stream:
         mcus: how many there are. interval: MCUs a restart interval.
         starts: (mcus,) first bit of each MCU. preds: (mcus, 4) its DC predictors. ends: last bit used of each interval.
             Filled by `scan`.
+        mcu: (blocks, 64), room for one. steps: (blocks, 64) of quantisation, zigzag order.
     """
 
     def __init__(
@@ -155,16 +196,18 @@ cdef class Stream:
         uint64_t[::1] ends,
         int32_t[:, ::1] preds,
         int16_t[:, ::1] mcu,
+        const int32_t[:, ::1] steps,
     ):
         self.bits, self.first, self.last = bits, first, last
         self.component, self.dc, self.ac, self.look, self.near, self.skips = component, dc, ac, look, near, skips
-        self.starts, self.ends, self.preds, self.mcu = starts, ends, preds, mcu
+        self.starts, self.ends, self.preds, self.mcu, self.steps = starts, ends, preds, mcu, steps
         self.mcus, self.interval, self.blocks = starts.shape[0], interval, <int> component.shape[0]
         if (
             not 1 <= self.blocks <= 10 or dc.shape[0] != self.blocks or ac.shape[0] != self.blocks
             or look.shape[1] != 65536 or skips.shape[1] != 1 << WINDOW or skips.shape[0] != look.shape[0]
             or near.shape[0] != look.shape[0] or near.shape[1] != 1024
             or preds.shape[0] != self.mcus or preds.shape[1] != 4 or mcu.shape[0] != self.blocks or mcu.shape[1] != 64
+            or steps.shape[0] != self.blocks or steps.shape[1] != 64
             or interval < 1 or first.shape[0] != (self.mcus + interval - 1) // interval
             or last.shape[0] != first.shape[0] or ends.shape[0] != first.shape[0]
         ):
@@ -172,9 +215,16 @@ cdef class Stream:
         for i in range(self.blocks):
             if not (0 <= component[i] < 4 and 0 <= dc[i] < look.shape[0] and 0 <= ac[i] < look.shape[0]):
                 raise ValueError("a component or table out of range")
+            # The largest square of an AC step so far; one over the bound is as good as any, and sums stay in 64 bits.
+            self.reach[i][0] = 0
+            for k in range(1, 64):
+                self.reach[i][k] = max(self.reach[i][k - 1], <uint64_t> min(steps[i, k], LOUDEST + 1) ** 2)
 
     def scan(self):
-        """Find every MCU; returns whether bytes are left over behind the last MCU of an interval."""
+        """Find every MCU; returns whether bytes are left over behind the last MCU of an interval.
+
+        Raises `Damaged`, also where decoders do not agree on what a block shows.
+        """
         cdef int status
         with nogil:
             status = self._scan()
@@ -209,6 +259,8 @@ cdef class Stream:
                 for i in range(4):
                     self.preds[m, i] = pred[i]
                 status = self._skip(&position, pred, limit)
+                if status > 0:
+                    status = self._tame(m)
                 if status < 0:
                     return status
             self.ends[segment] = position
@@ -216,10 +268,10 @@ cdef class Stream:
         return left
 
     cdef int _skip(self, uint64_t* at, int32_t* pred, uint64_t limit) except -1 nogil:
-        """Step over one MCU and follow its DC values."""
-        cdef uint64_t position = at[0], window
+        """Step over one MCU and follow its DC values; returns 1 where a block may be loud, else 0."""
+        cdef uint64_t position = at[0], window, energy
         cdef uint32_t entry, used, length, size
-        cdef int b, k, ac
+        cdef int b, k, ac, doubt = 0
         cdef int32_t value
         for b in range(self.blocks):
             window = peek(self.bits, position)
@@ -233,6 +285,8 @@ cdef class Stream:
                 if value < -32768 or value > 32767:
                     return RANGE
                 pred[self.component[b] & 3] = value
+            value = pred[self.component[b] & 3]
+            energy = <uint64_t> (<int64_t> value * value) * <uint64_t> (<int64_t> self.steps[b, 0] * self.steps[b, 0])
             window <<= used
             ac = self.ac[b]
             k = 1
@@ -247,7 +301,8 @@ cdef class Stream:
                     k += (entry >> 8) & 0xFF
                     used += length
                     window <<= length
-                    if entry >> 16:
+                    energy += (entry >> 17) * self.reach[b][(k - 1) & 63]
+                    if entry >> 16 & 1:
                         break
                     continue
                 # A long code, or the last symbols of a block: one at a time.
@@ -261,13 +316,25 @@ cdef class Stream:
                 if size == 0 and (entry & 0xFF) != 0xF0:
                     break
                 k += ((entry >> 4) & 15) + 1
+                energy += most(size) * self.reach[b][(k - 1) & 63]
             if k > 64:
                 return DAMAGED
             position += used
             if position > limit:
                 return DAMAGED
+            if energy > LOUDEST * LOUDEST:
+                doubt = 1
         at[0] = position
-        return 0
+        return doubt
+
+    cdef int _tame(self, Py_ssize_t m) except -1 nogil:
+        """Read MCU `m` to know whether a block of it is loud."""
+        cdef uint64_t position = self.starts[m]
+        cdef int b, status = self._read(&position, m, &self.mcu[0, 0])
+        for b in range(self.blocks):
+            if status == 0 and loud(&self.mcu[b, 0], &self.steps[b, 0]):
+                status = LOUD
+        return status
 
     cdef int _read(self, uint64_t* at, Py_ssize_t m, int16_t* out) except -1 nogil:
         """Decode MCU `m`, which begins at `at`, into `out`, which has room for its blocks."""

@@ -4,6 +4,7 @@ Written for the verifier and on purpose without the parser, the tables and the s
 """
 
 from importlib.util import find_spec
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ NATIVE = find_spec("cloak.photo._check") is not None
 if NATIVE:
     from cloak.photo import _check
 
+Table: TypeAlias = npt.NDArray[np.int32]
+"""(64,) int32: the steps of quantisation, in the order of DQT."""
+
 
 def check_scan(data: bytes) -> None:
     """Decode a sequential JPEG to its last MCU and require that the next bytes are the next segment, and EOI the last.
@@ -22,7 +26,8 @@ def check_scan(data: bytes) -> None:
     Without the native part libjpeg does it, which warns of surplus data too, though not of the last few bytes.
 
     Raises `VerificationFailed` where entropy-coded data is left over or missing, codes are wrong, padding bits are no
-    ones, a table or a scan is there that no component needs, the file is not sequential, or bytes follow EOI.
+    ones, coefficients are so large that decoders show different pictures (the native part only), a table or a scan is
+    there that no component needs, the file is not sequential, or bytes follow EOI.
     """
     if not NATIVE:
         _by_libjpeg(data)
@@ -55,7 +60,7 @@ def _walk(data: bytes) -> None:
     frame: bytes = b""
     books: dict[int, bytes] = {}
     missing: set[int] = set()
-    quantisation: set[int] = set()
+    quantisation: dict[int, Table] = {}
     while True:
         if data[at] != 0xFF:
             raise VerificationFailed("the JPEG has bytes between its segments")
@@ -70,7 +75,7 @@ def _walk(data: bytes) -> None:
         if marker == 0xC4:
             _huffman(body, books)
         elif marker == 0xDB:
-            quantisation |= _quantisation(body)
+            _quantisation(body, quantisation)
         elif marker == 0xDD:
             interval = int.from_bytes(body)
         elif marker in (0xC0, 0xC1):
@@ -84,12 +89,12 @@ def _walk(data: bytes) -> None:
             if not frame or not names or not names <= missing or len(names) != body[0]:
                 raise VerificationFailed("a JPEG scan that no component needs")
             missing -= names
-            at = _scan(data, at, frame, body, books, interval)
+            at = _scan(data, at, frame, body, books, quantisation, interval)
         elif not (0xE0 <= marker <= 0xEF):
             raise VerificationFailed("the JPEG has a segment that a published one does not need")
     if missing or not frame:
         raise VerificationFailed("a JPEG component has no scan")
-    if quantisation != {frame[8 + 3 * i] for i in range(frame[5])}:
+    if set(quantisation) != {frame[8 + 3 * i] for i in range(frame[5])}:
         raise VerificationFailed("the JPEG has a quantisation table that no component needs")
     if at + 2 != len(data):
         raise VerificationFailed("bytes follow the JPEG's EOI")
@@ -106,20 +111,29 @@ def _huffman(body: bytes, books: dict[int, bytes]) -> None:
         at += 17 + count
 
 
-def _quantisation(body: bytes) -> set[int]:
-    numbers, at = set(), 0
+def _quantisation(body: bytes, tables: dict[int, Table]) -> None:
+    at = 0
     while at < len(body):
-        numbers.add(body[at] & 15)
-        at += 129 if body[at] >> 4 else 65
-    if at != len(body):
-        raise VerificationFailed("a damaged quantisation table")
-    return numbers
+        number, kind = body[at] & 15, np.dtype(">u2" if body[at] >> 4 else ">u1")
+        at += 1 + 64 * kind.itemsize
+        if at > len(body):
+            raise VerificationFailed("a damaged quantisation table")
+        tables[number] = np.frombuffer(body, kind, 64, at - 64 * kind.itemsize).astype(np.int32)
 
 
-def _scan(data: bytes, at: int, frame: bytes, sos: bytes, books: dict[int, bytes], interval: int) -> int:
+def _scan(
+    data: bytes,
+    at: int,
+    frame: bytes,
+    sos: bytes,
+    books: dict[int, bytes],
+    quantisation: dict[int, Table],
+    interval: int,
+) -> int:
     """The offset behind the scan's data."""
     height, width = int.from_bytes(frame[1:3]), int.from_bytes(frame[3:5])
     factors = {frame[6 + 3 * i]: (frame[7 + 3 * i] >> 4, frame[7 + 3 * i] & 15) for i in range(frame[5])}
+    table_of = {frame[6 + 3 * i]: frame[8 + 3 * i] for i in range(frame[5])}
     if any(not (1 <= h <= 4 and 1 <= v <= 4) for h, v in factors.values()) or not width or not height:
         raise VerificationFailed("the JPEG's frame is damaged")
     hmax, vmax = max(h for h, _ in factors.values()), max(v for _, v in factors.values())
@@ -141,9 +155,15 @@ def _scan(data: bytes, at: int, frame: bytes, sos: bytes, books: dict[int, bytes
     for i, number in enumerate(used):
         _check.codebook(books[number], tables[i])
         _check.strides(tables[i], steps[i])
-    dc = [used.index(selector >> 4) for n, (_, selector) in zip(blocks, members, strict=True) for _ in range(n)]
-    ac = [used.index(16 | selector & 15) for n, (_, selector) in zip(blocks, members, strict=True) for _ in range(n)]
-    end = _check.scan_end(data, at, tables, steps, np.array(dc, np.int32), np.array(ac, np.int32), units, interval)
+    if not {table_of[name] for name, _ in members} <= set(quantisation):
+        raise VerificationFailed("a JPEG scan without its quantisation table")
+    component = np.repeat(np.arange(len(members), dtype=np.int32), blocks)
+    dc = np.array([used.index(selector >> 4) for _, selector in members], np.int32)[component]
+    ac = np.array([used.index(16 | selector & 15) for _, selector in members], np.int32)[component]
+    quant = np.stack([quantisation[table_of[name]] for name, _ in members])[component]
+    # All steps of more than 2^11 are alike: one coefficient is enough to be looked at closely.
+    coarsest = np.maximum.accumulate(np.minimum(quant, 2049) * (np.arange(64) > 0), axis=1).astype(np.uint64) ** 2
+    end = _check.scan_end(data, at, tables, steps, dc, ac, quant, coarsest, component, units, interval)
     if end < 0:
-        raise VerificationFailed("the JPEG's data does not end where its picture ends")
+        raise VerificationFailed("the JPEG's data does not end where its picture ends, or decoders do not agree on it")
     return end

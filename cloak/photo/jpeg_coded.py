@@ -130,7 +130,7 @@ class Planes:
 
 
 def index(data: bytes, header: Header) -> Indexed:
-    """Find every MCU of an indexable file, and check all its codes; raises `Unable`."""
+    """Find every MCU of an indexable file, and check all its codes and what they stand for; raises `Unable`."""
     grid, scan = layout(header), header.scans[0]
     interval = scan.restart or grid.mcus
     entropy = memoryview(data)[scan.start : scan.end]
@@ -147,7 +147,7 @@ def index(data: bytes, header: Header) -> Indexed:
     ac = np.array([tables.index(t) for t in scan.ac if t is not None], np.int32)[component]
     mcu = np.zeros((grid.blocks, 64), np.int16)
     places = np.zeros(grid.mcus, np.uint64), ends, np.zeros((grid.mcus, 4), np.int32)
-    stream = Stream(bits, first, last, component, dc, ac, look, near, skips, interval, *places, mcu)
+    stream = Stream(bits, first, last, component, dc, ac, look, near, skips, interval, *places, mcu, grid.steps())
     return Indexed(header, grid, stream, stream.scan())
 
 

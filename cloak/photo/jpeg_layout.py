@@ -80,6 +80,10 @@ class Layout:
     def component_of_block(self) -> npt.NDArray[np.int32]:
         return np.repeat(np.arange(len(self.components), dtype=np.int32), [c.h * c.v for c in self.components])
 
+    def steps(self) -> npt.NDArray[np.int32]:
+        """(blocks, 64): of quantisation, for each block of an MCU, in zigzag order."""
+        return np.array([c.quant for c in self.components], np.int32)[self.component_of_block()]
+
     def mcus_around(self, pixels: Rect) -> Rect:
         """The MCUs that a rectangle of pixels touches."""
         w, h = 8 * self.hmax, 8 * self.vmax

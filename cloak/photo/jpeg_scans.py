@@ -31,6 +31,7 @@ def planes(data: bytes, header: Header) -> Planes:
     if known.any():
         # libjpeg shows an estimate of what is missing; what was looked at would not be what is published.
         raise Damaged("scans are missing")
+    _stream.tame(out, grid.steps())
     return Planes(grid, out)
 
 
