@@ -4,6 +4,7 @@ Kept fields are written from nothing, the same bytes for the same fields. So the
 holds fields must be, byte for byte and wrapper included, what comes of the fields that it may say.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -14,10 +15,8 @@ from cloak.metadata.base import Contents, Kind, Part
 from cloak.metadata.fields import Fields
 from cloak.metadata.write import exif_payload, exif_texts, iptc_payload, photoshop_payload, xmp_packet
 
-PROFILES = frozenset(
-    {"APP2 ICC_PROFILE", "PNG iCCP", "PNG sRGB", "ICCP", "TIFF IFD0 0x8773 ICCProfile", "property colr"}
-)
-"""Parts that hold a colour profile, or the number of a known one."""
+PROFILE = re.compile(r"APP2 ICC_PROFILE|PNG iCCP|PNG sRGB|ICCP|TIFF IFD\d+ 0x8773 ICCProfile|property colr")
+"""Parts that hold a colour profile, or the number of a known one; each page of a TIFF has its own."""
 
 
 def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
@@ -81,7 +80,7 @@ def _is_of_profile(part: Part, raw: bytes, segments: set[bytes]) -> bool:
         return raw in segments
     if part.name == "PNG iCCP":
         return raw[4:].startswith(b"iCCPICC profile\0\0")
-    return part.name in PROFILES or part.inside in PROFILES
+    return bool(PROFILE.fullmatch(part.name) or PROFILE.fullmatch(part.inside))
 
 
 def _profile_segments(profile: bytes) -> Iterator[bytes]:

@@ -166,3 +166,15 @@ def test_a_profile_of_a_jpeg_lies_in_no_more_segments_than_it_needs() -> None:
     assert not stranger(data)
     at = data.index(b"ICC_PROFILE\0")
     assert stranger(data[: at + 12] + b"\1\7" + data[at + 14 :]) == "APP2 ICC_PROFILE"
+
+
+def test_each_page_of_a_tiff_may_have_its_profile() -> None:
+    out, picture = io.BytesIO(), Image.new("RGB", (16, 12), "grey")
+    known = icc.KNOWN["display-p3"].data
+    picture.save(out, "TIFF", save_all=True, append_images=[picture.rotate(90)], icc_profile=known)
+    photo = open_photo(out.getvalue(), Limits())
+    data = photo.conceal([[], []], lambda pixels, mask, frame: pixels, Output()).data
+    assert data.count(known) == 2
+    assert not stranger(data)
+    at = data.rindex(known) + len(known) // 2
+    assert stranger(data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :])
