@@ -1,6 +1,6 @@
 """The second look: bytes about to be published, read by code that shares nothing with the code that wrote them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import cv2
@@ -336,7 +336,11 @@ def _survivor(before: Contents, source: bytes, published: bytes, after: Contents
             continue
         for run in _runs(source[part.offset : part.offset + part.length]):
             runs.setdefault(run, part.name)
-    return _found(runs, blank) if runs else ""
+    found = _found(runs, blank) if runs else set()
+    if found:  # a layer or thumbnail without compression may hold rows of the picture itself, which is published
+        pixels = [source[part.offset : part.offset + part.length] for part in before.parts if part.kind == Kind.PIXELS]
+        found -= _found(found, b"".join(pixels))
+    return next((name for run, name in runs.items() if run in found), "")
 
 
 def _runs(data: bytes, most: int = 8) -> list[bytes]:
@@ -346,28 +350,39 @@ def _runs(data: bytes, most: int = 8) -> list[bytes]:
     return [run for run in runs if len(set(run)) > RUN // 2]
 
 
-def _found(runs: Mapping[bytes, str], data: bytearray) -> str:
-    """What one of the runs that lie anywhere in the data stands for, or "".
+def _found(runs: Collection[bytes], data: bytes | bytearray) -> set[bytes]:
+    """Those of the runs that lie anywhere in the data.
 
     All are looked for at once, in time that grows with their number plus the data's length: wherever a run lies, two
     whole words of the data (8 bytes, at multiples of 8) lie within it. What ten thousands of comments cost must not be
     multiplied by the size of the photo.
     """
+    wanted, found = set(runs), set()
+    sieve = _sieve(wanted)
+    words = np.frombuffer(data, np.uint64, len(data) // _WORD)
+    for start in range(0, len(words) - 1, _PIECE):
+        piece = words[start : start + _PIECE + 1]
+        seen = set()
+        for hit in np.flatnonzero(sieve[_hashed(piece[:-1], piece[1:])]).tolist():
+            place = _WORD * (start + hit)
+            seen |= wanted.intersection(bytes(data[at : at + RUN]) for at in range(place, place - _WORD, -1))
+        if seen:  # a pattern would have them found again all over the picture
+            found |= seen
+            wanted -= seen
+            if not wanted:
+                break
+            sieve = _sieve(wanted)
+    return found
+
+
+def _sieve(runs: Collection[bytes]) -> npt.NDArray[np.bool_]:
+    """What two words hash to, for any two that may lie in one of the runs."""
     each = np.frombuffer(b"".join(runs), np.uint8).reshape(len(runs), RUN)
     sieve = np.zeros(1 << _BITS, np.bool_)
     for shift in range(_WORD):
         words = np.ascontiguousarray(each[:, shift : shift + 2 * _WORD]).view(np.uint64)
         sieve[_hashed(words[:, 0], words[:, 1])] = True
-    words = np.frombuffer(data, np.uint64, len(data) // _WORD)
-    for start in range(0, len(words) - 1, _PIECE):
-        piece = words[start : start + _PIECE + 1]
-        for hit in np.flatnonzero(sieve[_hashed(piece[:-1], piece[1:])]).tolist():
-            place = _WORD * (start + hit)
-            for at in range(place, place - _WORD, -1):
-                name = runs.get(bytes(data[at : at + RUN]))
-                if name:
-                    return name
-    return ""
+    return sieve
 
 
 def _hashed(first: Words, second: Words) -> Words:

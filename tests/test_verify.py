@@ -79,6 +79,19 @@ def test_a_run_of_the_originals_comments_is_found_wherever_it_lies(at):
     assert verify._survivor(before, source, bytes(published), ours) == ""
 
 
+def test_a_layer_may_hold_the_rows_of_the_picture_but_nothing_else_of_what_is_published():
+    """As uncompressed layers of black-and-white TIFFs do."""
+    rows, comment = (random.Random(seed).randbytes(400) for seed in (1, 2))
+    parts = [Part(name, kind, at, 400) for name, kind, at in LAYERED]
+    before, source = Contents("tiff", tuple(parts)), rows + comment + rows
+    assert verify._survivor(before, source, rows, Contents("tiff", ())) == ""
+    assert verify._survivor(before, source, rows + comment, Contents("tiff", ())) == "comment"
+    assert verify._survivor(replace(before, parts=tuple(parts[1:])), source, rows, Contents("tiff", ())) == "layer"
+
+
+LAYERED = [("strips", Kind.PIXELS, 0), ("comment", Kind.METADATA, 400), ("layer", Kind.METADATA, 800)]
+
+
 def test_thousands_of_comments_are_not_multiplied_by_the_size_of_the_photo():
     before, source = commented(3_000, 200)
     published = random.Random(2).randbytes(2_000_000)
