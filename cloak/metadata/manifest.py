@@ -43,12 +43,12 @@ def carve(data: bytes) -> tuple[bytes, bytes]:
             data = data[:4] + length.to_bytes(4, "little") + data[8:]
     else:
         pieces = list(_segments(data))
-    rest, store, at = [], b"", 0
-    for number, (start, end, body, repeated) in enumerate(pieces):
+    rest, at = [], 0
+    for start, end, *_ in pieces:
         rest.append(data[at:start])
-        store += body[repeated if number else 0 :]
         at = end
-    return b"".join((*rest, data[at:])), store
+    store = (body[repeated if number else 0 :] for number, (_, _, body, repeated) in enumerate(pieces))
+    return b"".join((*rest, data[at:])), b"".join(store)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
@@ -134,13 +134,13 @@ def _labelled(box: bytes, kind: bytes, label: str) -> tuple[str, list[bytes]]:
 
 
 def _boxes(data: bytes) -> list[bytes]:
-    found = []
-    while data:
-        length = int.from_bytes(data[:4], "big")
-        if not 8 <= length <= len(data):
+    found, at = [], 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if not 8 <= length <= len(data) - at:
             raise _Foreign("a box of no valid length")
-        found.append(data[:length])
-        data = data[length:]
+        found.append(data[at : at + length])
+        at += length
     return found
 
 

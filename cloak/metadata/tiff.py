@@ -169,6 +169,10 @@ def _slack(listing: Listing, block: Block, directory: Directory, runs: list[tupl
     for number, (start, size) in enumerate(runs):
         here = rows if across else min(rows, height - number % max(down, 1) * rows)
         rest = block.span.cut(block.span.start + start + row * here, block.span.start + start + size)
-        if size > row * here and any(rest.raw()):
+        if size <= row * here:
+            continue
+        if not listing.spend(len(rest)):  # strips may lie over each other
+            return
+        if any(rest.raw()):
             listing.note(f"{name} slack", Kind.UNKNOWN, rest, name)
             return

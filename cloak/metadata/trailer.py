@@ -11,6 +11,7 @@ _START = re.compile(
     rb"\xff\xd8\xff|....ftyp|PK\x03\x04|\x89PNG\r\n\x1a\n|GIF8[79]a|%PDF-|Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|RIFF....WEBP",
     re.DOTALL,
 )
+_LONGEST = 12  # bytes of such a start
 _BOX_TYPES = set(b"ftyp moov mdat free skip wide uuid moof mfra meta udta mpvd".split())
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _MAX_SEFT = 1_000
@@ -41,11 +42,10 @@ def read_trailer(
     starts = sorted(pictures)
     end = _samsung(listing, span, inside, behind)
     at = span.start
+    zeros = at + len(span.cut(at, end).raw().rstrip(b"\0"))
     while at < end:
-        run = span.cut(at, end)
-        zeros = len(run) - len(run.raw().lstrip(b"\0")) if span.data[at] == 0 else 0
-        if at not in pictures and zeros == len(run):
-            listing.put(f"{behind} zeros", Kind.UNKNOWN, run, inside)
+        if at not in pictures and at >= zeros:
+            listing.put(f"{behind} zeros", Kind.UNKNOWN, span.cut(at, end), inside)
             return
         stop, name, kind, facts = _recognise(span, at, end, pictures)
         if stop > at:
@@ -61,9 +61,11 @@ def read_trailer(
 
 
 def _next(span: Span, at: int, end: int, starts: list[int]) -> int:
-    match = _START.search(span.data, at, end)
     announced = bisect_left(starts, at)
-    return min([match.start() if match else end, *starts[announced : announced + 1]])
+    stop = min([end, *starts[announced : announced + 1]])
+    # Not beyond it: what is searched for every announced picture anew takes the size of the file times their number.
+    match = _START.search(span.data, at, min(stop + _LONGEST, end))
+    return min(match.start(), stop) if match else stop
 
 
 def _recognise(span: Span, at: int, end: int, pictures: dict[int, int]) -> tuple[int, str, Kind, tuple[Fact, ...]]:

@@ -32,6 +32,15 @@ def _overlapping_directories() -> bytes:
     return b"II*\0\x08\0\0\0" + struct.pack("<H", 65000) + rows
 
 
+def _overlapping_strips() -> bytes:
+    out, strips = Tiff(), 5_000
+    place, one = out.append(bytes(SIZE)), out.pack("I", 1)
+    rows = [(tag, 4, one) for tag in (0x0100, 0x0103, 0x0115, 0x0116)] + [(0x0101, 4, out.pack("I", strips))]
+    rows += [(0x0111, 4, out.pack("I", place) * strips), (0x0117, 4, out.pack("I", SIZE) * strips)]
+    out.directory(sorted([*rows, (0x0102, 3, out.pack("H", 8))]))
+    return bytes(out.data)
+
+
 def _items(*boxes: bytes) -> bytes:
     head = plant.box(b"ftyp", b"heic\0\0\0\0mif1heic")
     return head + full_box(b"meta", 0, 0, full_box(b"pitm", 0, 0, b"\0\1"), *boxes)
@@ -88,6 +97,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "starts of JPEGs": lambda: b"\xff\xd8\xff\xd9" + b"\xff\xd8\xff" * (SIZE // 3),
     "starts of archives": lambda: b"\xff\xd8\xff\xd9" + b"PK\3\4" * (SIZE // 4) + b"PK\5\6",
     "starts of videos": lambda: b"\xff\xd8\xff\xd9" + b"abcdftyp" * (SIZE // 8),
+    "starts of empty boxes": lambda: b"\xff\xd8\xff\xd9" + b"\0\0\0\4ftyp" * 25_000 + b"x" * (2 * SIZE),
+    "strips that lie over each other": _overlapping_strips,
     "unclosed elements": lambda: b"\xff\xd8" + plant.segment(0xE1, XMP + b"<a>" * 20000) * 20,
     "words that might be XMP": lambda: b"\xff\xd8" + plant.segment(0xE1, XMP + b"a" * 65000) * 20,
     "entities": _entities,

@@ -3,6 +3,7 @@
 import ssl
 import struct
 import sys
+import time
 
 import pytest
 
@@ -114,6 +115,14 @@ def repeated(times: int) -> bytes:
 @pytest.mark.parametrize("coded", [shared(60), repeated(60_000)])
 def test_a_value_that_grows_when_it_is_coded_again_is_refused_at_once(coded: bytes) -> None:
     assert manifest.fault(store(assertion(ACTIONS, coded))) == "a value that is not coded plainly"
+
+
+def test_many_small_pieces_take_no_longer_than_few_large_ones() -> None:
+    before = time.process_time()
+    pieces = plant.chunk(b"caBX", bytes(4_000_000)) + plant.chunk(b"caBX", b"x") * 20_000
+    assert manifest.carve(png(pieces, STILL))[0] == png(STILL)
+    assert manifest.fault(b"\0\0\0\x08jumb" * 200_000)
+    assert time.process_time() - before < 2.0  # a fifth of a second, when the machine has time
 
 
 def test_without_its_reader_a_manifest_is_a_problem_of_its_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
