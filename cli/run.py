@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .inplace import run as in_place_run
 from .options import (
@@ -24,6 +25,14 @@ from .options import (
     noise_key_option,
     pipeline_options,
 )
+from .pipe import run as pipe_run
+
+IN_PLACE = ("photos", "in_place", "jobs", "deadline", "max_memory", "noise_key", "preserve_times", "quiet", "debug")
+PIPED = (
+    "photos", "out", "keep_people", "report", "decisions", "noise_key", "c2pa_sign", "c2pa_key", "quiet", "debug",
+)  # fmt: skip
+"""Parameters that these two ways to run honour, beside those of a pipeline. Any other is refused: to leave it out in
+silence might publish what somebody decided to hold."""
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
@@ -105,25 +114,26 @@ def command(
     """
     from cloak import pool
 
-    if photos != (Path("-"),) and engine == "local":
+    piped = photos == (Path("-"),)
+    if in_place:
+        _refuse_others({*IN_PLACE, *shape}, "--in-place: it takes files, and the flags of a pipeline")
+        if not all(isinstance(photo, Path) and photo != Path("-") for photo in photos):
+            raise click.UsageError("--in-place replaces files of this machine.")
+    elif piped:
+        _refuse_others({*PIPED, *shape}, "- (standard input): name a file and --out PUBLIC")
+    elif Path("-") in photos:
+        raise click.UsageError("- (standard input) stands alone.")
+    if not piped and engine == "local":
         pool.prepare("cloak.batch")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     signer = load_signer(c2pa_sign, c2pa_key)
     if in_place:
-        if out or report or ledger or dry_run or signer or keep_people or decisions or Path("-") in photos:
-            raise click.UsageError(
-                "--in-place takes files and the flags of a pipeline; nothing of a run into a folder."
-            )
-        if engine != "local" or address or not all(isinstance(photo, Path) for photo in photos):
-            raise click.UsageError("--in-place replaces files of this machine, in this machine's workers.")
         return in_place_run(
             photos, pipeline, key, jobs or os.cpu_count() or 1, deadline, max_memory, preserve_times, debug
         )
-    if photos == (Path("-"),):
-        return _pipe(out, pipeline, key, signer, report, quiet, enrol_people(keep_people, pipeline))
-    if Path("-") in photos:
-        raise click.UsageError("- (standard input) stands alone.")
+    if piped:
+        return pipe_run(out, pipeline, key, signer, enrol_people(keep_people, pipeline), decisions, report, quiet)
     if out is None and not dry_run:
         raise click.UsageError("name the output folder: --out PUBLIC")
     if out == Path("-"):
@@ -224,34 +234,13 @@ def command(
     return totals.exit_code
 
 
-def _pipe(out: Any, pipeline: Any, key: bytes | None, signer: Any, report: Any, quiet: bool, people: Any) -> int:
-    """Standard input to standard output."""
-    from cloak.anonymizer import anonymize
-    from cloak.files import read_stream
-    from cloak.provenance import signed
-    from cloak.report import Outcome, Totals
-    from cloak.rows import open_report
-
-    if out not in {None, Path("-")}:
-        raise click.UsageError("standard input goes to standard output: cloak run - --out -")
-    if report == Path("-"):
-        raise click.UsageError("standard output carries the photo: name a file for --report")
-    if sys.stdin is None or sys.stdout is None:
-        raise click.UsageError("standard input and output must both be open")
-    data = read_stream(sys.stdin.buffer, pipeline.limits.bytes)
-    with open_report(report, None) as rows:
-        result = signed(anonymize(data, pipeline, key=key, people=people), signer)
-        totals = Totals()
-        row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
-        totals.add(row)
-        rows.add(row)
-        rows.end(totals, pipeline.table(), pipeline.hash())
-    if result.data is None:
-        _say("held back: no face was found, a person must look", quiet)
-    else:
-        sys.stdout.buffer.write(result.data)
-        sys.stdout.buffer.flush()
-    return totals.exit_code
+def _refuse_others(honoured: Collection[str], way: str) -> None:
+    """Raise `click.UsageError` for a flag on the command line that a way to run does not honour."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = option.name or ""
+        if name not in honoured and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} does not go with {way}")
 
 
 @contextlib.contextmanager

@@ -118,7 +118,7 @@ def _photo(
 def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, content_seen: str | None) -> Done:
     limit = job.pipeline.limits.bytes
     if job.dry_run:
-        decisions = decisions or _sidecar(item.name, job)
+        decisions = decisions or decided(item.name, job)
         result = anonymize(_fetch(item, limit), job.pipeline, key=job.key, decisions=decisions, people=job.people)
         return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
@@ -128,7 +128,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     known, origin = ledger.find(target), _origin(item, job)
     own = _own_name(item, ledger, job) if decisions is None else item.name
     try:
-        sidecar = _sidecar(own, job) if decisions is None else None
+        sidecar = decided(own, job) if decisions is None else None
     except DecisionsUnfit:
         _withdraw(item.name, store, ledger, known, origin)  # somebody may have decided otherwise
         raise
@@ -222,7 +222,7 @@ def _own_name(item: Item, ledger: Records, job: Job) -> PurePath:
     return given or item.name
 
 
-def _sidecar(own: PurePath, job: Job) -> Decisions | None:
+def decided(own: PurePath, job: Job) -> Decisions | None:
     """The decisions that belong to a photo by its own name; another suffix of the re-export does not matter.
 
     Raises `DecisionsUnfit` when there are some that cannot be read: not to apply them would reveal or hide the wrong.

@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 import tomllib
+from types import SimpleNamespace
 
 import cloak.cli
 import pytest
 from cloak.cli import COMMANDS
 
+from cloak.decisions import Decisions, dump
+from cloak.geometry import Size
 from cloak.ledger import Entry, Ledger, beside
 
 
@@ -73,6 +76,10 @@ def test_the_module_runs_as_the_command_does():
         (["run", "{here}", "--out", "{here}/p", "--effect", "perturb", "-p", "cms"], 2, "--accept-risk"),
         (["run", "{here}", "--out", "{here}/p", "--effect", "perturb", "--combine", "hat"], 2, "hat"),
         (["run", "-", "{here}", "--out", "{here}/p"], 2, "stands alone"),
+        (["run", "-", "--dry-run"], 2, "--dry-run does not go with"),
+        (["run", "-", "--deadline", "300"], 2, "--deadline does not go with"),
+        (["run", "-", "--decisions", "{here}/none"], 2, "--decisions names no file"),
+        (["run", "--in-place", "{here}/a.jpg", "--force"], 2, "--force does not go with"),
         (["run", "{here}", "--out", "-"], 2, "standard input"),
         (["verify", "{here}/none"], 1, "FAILED"),
         (["verify", "{here}/empty"], 3, "no file"),
@@ -139,6 +146,14 @@ def test_standard_input_without_a_face_is_held_back_by_the_newsroom(landscape):
     done = subprocess.run(command, input=landscape, capture_output=True, timeout=120)
     assert done.returncode == 4
     assert done.stdout == b""
+
+
+def test_what_a_person_decided_holds_for_standard_input(capfd, monkeypatch, tmp_path, landscape):
+    sidecar = tmp_path / "a.cloak.json"
+    sidecar.write_bytes(dump(Decisions(Size(640, 427), verdict="hold")))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(landscape)))
+    code, out, err = cli(capfd, "run", "-", "--recall", "fast", "--decisions", sidecar)
+    assert (code, out, "held back" in err) == (4, "", True)
 
 
 def test_inspect_names_carriers_and_hides_places(capfd, samples):

@@ -1,0 +1,54 @@
+"""`cloak run -`: one photo from standard input to standard output, in this process."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def run(
+    out: Any,
+    pipeline: Any,
+    key: bytes | None,
+    signer: Any,
+    people: Any,
+    decisions: Path | None,
+    report: Any,
+    quiet: bool,
+) -> int:
+    """The exit code for the photo on standard input; standard output gets its clean bytes, or nothing."""
+    from cloak.anonymizer import anonymize
+    from cloak.files import read_stream
+    from cloak.job import Job
+    from cloak.provenance import signed
+    from cloak.report import Outcome, Totals
+    from cloak.rows import open_report
+    from cloak.work import decided
+
+    if out not in {None, Path("-")}:
+        raise click.UsageError("standard input goes to standard output: cloak run - --out -")
+    if report == Path("-"):
+        raise click.UsageError("standard output carries the photo: name a file for --report")
+    if decisions is not None and not decisions.is_file():
+        raise click.UsageError(
+            "--decisions names no file; what comes through a pipe has no name to look for in a folder"
+        )
+    if sys.stdin is None or sys.stdout is None:
+        raise click.UsageError("standard input and output must both be open")
+    nameless = Path("-")
+    word = decided(nameless, Job((nameless,), nameless, pipeline, decisions=decisions))
+    data = read_stream(sys.stdin.buffer, pipeline.limits.bytes)
+    with open_report(report, None) as rows:
+        result = signed(anonymize(data, pipeline, key=key, decisions=word, people=people), signer)
+        totals = Totals()
+        row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
+        totals.add(row)
+        rows.add(row)
+        rows.end(totals, pipeline.table(), pipeline.hash())
+    if result.data is not None:
+        sys.stdout.buffer.write(result.data)
+        sys.stdout.buffer.flush()
+    elif not quiet:
+        click.echo("held back: no face was found, a person must look", err=True)
+    return totals.exit_code
