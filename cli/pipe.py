@@ -50,5 +50,13 @@ def run(
         sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()
     elif not quiet:
-        click.echo("held back: no face was found, a person must look", err=True)
+        click.echo(f"held back: {_why_held(pipeline, word)}", err=True)
     return totals.exit_code
+
+
+def _why_held(pipeline: Any, decisions: Any) -> str:
+    if decisions is not None and decisions.verdict == "hold":
+        return "a person decided so"
+    if pipeline.review == "required":
+        return "nothing is published before a person has accepted it (name a file and --out, then cloak review)"
+    return "no face to conceal was found, a person must look"

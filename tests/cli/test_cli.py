@@ -148,12 +148,21 @@ def test_standard_input_without_a_face_is_held_back_by_the_newsroom(landscape):
     assert done.stdout == b""
 
 
-def test_what_a_person_decided_holds_for_standard_input(capfd, monkeypatch, tmp_path, landscape):
-    sidecar = tmp_path / "a.cloak.json"
-    sidecar.write_bytes(dump(Decisions(Size(640, 427), verdict="hold")))
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(landscape)))
-    code, out, err = cli(capfd, "run", "-", "--recall", "fast", "--decisions", sidecar)
-    assert (code, out, "held back" in err) == (4, "", True)
+@pytest.mark.parametrize(
+    ("name", "flags", "words"),
+    [
+        ("landscape.jpg", ["--decisions", "{here}/hold.cloak.json"], "a person decided so"),
+        ("landscape.jpg", ["--no-face", "hold"], "no face to conceal was found"),
+        ("group.jpg", ["--review"], "before a person has accepted it"),
+    ],
+)
+def test_what_is_held_back_from_standard_output_has_its_reason(
+    capfd, monkeypatch, tmp_path, samples, name, flags, words
+):
+    (tmp_path / "hold.cloak.json").write_bytes(dump(Decisions(Size(640, 427), verdict="hold")))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO((samples / name).read_bytes())))
+    code, out, err = cli(capfd, "run", "-", "--recall", "fast", *(flag.format(here=tmp_path) for flag in flags))
+    assert (code, out, words in err) == (4, "", True), err
 
 
 def test_inspect_names_carriers_and_hides_places(capfd, samples):
