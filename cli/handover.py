@@ -55,6 +55,8 @@ def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
                 preserve_times="--preserve-times" in options,
             )  # fmt: skip
             code = worst(code, 4 if report.get("doubtful") or report.get("faceless") else 0)
+            if report.get("status") == "no-face" and not {"-q", "--quiet"} & {*options}:
+                print(f"no face    {printable(file)}: none was found; stripped, look at it", file=sys.stderr)
         except TooLarge:  # for the service: this process has limits of its own
             left.append(file)
         except Unavailable as error:

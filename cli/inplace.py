@@ -20,11 +20,13 @@ def run(
     memory: int,
     times: bool,
     debug: bool,
+    quiet: bool,
 ) -> int:
-    """Clean photos in place; quiet but for those that are withheld, which stay as they are."""
+    """Clean photos in place; names only those without a face, and those that are withheld, which stay as they are."""
     from cloak.errors import UsageError, Withheld
     from cloak.pool import Pool
     from cloak.report import Totals, withheld
+    from cloak.result import Status
     from cloak.store import printable
 
     if any(map(os.path.isdir, photos)):
@@ -37,6 +39,8 @@ def run(
             totals.add(outcome.row())
             if outcome.reason:
                 click.echo(f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}", err=True)
+            elif outcome.status is Status.NO_FACE and not quiet:
+                click.echo(f"no face    {outcome.source}: none was found; stripped, look at it", err=True)
     return totals.exit_code
 
 

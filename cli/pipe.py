@@ -49,6 +49,8 @@ def run(
     if result.data is not None:
         sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()
+        if totals.no_face and not quiet:
+            click.echo("no face was found: published stripped, look at it", err=True)
     elif not quiet:
         click.echo(f"held back: {_why_held(pipeline, word)}", err=True)
     return totals.exit_code

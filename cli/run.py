@@ -130,7 +130,7 @@ def command(
     signer = load_signer(c2pa_sign, c2pa_key)
     if in_place:
         return in_place_run(
-            photos, pipeline, key, jobs or os.cpu_count() or 1, deadline, max_memory, preserve_times, debug
+            photos, pipeline, key, jobs or os.cpu_count() or 1, deadline, max_memory, preserve_times, debug, quiet
         )
     if piped:
         return pipe_run(out, pipeline, key, signer, enrol_people(keep_people, pipeline), decisions, report, quiet)

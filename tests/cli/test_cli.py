@@ -165,6 +165,13 @@ def test_what_is_held_back_from_standard_output_has_its_reason(
     assert (code, out, words in err) == (4, "", True), err
 
 
+def test_a_photo_without_a_face_comes_through_a_pipe_with_a_word(capfd, monkeypatch, landscape):
+    for flags, words in ([], ["no face was found"]), (["-q"], []):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(landscape)))
+        code, out, err = cli(capfd, "run", "-", "--recall", "fast", *flags)
+        assert (code, out != "", [line.split(":")[0] for line in err.splitlines()]) == (0, True, words)
+
+
 def test_inspect_names_carriers_and_hides_places(capfd, samples):
     code, out, _ = cli(capfd, "inspect", samples / "located.jpg")
     assert code == 0

@@ -86,6 +86,17 @@ def test_a_person_without_a_face_ends_with_4_here_and_through_the_service(tmp_pa
         assert done.returncode == 4, done.stderr
 
 
+def test_a_photo_without_a_face_is_named_here_and_by_way_of_the_service(photos, server, monkeypatch, capsys):
+    photo = photos / "landscape.jpg"
+    monkeypatch.setenv("CLOAK_SERVER", server.url)
+    for flags, words in ([], [f"no face    {photo}"]), (["-q"], []), (["--jobs=1"], [f"no face    {photo}"]):
+        monkeypatch.setenv("CLOAK_TOKEN", TOKEN)  # --jobs is left to this process
+        with pytest.raises(SystemExit) as stop:
+            main(["run", "--in-place", "--recall", "fast", *flags, str(photo)])
+        said = capsys.readouterr().err.splitlines()
+        assert (stop.value.code, [line.split(":")[0] for line in said]) == (0, words), flags
+
+
 def test_a_service_that_is_down_leaves_the_work_to_this_process(photos):
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
