@@ -136,6 +136,12 @@ def load_pipeline(
     )
 
 
+def tell_risks(pipeline: Any) -> None:
+    """Name what is below the floor, quiet or not: who runs a pipeline may not be who accepted its risks."""
+    for risk in pipeline.risks():
+        click.echo(f"risk       {risk} (accept_risk allows it)", err=True)
+
+
 def _names(text: str | None) -> list[str] | None:
     """Names between commas."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]

@@ -24,6 +24,7 @@ from .options import (
     max_memory_option,
     noise_key_option,
     pipeline_options,
+    tell_risks,
 )
 from .pipe import run as pipe_run
 
@@ -126,6 +127,7 @@ def command(
     if not piped and engine == "local":
         pool.prepare("cloak.batch")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
+    tell_risks(pipeline)
     key = hashlib.sha256(noise_key.encode()).digest() if noise_key else None
     signer = load_signer(c2pa_sign, c2pa_key)
     if in_place:
@@ -221,7 +223,7 @@ def command(
                 if source in sheet:
                     sheet[source] = flagged(sheet[source][0], places), sheet[source][1]
             rows.end(totals, pipeline.table(), pipeline.hash())
-            save_sheet(lambda: render(sheet.values(), totals, pipeline.name))
+            save_sheet(lambda: render(sheet.values(), totals, pipeline.name, pipeline.risks()))
         if not totals.photos and not totals.stopped:
             raise NothingMatched("there is no photo among the inputs")
     if not quiet:

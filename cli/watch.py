@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import PLACE, load_pipeline, max_memory_option, noise_key_option, pipeline_options
+from .options import PLACE, load_pipeline, max_memory_option, noise_key_option, pipeline_options, tell_risks
 
 
 @click.command(name="watch", short_help="Publish the photos of a folder as they appear in it.")
@@ -48,8 +48,10 @@ def command(
     from cloak.watch import Watch
 
     settings: dict[str, Any] = {"key": hashlib.sha256(noise_key.encode()).digest()} if noise_key else {}
+    pipeline = load_pipeline(**shape)
+    tell_risks(pipeline)
     job = Job(
-        (folder,), out, load_pipeline(**shape), jobs=jobs, deadline=deadline, memory=max_memory,
+        (folder,), out, pipeline, jobs=jobs, deadline=deadline, memory=max_memory,
         preserve_times=preserve_times, ledger=ledger, **settings,
     )  # fmt: skip
     watch = Watch(job, settle)

@@ -24,13 +24,16 @@ class Bar:
     share: float
 
 
-def render(rows: Iterable[tuple[Mapping[str, Any], bytes | None]], totals: Totals, pipeline: str) -> str:
+def render(
+    rows: Iterable[tuple[Mapping[str, Any], bytes | None]], totals: Totals, pipeline: str, risks: Sequence[str] = ()
+) -> str:
     """The whole file: no script, nothing from elsewhere.
 
     Args:
         rows: of the report, each with a JPEG of what was published, if anything was.
         totals: of the run.
         pipeline: its name.
+        risks: why it is below the floor.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -44,6 +47,7 @@ def render(rows: Iterable[tuple[Mapping[str, Any], bytes | None]], totals: Total
         photos=photos,
         totals=totals,
         pipeline=pipeline,
+        risks=risks,
         statuses=[(status, sum(photo["status"] == status for photo in photos)) for status in STATUSES],
         sizes=_bars(heights, SIZES, "{} px"),
         scores=_bars([100 * score for score in scores], tuple(range(10, 100, 10)), "{} %"),

@@ -49,6 +49,14 @@ def test_it_holds_no_bare_face_and_no_original_pixel_of_one(sheet):
         assert np.abs(shown[y : y + h, x : x + w] - original[y : y + h, x : x + w]).mean() > 8
 
 
+def test_it_names_the_risks_of_its_pipeline():
+    risks = load("photographer", cover={"shape": "face"}, accept_risk=True).risks()
+    text = render([], Totals(), "mine", risks)
+    assert "Below the floor" in text
+    assert "leaves ears, jaw and hairline in sight" in text
+    assert "Below the floor" not in render([], Totals(), "photographer")
+
+
 def test_it_is_one_file_without_scripts_and_its_names_are_text(sheet):
     (text, _), _ = sheet
     assert "<script" not in text

@@ -172,6 +172,14 @@ def test_a_photo_without_a_face_comes_through_a_pipe_with_a_word(capfd, monkeypa
         assert (code, out != "", [line.split(":")[0] for line in err.splitlines()]) == (0, True, words)
 
 
+def test_a_risk_that_a_strangers_pipeline_accepts_is_named_even_if_quiet(capfd, monkeypatch, tmp_path):
+    (tmp_path / "nice.toml").write_text('accept_risk = true\ncover = { shape = "face", scale = 1.0 }\n')
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"words")))
+    code, _, err = cli(capfd, "run", "-", "-q", "-p", tmp_path / "nice.toml")
+    risks = [line for line in err.splitlines() if line.startswith("risk ")]
+    assert (code, len(risks), "hairline" in risks[-1]) == (1, 2, True)
+
+
 def test_inspect_names_carriers_and_hides_places(capfd, samples):
     code, out, _ = cli(capfd, "inspect", samples / "located.jpg")
     assert code == 0
