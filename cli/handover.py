@@ -43,11 +43,11 @@ def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
     from cloak.client import Client
     from cloak.errors import TooLarge, Unavailable, UsageError, of_failure
     from cloak.files import printable
-    from cloak.inplace import replace
+    from cloak.inplace import once, replace
     from cloak.process import take_secret
 
     client = Client(server, take_secret("CLOAK_TOKEN"))
-    code, left = 0, []
+    code, left, files = 0, [], once(files)
     for number, file in enumerate(files):
         try:
             report = replace(

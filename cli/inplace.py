@@ -24,6 +24,7 @@ def run(
 ) -> int:
     """Clean photos in place; names only those without a face, and those that are withheld, which stay as they are."""
     from cloak.errors import UsageError, Withheld
+    from cloak.inplace import once
     from cloak.pool import Pool
     from cloak.report import Totals, withheld
     from cloak.result import Status
@@ -34,7 +35,7 @@ def run(
     totals = Totals()
     work = partial(_work, pipeline=pipeline, key=key, times=times, debug=debug)
     with Pool(work, max(1, min(jobs, len(photos))), deadline, _setup, memory) as pool:
-        for path, answer in pool.map(photos):
+        for path, answer in pool.map(once(photos)):
             outcome = withheld(printable(path), answer) if isinstance(answer, Withheld) else answer
             totals.add(outcome.row())
             if outcome.reason:

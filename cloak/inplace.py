@@ -1,14 +1,20 @@
 """Photos cleaned where they lie: the original is replaced, or left as it is and named. Quick to import."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from cloak.errors import NotWritten
 from cloak.files import NEUTRAL_TIME, read, write
 
+Name = TypeVar("Name", str, Path)
 Said = TypeVar("Said")
+
+
+def once(paths: Iterable[Name]) -> list[Name]:
+    """The files, each once: one that is named twice, or by a link too, would be found changed, or without its faces."""
+    return list({os.path.realpath(path): path for path in paths}.values())
 
 
 def replace(

@@ -2,11 +2,12 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from cloak.errors import NotWritten, TooLarge, Unreadable
-from cloak.inplace import replace
+from cloak.inplace import once, replace
 from cloak.store import NEUTRAL_TIME
 
 
@@ -51,6 +52,13 @@ def test_the_original_behind_a_link_does_not_survive(photo, tmp_path):
     replace(link, 100, clean)
     assert link.is_symlink()
     assert photo.read_bytes() == b"clean photo"
+
+
+def test_a_file_that_is_named_twice_or_by_a_link_is_cleaned_once(photo, tmp_path, monkeypatch):
+    (tmp_path / "link.jpg").symlink_to(photo)
+    monkeypatch.chdir(tmp_path)
+    other = tmp_path / "b.jpg"
+    assert once([Path("a.jpg"), other, photo, tmp_path / "link.jpg"]) == [tmp_path / "link.jpg", other]
 
 
 def test_a_second_name_of_the_file_would_keep_the_original(photo, tmp_path):

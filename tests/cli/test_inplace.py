@@ -164,7 +164,7 @@ def test_each_photo_that_fails_on_the_way_to_the_service_is_named(photos, monkey
     monkeypatch.setattr("cloak.client.Client.anonymize", lambda *_, **__: 1 / 0)
     long = photos / ("a" * 300 + ".jpg")
     with pytest.raises(SystemExit) as stop:
-        main(["run", "--in-place", str(long), str(photos / "located.jpg"), str(photos / "words.jpg")])
+        main(["run", "--in-place", str(long), *2 * [str(photos / "located.jpg")], str(photos / "words.jpg")])
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(":")[0] for line in lines] == [
         f"withheld   {path}" for path in (long, photos / "located.jpg", photos / "words.jpg")
@@ -174,8 +174,9 @@ def test_each_photo_that_fails_on_the_way_to_the_service_is_named(photos, monkey
 
 def test_a_name_that_the_system_refuses_withholds_no_other_photo(photos):
     long = photos / ("a" * 300 + ".jpg")
-    done = in_place("-j", "1", "-p", "cms", long, photos / "words.jpg")
+    done = in_place("-j", "1", "-p", "cms", long, photos / "words.jpg", photos / "words.jpg")
     assert done.returncode == 1
+    assert done.stderr.count("withheld") == 2
     assert "File name too long" in done.stderr
     assert "words.jpg: the bytes are no image" in done.stderr
 
