@@ -103,6 +103,7 @@ def write(
     turn: contextlib.AbstractContextManager[object] | None = None,
     *,
     only: bool = False,
+    owner: os.stat_result | None = None,
 ) -> None:
     """Write verified bytes at a path: to a temporary name in the same folder, to the disk, then renamed.
 
@@ -113,6 +114,7 @@ def write(
         mode: permissions; None for those of any new file.
         turn: entered for the moment in which the file gets its name; what it raises is raised.
         only: once it has its name, the file stands whatever happens, for there is no other copy.
+        owner: the status of a file whose owner and group it gets, as far as the system lets this process give it.
 
     Raises `NotWritten`; nothing of the file is left then, or with `only` the words say that it stands.
     """
@@ -123,6 +125,8 @@ def write(
             with file:
                 file.write(data)
                 file.flush()
+                if owner is not None:
+                    _give(file.fileno(), owner)
                 os.fsync(file.fileno())
             os.utime(temporary, (time, time))
             permissions = 0o666 & ~_umask() if mode is None else mode
@@ -146,6 +150,16 @@ def write(
             raise
     except OSError as error:
         raise NotWritten(f"{said}: {error.strerror or 'input/output error'}") from None
+
+
+def _give(descriptor: int, owner: os.stat_result) -> None:
+    """Give a file away, or where only root may do that, to the group at least, as its members may."""
+    if os.name != "posix":
+        return
+    for user in (owner.st_uid, -1):
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, user, owner.st_gid)
+            return
 
 
 def _umask() -> int:

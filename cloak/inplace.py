@@ -20,7 +20,7 @@ def once(paths: Iterable[Name]) -> list[Name]:
 def replace(
     path: Path, limit: int, work: Callable[[bytes], tuple[bytes, Said]], *, preserve_times: bool = False
 ) -> Said:
-    """Replace a file by its clean form, at once and whole, with the permissions that it has.
+    """Replace a file by its clean form, at once and whole, with the permissions that it has, its owner and its group.
 
     Args:
         path: the file; a link is followed, so that the original behind it does not survive.
@@ -40,7 +40,8 @@ def replace(
     _refuse_names(now)
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (before.st_ino, len(data), before.st_mtime_ns):
         raise NotWritten("it changed while it was worked on", next_step="Run again when it is finished.")
-    write(real, clean, now.st_mtime if preserve_times else NEUTRAL_TIME, now.st_mode & 0o7777, only=True)
+    time = now.st_mtime if preserve_times else NEUTRAL_TIME
+    write(real, clean, time, now.st_mode & 0o7777, only=True, owner=now)
     return said
 
 

@@ -33,6 +33,23 @@ def test_a_file_is_replaced_with_its_permissions_and_a_neutral_time(photo):
     assert [path.name for path in photo.parent.iterdir()] == ["a.jpg"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="owners of POSIX")
+@pytest.mark.parametrize("root", [True, False])
+def test_a_file_stays_its_owners_or_its_groups_at_least(photo, monkeypatch, root):
+    before, given = photo.stat(), []
+
+    def fchown(descriptor, user, group):
+        assert not (photo.parent / "a.jpg").samefile(f"/dev/fd/{descriptor}")  # before it gets its name
+        given.append((user, group))
+        if user != -1 and not root:
+            raise PermissionError
+
+    monkeypatch.setattr("cloak.files.os.fchown", fchown)
+    replace(photo, 100, clean)
+    assert given == [(before.st_uid, before.st_gid), (-1, before.st_gid)][: 1 if root else 2]
+    assert photo.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_replacement_that_the_disk_does_not_confirm_stands_and_is_told(photo, folder_sync):
     """It is the only copy: taken back, the photo would be lost."""
     folder_sync(errno.EIO)
