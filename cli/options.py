@@ -1,5 +1,6 @@
 """Options that several commands share: those that shape a pipeline, who signs, who is kept."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ class PlaceType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 
 PLACE = PlaceType()
+
+NOWHERE = Path(os.devnull)
+"""The output of what writes nothing: no input is it, or lies in it."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import PLACE, enrol_people, load_pipeline, load_signer, pipeline_options
+from .options import NOWHERE, PLACE, enrol_people, load_pipeline, load_signer, pipeline_options
 
 
 @click.command(name="plan", short_help="Count the work of a run, and estimate its core-hours and cost.")
@@ -45,7 +45,7 @@ def command(
     from cloak.store import printable
 
     signer, people = load_signer(c2pa_sign, c2pa_key), enrol_people(keep_people, pipeline)
-    job = Job(photos, out or Path("public"), pipeline, ledger=ledger, signer=signer, people=people)
+    job = Job(photos, out or NOWHERE, pipeline, ledger=ledger, signer=signer, people=people)
     plan = make_plan(job, price, sample)
     if not plan.photos:
         raise NothingMatched("there is no photo among the inputs")
@@ -67,7 +67,8 @@ def command(
         rows.append(("cost", f"{plan.cost:,.2f}", f"at {price:g} a core-hour; requests and transfer come on top"))
     for name, figure, words in rows:
         click.echo(f"{name:<14}{figure:>14}  {words}".rstrip())
-    click.echo(f"ledger        {printable(job.records)} (keep it private: it holds names of originals)")
+    if out or ledger:
+        click.echo(f"ledger        {printable(job.records)} (keep it private: it holds names of originals)")
     return 0
 
 

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from .inplace import run as in_place_run
 from .options import (
+    NOWHERE,
     PLACE,
     enrol_people,
     load_pipeline,
@@ -152,7 +153,7 @@ def command(
     if keep_people is not None:
         settings["people"] = enrol_people(keep_people, pipeline)
     job = Job(
-        photos, out or Path("public"), pipeline, jobs=jobs or 0, deadline=deadline, memory=max_memory, dry_run=dry_run,
+        photos, out or NOWHERE, pipeline, jobs=jobs or 0, deadline=deadline, memory=max_memory, dry_run=dry_run,
         force=force, preserve_times=preserve_times, ledger=ledger, signer=signer, debug=debug, decisions=decisions,
         thumbnails=contact_sheet is not None, engine=engine, address=address, **settings,
     )  # fmt: skip

@@ -206,6 +206,17 @@ def test_inspect_changes_nothing_and_survives_garbage(capfd, tmp_path):
     assert path.stat().st_mtime_ns == stamp
 
 
+@pytest.mark.parametrize("command", [["run", "--dry-run"], ["plan"]])
+def test_what_writes_nothing_takes_no_folder_for_its_output(capfd, tmp_path, monkeypatch, command):
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/words.txt").write_text("words")
+    monkeypatch.chdir(tmp_path)
+    for given in ("public", "."):
+        code, _, err = cli(capfd, *command, given)
+        assert code == 3, err  # there is no photo, but it was looked at
+        assert command == ["plan"] or "words.txt: not an image" in err
+
+
 def test_verify_finds_a_carrier_and_a_bare_face(capfd, tmp_path, jpeg):
     (tmp_path / "public").mkdir()
     data = jpeg()
