@@ -46,7 +46,7 @@ def command(
 
     PUBLISHED has the same sub-folders and names, as `cloak run ORIGINALS --out PUBLISHED` makes them. With
     --self-test there is no PUBLISHED: the originals are concealed in memory. Embeddings of faces are held in memory
-    only. Exit code 1: an adversary does better than three times chance.
+    only. Exit code 1: an adversary does better than three times chance, or some PUBLISHED photos are missing.
     """
     from cloak.audit import Treatment, audit, document, gather, table, verdicts, visible
     from cloak.audit.audit import Finding
@@ -70,7 +70,7 @@ def command(
                 next_step="Name the folder that `cloak run ORIGINALS --out PUBLISHED` wrote, with names kept.",
             )
         if missing:
-            click.echo(f"{missing} of {len(shots)} photos are not in {published.name}; they count as not found")
+            click.echo(f"{missing} of {len(shots)} photos are not in {published.name}: the figures are of the others")
     else:
         from cloak.effects import make
         from cloak.pipeline import Cover

@@ -68,6 +68,7 @@ class Finding:
         matched: true match rate at a false match rate of 1 in 1,000, the threshold set on clean pairs (adaptive: on
             treated ones); None for classifiers.
         found: share of the faces that are still detected in the published photos.
+        absent: photos that were not published, so that nobody attacked them; no probe is one of them.
     """
 
     effect: str
@@ -84,6 +85,7 @@ class Finding:
     rank5: Rate
     matched: Rate | None
     found: Rate
+    absent: int = 0
 
     @property
     def chance(self) -> float:
@@ -248,9 +250,12 @@ def _searches(
     if not models:
         return
     frames = [model.frame for model in models]
-    owners, truth = _people(theirs), _people(wanted)
-    published = [publish(shot, 0) for shot in wanted]
+    shown, published = _published(wanted, publish)
+    if not shown:
+        return
+    owners, truth = _people(theirs), _people(shown)
     treated = [publish(shot, 1) for shot in theirs]
+    absent = len(wanted) - len(shown) + sum(picture is None for picture in treated)
     like_theirs = _look(theirs, treated, frames, "landmarks")
     galleries = []
     for model in models:
@@ -259,14 +264,14 @@ def _searches(
                 _look(group, [shot.image for shot in group], [model.frame], "landmarks") for group in (theirs, wanted)
             )
             rows, probes_clean = (model(seen[model.frame].pictures) for seen in pair)
-            limit = figures.threshold(adversary.search(probes_clean, rows, owners), truth)
+            limit = figures.threshold(adversary.search(probes_clean, rows, owners), _people(wanted))
             clean[how, model.name] = rows, limit
         alike = np.where(like_theirs[model.frame].found[:, None], model(like_theirs[model.frame].pictures), 0)
         galleries.append((clean[how, model.name][0], alike, clean[how, model.name][1]))
     for later, place in rounds:
         if not any(missing(model.name, later, place) for model in models):
             continue
-        probes = _look(wanted, _later(published, later), frames, place)
+        probes = _look(shown, _later(published, later), frames, place)
         for model, (bare, alike, limit) in zip(models, galleries, strict=True):
             left, seen = missing(model.name, later, place), probes[model.frame]
             probed = model(seen.pictures[seen.found]) if left and seen.found.any() else None
@@ -277,7 +282,7 @@ def _searches(
                 own = scores[np.arange(len(truth)), truth]
                 # Faces concealed alike are alike, whoever they are: an adversary sets its threshold among them.
                 bar = limit if kind == "naive" else figures.threshold(scores[seen.found], truth[seen.found])
-                yield _finding(about, scores, truth, figures.share(own > bar, truth), seen.found)
+                yield _finding(about, scores, truth, figures.share(own > bar, truth), seen.found, absent)
 
 
 def _trainings(
@@ -299,15 +304,18 @@ def _trainings(
     if not parts:
         return
     frames = [PARTS[part] for part in parts]
-    truth, people = _people(wanted), int(max(_people(theirs).max(), _people(wanted).max())) + 1
+    shown, published = _published(wanted, publish)
+    if not shown:
+        return
+    truth, people = _people(shown), int(_people([*theirs, *wanted]).max()) + 1
     draws = range(1, settings.draws + 1)
     lessons = [
         _look(theirs, [publish(shot, draw) for shot in theirs], frames, "landmarks", jiggle=draw - 1) for draw in draws
     ]
     bare = [_look(theirs, [shot.image for shot in theirs], frames, "landmarks", jiggle=draw - 1) for draw in draws]
     owners = np.concatenate([_people(theirs)] * len(lessons))
-    published = [publish(shot, 0) for shot in wanted]
-    probes = {later: _look(wanted, _later(published, later), frames, "landmarks") for later in settings.later}
+    probes = {later: _look(shown, _later(published, later), frames, "landmarks") for later in settings.later}
+    absent = len(wanted) - len(shown) + int((~lessons[0][frames[0]].found).sum())
     for part, frame in zip(parts, frames, strict=True):
         usable = np.concatenate([lesson[frame].found for lesson in lessons])
         concealed, before = (
@@ -323,7 +331,13 @@ def _trainings(
             every_score = adversary.trained(CLASSIFIERS[method], lesson, rows, people)
             for (later, about), scores in zip(left.items(), np.split(every_score, len(left)), strict=True):
                 scores[~probes[later][frame].found] = -np.inf
-                yield _finding(about, scores, truth, None, probes[later][frame].found)
+                yield _finding(about, scores, truth, None, probes[later][frame].found, absent)
+
+
+def _published(shots: Sequence[Shot], publish: Publish) -> tuple[list[Shot], list[RGB]]:
+    """Those that were published, and as what. The others count neither as found nor as not found."""
+    pairs = [(shot, picture) for shot in shots if (picture := publish(shot, 0)) is not None]
+    return [shot for shot, _ in pairs], [picture for _, picture in pairs]
 
 
 def _people(shots: Sequence[Shot]) -> Numbers:
@@ -336,6 +350,7 @@ def _finding(
     truth: Numbers,
     matched: Rate | None,
     found: np.ndarray,
+    absent: int,
 ) -> Finding:
     ranks = figures.rank(scores, truth)
     return Finding(
@@ -346,4 +361,5 @@ def _finding(
         rank5=figures.share(ranks < 5, truth),
         matched=matched,
         found=figures.share(found, truth),
+        absent=absent,
     )

@@ -31,8 +31,12 @@ def headline(findings: Sequence[Finding]) -> dict[str, Finding]:
 
 
 def passes(findings: Sequence[Finding]) -> bool:
-    """Whether no adversary, surrogates included, does better than `ALLOWED` times chance at rank 1."""
-    return all(finding.rank1.value <= ALLOWED * finding.chance + 1e-9 for finding in findings)
+    """Whether all photos were attacked, and no adversary, surrogates included, beats `ALLOWED` times chance."""
+    return bool(findings) and not any(finding.absent or _beats(finding) for finding in findings)
+
+
+def _beats(finding: Finding) -> bool:
+    return finding.rank1.value > ALLOWED * finding.chance + 1e-9
 
 
 def verdicts(findings: Sequence[Finding]) -> list[str]:
@@ -64,8 +68,11 @@ def verdicts(findings: Sequence[Finding]) -> list[str]:
             "and backdrop beside it"
         )
     people = max(finding.people for finding in findings)
+    absent = max(finding.absent for finding in findings)
     if passes(findings):
         lines.append(f"{name}: passes: no adversary beats {ALLOWED:g} times chance among {people} people")
+    elif not any(map(_beats, findings)):
+        lines.append(f"{name}: cannot pass: {absent} of the photos were not there to be attacked")
     else:
         worst = max(findings, key=lambda finding: finding.rank1.value)
         lines.append(

@@ -11,6 +11,7 @@ from cloak.cli import main
 from cloak import effects
 from cloak.audit import LATER, Settings, Treatment, audit, convolution, gather, split, verdicts, visible
 from cloak.audit.adversary import CLASSIFIERS, Lesson, trained
+from cloak.audit.figures import Rate
 from cloak.audit.report import headline, passes, table
 from cloak.errors import UsageError
 
@@ -173,6 +174,20 @@ def test_a_verdict_names_the_strongest_adversary_and_counts_surrogates_out_of_th
     assert "does not pass" in words
     assert "no held-out recogniser" in words
     assert len(table(findings)) == 1 + len(findings)
+
+
+def test_what_was_not_published_is_no_probe_and_no_pass(shots):
+    def first_only(shot, draw):
+        return shot.image if shot.person == 0 else None
+
+    found = list(audit("nothing", shots, first_only, SEARCH))
+    assert {(f.probes, f.people, f.rank1.value, f.absent) for f in found if f.adversary == "naive"} == {(1, 4, 1.0, 12)}
+    assert "does not pass" in "\n".join(verdicts(found))
+    safe = [dataclasses.replace(f, rank1=Rate(0, 0, 0)) for f in found]
+    assert "cannot pass: 12 of the photos were not there" in "\n".join(verdicts(safe))
+    assert not passes(safe)
+    assert passes([dataclasses.replace(f, absent=0) for f in safe])
+    assert not passes([])
 
 
 def _command(*arguments):
