@@ -14,6 +14,7 @@ from cloak.ledger import Ledger, Records
 from cloak.naming import Naming, earlier_names
 from cloak.place import Url
 from cloak.report import Outcome, flagged
+from cloak.sidecars import unfitting
 from cloak.store import Folder, Item, LeftOut, Store, printable, unique, walk
 from cloak.work import open_ledger, open_store
 
@@ -46,6 +47,8 @@ class Run:
                     "a file of decisions is of one photo, not of several",
                     next_step="Name the folder that it lies in: photos find theirs by name.",
                 )
+            if job.decisions is not None and job.decisions.is_dir():
+                self.left_out += unfitting(job.decisions, (item.name for item in self.items))
         # Frames of a burst are found among the photos of folders; those of stores are too many to remember.
         known = self.items if isinstance(self.items, list) else []
         self._numbers = {item.source: number for number, item in enumerate(known)}

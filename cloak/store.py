@@ -5,6 +5,7 @@
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -59,12 +60,14 @@ class Item:
         name: below the output.
         version: by which a store tells that it is unchanged (its etag); "" where only the bytes tell.
         size: bytes, as a store lists it; 0 for files.
+        namesake: other photos of the run have its name below their inputs.
     """
 
     source: Place
     name: PurePath
     version: str = ""
     size: int = 0
+    namesake: bool = False
 
     @property
     def path(self) -> Path:
@@ -120,12 +123,23 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
     case, as some disks have it, by a number: deterministic for the same inputs.
     """
     taken: dict[str, int] = {}
+    met = list(_met(inputs, os.path.realpath(out) if out else None))
+    often = Counter(str(found.name).casefold() for found in met if isinstance(found, Item))
+    for found in met:
+        if isinstance(found, LeftOut):
+            yield found
+        else:
+            namesake = often[str(found.name).casefold()] > 1
+            yield Item(found.source, unique(found.name, taken), namesake=namesake)
+
+
+def _met(inputs: Sequence[Path], published: str | None) -> Iterator[Item | LeftOut]:
+    """All files below the inputs, each with its name below its input."""
     sidecars: dict[Path, list[Path]] = {}
-    published = os.path.realpath(out) if out else None
     for given in inputs:
         if not os.path.isdir(given):
             # Also one that is not there: it was asked for, so whoever reads it says that it failed.
-            yield Item(given, unique(PurePath(given.name), taken))
+            yield Item(given, PurePath(given.name))
             yield from (found for found in _sidecars(given, sidecars) if found.source not in inputs)
             continue
         for found in _tree(given, published):
@@ -133,7 +147,7 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
                 yield found
             else:
                 name = found.relative_to(given)
-                yield Item(found, unique(name if name.parts else PurePath(given.name), taken))
+                yield Item(found, name if name.parts else PurePath(given.name))
 
 
 def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:

@@ -1,7 +1,6 @@
 """What a worker does with one photo: from where it lies, through the anonymizer, to the output and its ledger."""
 
 import contextlib
-import glob
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -11,8 +10,8 @@ from pathlib import Path, PurePath
 import tomli_w
 
 from cloak.anonymizer import anonymize
-from cloak.decisions import SUFFIX, Decisions, parse
-from cloak.errors import CloakError, Conflict, DecisionsUnfit, NotWritten
+from cloak.decisions import Decisions
+from cloak.errors import Conflict, DecisionsUnfit, NotWritten
 from cloak.job import Job
 from cloak.ledger import Entry, Ledger, Origin, Records
 from cloak.photo import open_photo
@@ -22,7 +21,8 @@ from cloak.report import Outcome, attempt
 from cloak.result import Status
 from cloak.reviews import Reviews, Word
 from cloak.scaled import thumbnail
-from cloak.store import Folder, Item, Store, is_among, printable, promises_photo, read
+from cloak.sidecars import sidecar
+from cloak.store import Folder, Item, Store, is_among, printable, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def _photo(
 def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, content_seen: str | None) -> Done:
     limit = job.pipeline.limits.bytes
     if job.dry_run:
-        decisions = decisions or decided(item.name, job)
+        decisions = decisions or decided(item.name, job, item.namesake)
         result = anonymize(_fetch(item, limit), job.pipeline, key=job.key, decisions=decisions, people=job.people)
         return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
@@ -127,13 +127,15 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     target = printable(item.name)
     known, origin = ledger.find(target), _origin(item, job)
     own = _own_name(item, ledger, job) if decisions is None else item.name
+    # What was decided here about a photo that shares its name is known by its bytes.
+    noted = reviews is not None and item.namesake and reviews.latest(target).decisions is not None
     try:
-        sidecar = decided(own, job) if decisions is None else None
+        given = decided(own, job, item.namesake) if decisions is None and not noted else None
     except DecisionsUnfit:
         _withdraw(item.name, store, ledger, known, origin)  # somebody may have decided otherwise
         raise
     digest, again = treatment(job, ledger), job.force or content_seen is not None
-    word = reviews.word(target, known.content, sidecar) if reviews and known else Word()
+    word = reviews.word(target, known.content, given) if reviews and known else Word()
     if known is None or known.pipeline != digest or content_seen is not None or word.adopted or word.pending:
         known = _withdraw(item.name, store, ledger, known, origin)  # even if the original can no longer be read
     _refuse_foreign(item, store, known, job)
@@ -142,7 +144,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     content = ledger.key(item.version.encode() if data is None else data)
     if content_seen not in {None, content}:
         raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
-    word = reviews.word(target, content, sidecar) if reviews else Word()
+    word = reviews.word(target, content, given) if reviews else Word()
     if decisions not in {None, word.decisions}:
         raise DecisionsUnfit(
             "somebody has decided otherwise since, or holds the same photo under another name",
@@ -222,40 +224,12 @@ def _own_name(item: Item, ledger: Records, job: Job) -> PurePath:
     return given or item.name
 
 
-def decided(own: PurePath, job: Job) -> Decisions | None:
-    """The decisions that belong to a photo by its own name; another suffix of the re-export does not matter.
-
-    Raises `DecisionsUnfit` when there are some that cannot be read: not to apply them would reveal or hide the wrong.
-    """
-    if job.decisions is None:
-        return None
-    place = job.decisions
-    if place.is_dir():
-        exact = place / own.with_name(own.name + SUFFIX)
-        others = exact.parent.glob(f"{glob.escape(_stem(own.name))}*{SUFFIX}")
-        found = [path for path in others if _stem(path.name.removesuffix(SUFFIX)) == _stem(own.name)]
-        if not found:
-            return None
-        if len(found) > 1 and exact not in found:
-            raise DecisionsUnfit(
-                "several files of decisions have its name", next_step="Keep the one that was made for this photo."
-            )
-        place = exact if exact in found else found[0]
-    try:
-        decisions = parse(read(place, 10_000_000))
-    except (CloakError, OSError) as error:
-        raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
+def decided(own: PurePath, job: Job, namesake: bool = False) -> Decisions | None:
+    """The decisions that belong to a photo by its own name, if it is given any; see `sidecar`. Raises `DecisionsUnfit`."""
+    found = sidecar(job.decisions, own, namesake=namesake) if job.decisions is not None else None
     # Where a person must accept every photo, a verdict on another export of it is no verdict on this one.
-    return replace(decisions, verdict=None) if _overruled(decisions, job) else decisions
-
-
-def _stem(name: str) -> str:
-    """A photo's name before the suffix of its format, if it has one: what follows a dot may be a part of the name."""
-    return PurePath(name).stem if promises_photo(name) else name
-
-
-def _overruled(decisions: Decisions, job: Job) -> bool:
-    return job.pipeline.review == "required" and decisions.verdict == "accept"
+    overruled = found is not None and found.verdict == "accept" and job.pipeline.review == "required"
+    return replace(found, verdict=None) if found is not None and overruled else found
 
 
 def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:

@@ -47,6 +47,9 @@ def photo(tmp_path, jpeg):
         ("party.bob.jpg", ["party.bob.png"], True),
         ("party.jpg", ["Party.jpg"], False),
         ("a/party.jpg", ["party.jpg", "b/party.jpg"], False),
+        ("Zo\u00eb.jpg", ["Zoe\u0308.png"], True),  # the same name, as a Mac writes it
+        ("Zoe\u0308/1.jpg", ["Zo\u00eb/1.jpg"], True),
+        ("Zo\u00eb.jpg", ["Zo\u00eb.jpg", "Zoe\u0308.jpg"], True),
     ],
 )
 def test_decisions_are_of_the_photo_of_that_name_only(tmp_path, photo, name, sidecars, fits):
@@ -90,6 +93,16 @@ def test_a_file_of_decisions_is_not_applied_to_several_photos(tmp_path, photo):
     assert Run(Job(photos[:1], tmp_path / "public", FAST, decisions=sidecar)).total == 1
     with pytest.raises(UsageError, match="one photo"):
         Run(Job(photos, tmp_path / "public", FAST, decisions=sidecar))
+
+
+def test_decisions_that_fit_no_photo_are_named(tmp_path, photo):
+    for name in ("a/1.heic", "a/2.jpg"):
+        place = tmp_path / "decisions" / f"{name}.cloak.json"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(dump(Decisions(Size(256, 256))))
+    photo("a/1.jpg")
+    run = Run(Job((tmp_path / "in",), tmp_path / "public", FAST, decisions=tmp_path / "decisions"))
+    assert [left.source.name for left in run.left_out] == ["2.jpg.cloak.json"]
 
 
 def test_the_name_that_a_run_gave_to_one_photo_is_never_another_ones(tmp_path, photo):

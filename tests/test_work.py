@@ -139,6 +139,21 @@ def test_a_sidecar_that_was_a_start_where_review_is_required_does_not_undo_a_dra
     assert folder.statuses() == {"p.jpg": "held"}
 
 
+def test_the_order_of_the_inputs_does_not_tell_whose_decisions_are_whose(folder, jpeg):
+    other = folder.originals.with_name("other")
+    other.mkdir()
+    (other / "p.jpg").write_bytes(jpeg(quality=60))
+    folder.run(folder.originals, other)
+    assert folder.decide("p.jpg", "accept", ()) == "accepted"
+    ours = beside(folder.out).with_name("decisions")
+    here = folder.statuses(folder.originals, other, decisions=ours)
+    assert here == {"p.jpg": "concealed", "p-2.jpg": "concealed"}  # known by the bytes
+    folder.out = folder.out.with_name("again")
+    Ledger(beside(folder.out)).close()
+    elsewhere = folder.statuses(other, folder.originals, decisions=ours)
+    assert elsewhere == {"p.jpg": "withheld", "p-2.jpg": "concealed"}
+
+
 def test_a_sidecar_that_was_changed_since_counts_unless_it_may_be_older_than_a_hold(revealed):
     assert revealed.decide("p.jpg", "accept", ()) == "accepted"
     revealed.sidecar("p.jpg", BADGE)

@@ -1,0 +1,85 @@
+"""Decisions that lie beside photos, as `NAME.cloak.json`: found again by the name of the photo that they are about."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+
+from cloak.decisions import SUFFIX, Decisions, parse
+from cloak.errors import CloakError, DecisionsUnfit
+from cloak.store import LeftOut, promises_photo, read
+
+
+def sidecar(place: Path, own: PurePath, *, namesake: bool = False) -> Decisions | None:
+    """The decisions about a photo; another suffix of the re-export does not matter.
+
+    Args:
+        place: a folder of sidecars, or the only one.
+        own: the photo's name below its input.
+        namesake: other inputs of the run have a photo of that name.
+
+    Raises `DecisionsUnfit` when there are some that cannot be read, or may be about another photo: not to apply them
+    would reveal or hide the wrong.
+    """
+    if place.is_dir():
+        found = _fitting(place, own)
+        if not found:
+            return None
+        if len(found) > 1:
+            raise DecisionsUnfit(
+                "several files of decisions have its name", next_step="Keep the one that was made for this photo."
+            )
+        if namesake:
+            raise DecisionsUnfit(
+                "several photos of this run have its name: whose the decisions are hangs on the order of the inputs",
+                next_step="Run cloak on each input alone, with the decisions about its photos.",
+            )
+        place = found[0]
+    try:
+        return parse(read(place, 10_000_000))
+    except (CloakError, OSError) as error:
+        raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
+
+
+def unfitting(place: Path, names: Iterable[PurePath]) -> Iterator[LeftOut]:
+    """The sidecars in a folder that are about none of the photos with these names below their inputs."""
+    known = {_key(name) for name in names}
+    for path in sorted(place.rglob(f"*{SUFFIX}")):
+        if _key(path.relative_to(place).with_name(path.name.removesuffix(SUFFIX))) not in known:
+            yield LeftOut(path, "decisions that fit no photo of this run")
+
+
+def _fitting(place: Path, own: PurePath) -> list[Path]:
+    """The sidecar about a photo of that name, or all that may be."""
+    folders = [place]
+    for part in own.parent.parts:
+        folders = [path for path in _listed(folders) if _plain(path.name) == _plain(part) and path.is_dir()]
+    sidecars = [path for path in _listed(folders) if path.name.endswith(SUFFIX)]
+    exact = place / own.with_name(own.name + SUFFIX)
+    same = [path for path in sidecars if _plain(path.name) == _plain(exact.name)]
+    wanted = _stem(own.name)
+    return (
+        [path for path in same if path == exact]
+        or same
+        or [path for path in sidecars if _stem(path.name.removesuffix(SUFFIX)) == wanted]
+    )
+
+
+def _listed(folders: list[Path]) -> list[Path]:
+    try:
+        return [path for folder in folders for path in folder.iterdir()]
+    except OSError as error:
+        raise DecisionsUnfit(f"the folder of its decisions cannot be read: {error.strerror}") from None
+
+
+def _key(name: PurePath) -> tuple[str, str]:
+    return _plain(str(name.parent)), _stem(name.name)
+
+
+def _stem(name: str) -> str:
+    """A photo's name before the suffix of its format, if it has one: what follows a dot may be a part of the name."""
+    return _plain(PurePath(name).stem if promises_photo(name) else name)
+
+
+def _plain(name: str) -> str:
+    """Macs and archives write some letters as two characters, others as one: the same name for whoever reads it."""
+    return unicodedata.normalize("NFC", name)
