@@ -129,8 +129,7 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
         if isinstance(found, LeftOut):
             yield found
         else:
-            namesake = often[str(found.name).casefold()] > 1
-            yield Item(found.source, unique(found.name, taken), namesake=namesake)
+            yield Item(found.source, unique(found.name, taken), namesake=often[str(found.name).casefold()] > 1)
 
 
 def _met(inputs: Sequence[Path], published: str | None) -> Iterator[Item | LeftOut]:
@@ -298,10 +297,8 @@ class Folder:
     def standing(self, name: PurePath) -> str | None:
         """The SHA-256 of the file at a name; "" if it cannot be read, None if there is none."""
         path = self.path(name)
-        if not path.exists():
-            return None
         try:
-            return digest(path)
+            return digest(path) if path.exists() else None
         except Withheld:
             return ""
 
@@ -333,7 +330,8 @@ class Folder:
         """
         target = self.path(name)
         try:
-            self._make_parents(target)
+            self._refuse_outside(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 raise NotWritten("a folder of that name is in the output")
             write(target, data, NEUTRAL_TIME if times is None else times, self._mode, turn)
@@ -343,6 +341,7 @@ class Folder:
     def withdraw(self, name: PurePath) -> None:
         """Remove a published file. Raises `NotWritten`."""
         target = self.path(name)
+        self._refuse_outside(target)
         try:
             target.unlink(missing_ok=True)
             sync_folder(target.parent)
@@ -359,11 +358,10 @@ class Folder:
                     count += 1
         return count
 
-    def _make_parents(self, target: Path) -> None:
-        real = os.path.realpath(target.parent)  # also of what is still to be made: nothing is, outside
+    def _refuse_outside(self, target: Path) -> None:
+        real = os.path.realpath(target.parent)  # also of what is still to be made
         if os.path.commonpath([real, self._real]) != self._real:
             raise NotWritten("a link in the output folder leads outside it")
-        target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def refuse_overlap(inputs: Sequence[Place], out: Place) -> None:

@@ -197,6 +197,14 @@ def test_a_link_inside_the_output_cannot_lead_a_photo_outside(tmp_path):
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+def test_nothing_is_withdrawn_through_a_link_that_leads_outside(tmp_path):
+    folder, archive = Folder(tmp_path / "out"), tree(tmp_path / "archive", "a.jpg")
+    (tmp_path / "out/day").symlink_to(archive)
+    with pytest.raises(NotWritten, match="outside"):
+        folder.withdraw(PurePath("day/a.jpg"))
+    assert (archive / "a.jpg").exists()
+
+
 def test_a_link_at_the_published_name_is_replaced_not_followed(tmp_path):
     victim = tmp_path / "victim.jpg"
     victim.write_bytes(b"original")
