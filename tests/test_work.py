@@ -361,6 +361,16 @@ def test_what_was_made_of_the_bytes_in_another_way_under_another_name_goes_if_no
     assert folder.published() == []
 
 
+def test_a_photo_that_a_later_run_withheld_is_accepted_as_that_run_would_have_done_it(folder):
+    folder.run()
+    folder.statuses(pipeline=replace(FAST, effect=Fill(), limits=replace(FAST.limits, pixels=100)))
+    assert folder.decide("p.jpg", "accept") == "failed"
+    assert folder.published() == []
+    folder.statuses(pipeline=replace(FAST, effect=Fill(), review="required"))
+    assert folder.decide("p.jpg", "accept") == "accepted"
+    assert folder.find("p.jpg").row["effect"]["name"] == "fill"
+
+
 def test_what_stands_is_withdrawn_however_long_it_is(folder):
     folder.run()
     small = replace(FAST, effect=Fill(), limits=replace(FAST.limits, bytes=100))
