@@ -225,11 +225,14 @@ def _own_name(item: Item, ledger: Records, job: Job) -> PurePath:
 
 
 def decided(own: PurePath, job: Job, namesake: bool = False) -> Decisions | None:
-    """The decisions that belong to a photo by its own name, if it is given any; see `sidecar`. Raises `DecisionsUnfit`."""
+    """The decisions that belong to a photo by its own name, if it is given any; see `sidecar`.
+
+    Raises `DecisionsUnfit`.
+    """
     found = sidecar(job.decisions, own, namesake=namesake) if job.decisions is not None else None
-    # Where a person must accept every photo, a verdict on another export of it is no verdict on this one.
-    overruled = found is not None and found.verdict == "accept" and job.pipeline.review == "required"
-    return replace(found, verdict=None) if found is not None and overruled else found
+    # Where a person must accept photos, a verdict on another export is no verdict on this one.
+    holds = job.pipeline.review == "required" or job.pipeline.no_face == "hold"
+    return replace(found, verdict=None) if found is not None and found.verdict == "accept" and holds else found
 
 
 def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:

@@ -1,5 +1,6 @@
 """What a worker does with one photo, called in this process."""
 
+from dataclasses import replace
 from pathlib import PurePath
 
 import pytest
@@ -11,7 +12,9 @@ from cloak.geometry import Box, Region, Size
 from cloak.job import Job
 from cloak.ledger import Ledger, beside
 from cloak.naming import Naming
+from cloak.photo import open_photo
 from cloak.pipeline import load
+from cloak.result import Status
 from cloak.review.desk import Desk
 from cloak.store import Folder, Item
 from cloak.work import work
@@ -84,6 +87,14 @@ def test_decisions_about_photos_of_one_name_in_two_folders_are_told_apart_under_
     again = run(tmp_path / "again", decisions=tmp_path / "public.cloak/decisions")
     assert {outcome.target for outcome in first}.isdisjoint(outcome.target for outcome in again)
     assert [outcome.report.areas for outcome in again] == [((DRAWN.area,),), ((),)]
+
+
+def test_what_was_accepted_elsewhere_is_not_released_here_where_no_face_is_found(tmp_path, landscape):
+    path, sidecar = tmp_path / "a.jpg", tmp_path / "a.jpg.cloak.json"
+    path.write_bytes(landscape)
+    sidecar.write_bytes(dump(Decisions(open_photo(landscape).size, verdict="accept")))
+    job = Job((path,), tmp_path / "public", replace(FAST, no_face="hold"), decisions=sidecar, dry_run=True)
+    assert work(Item(path, PurePath("a.jpg")), job=job).outcome.status is Status.HELD
 
 
 def test_a_file_of_decisions_is_not_applied_to_several_photos(tmp_path, photo):
