@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -105,11 +105,11 @@ def anonymize(
             published = open_photo(encoded.data, settings.limits, checked=True)  # by the next line
             size = resampling.size if resampling else photo.size
             check_container(encoded.data, published, size, photo, before, data, fields)
-            first, unseen = Look(published, 0), encoded.converted and not attempt
+            first = Look(published, 0)
             missed = [
                 joined(
-                    _look_again(look, frame, drawn, size, settings, resampling, unseen)
-                    for look in _looks(published, i, first, None if encoded.converted else frame.known)
+                    _look_again(look, frame, drawn, size, settings, resampling, unseen and not attempt)
+                    for look, unseen in _looks(published, i, first, () if encoded.converted else frame.known)
                 )
                 for i, (frame, drawn) in enumerate(zip(frames, masks, strict=True))
             ]
@@ -191,10 +191,14 @@ class _Frame:
         return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=known)
 
 
-def _looks(published: Photo, number: int, first: Look, renderings: Iterable[Rendering] | None) -> Iterator[Look]:
-    """At one published picture in the renderings that the original was searched in, or its own; `first` is kept."""
-    for rendering in renderings or published.renderings(number):
-        yield first if (number, rendering) == (0, "shown") else Look(published, number, rendering)
+def _looks(published: Photo, number: int, first: Look, searched: Collection[Rendering]) -> Iterator[tuple[Look, bool]]:
+    """At one published picture, and whether nobody saw it so before; `first` is kept.
+
+    In the renderings that the original was searched in, and in its own: other pixels can show what those hid.
+    """
+    for rendering in dict.fromkeys((*published.renderings(number), *searched)):
+        look = first if (number, rendering) == (0, "shown") else Look(published, number, rendering)
+        yield look, rendering not in searched
 
 
 def _search(

@@ -273,6 +273,16 @@ def test_a_face_that_transparency_hides_fails_the_second_look(transparent):
     assert len(inspect(transparent, "fast").faces) == 1
 
 
+def test_a_face_that_only_resampling_brings_out_of_transparency_is_concealed(portrait):
+    large = portrait.repeat(2, 0).repeat(2, 1)
+    alpha = np.zeros(large.shape[:2], np.uint8)
+    alpha[1::4, 1::4] = 255  # in squares, neither hidden nor soft
+    buffer = io.BytesIO()
+    Image.fromarray(np.dstack([large, alpha])).save(buffer, "PNG")
+    report = anonymize(buffer.getvalue(), load("cms", recall="fast", resize=max(alpha.shape) // 4)).report
+    assert (report.status, report.faces) == (Status.CONCEALED, 1)
+
+
 def test_colours_that_were_converted_are_searched_anew(monkeypatch, portrait):
     white, red, green, blue = D65, (0.60, 0.35), (0.35, 0.55), (0.16, 0.10)
     odd = rgb_profile("odd", primaries((white, red, green, blue)), [Power(1.7)] * 3, white)
