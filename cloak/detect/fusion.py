@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ GROWS = 1.5
 faint hit took for a face. Such a hit stands for itself."""
 
 TWICE = 0.5
-"""IoU from which faces found in two renderings of a picture are one: whatever conceals the one covers the other."""
+"""IoU from which faces found in two renderings of a picture are one, with one cover for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +139,16 @@ def _rank(hit: Hit) -> tuple[object, ...]:
 
 
 def joined(renderings: Iterable[Sequence[Face]]) -> tuple[Face, ...]:
-    """The faces of a picture that was searched in several renderings, each once: the first of those at one place."""
+    """The faces of a picture that was searched in several renderings, each once: the first of those at one place, with
+    an extent that covers all of them."""
     faces: list[Face] = []
     for found in renderings:
-        faces += [face for face in found if not any(face.box.iou(other.box) >= TWICE for other in faces)]
+        before = range(len(faces))
+        for face in found:
+            at = max(before, key=lambda i: face.box.iou(faces[i].box), default=None)
+            if at is None or face.box.iou(faces[at].box) < TWICE:
+                faces.append(face)
+            else:
+                own, other = (one.extent or one.box for one in (faces[at], face))
+                faces[at] = replace(faces[at], extent=own.united(other))
     return tuple(faces)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloak.detect.base import Detection
-from cloak.detect.fusion import Hit, combined, fuse, tilt
+from cloak.detect.base import Detection, Face
+from cloak.detect.fusion import Hit, combined, fuse, joined, tilt
 from cloak.geometry import Box
 
 numbers = st.floats(-50, 400, width=32)
@@ -118,3 +118,13 @@ def test_the_tilt_follows_the_eyes_and_the_mouth(landmarks, angle):
 
 def test_without_landmarks_there_is_no_tilt():
     assert tilt(None) == 0
+
+
+def test_what_conceals_a_face_covers_those_that_other_renderings_show_at_its_place():
+    shown, hidden, apart = (
+        Face(box, 0.9, ("yunet",)) for box in (Box(20, 20, 50, 60), Box(10, 8, 67, 80), Box(200, 0, 9, 9))
+    )
+    faces = joined([[shown], [hidden, apart]])
+    assert [face.box for face in faces] == [shown.box, apart.box]
+    assert faces[0].extent == shown.box.united(hidden.box)
+    assert joined([[shown, apart]]) == (shown, apart)
