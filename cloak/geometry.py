@@ -195,6 +195,7 @@ class Mask:
         core: (h, w) bool; every pixel that any region touches, each to be replaced at full strength.
         weight: (h, w) float32, 0 to 1: 1 on the core, falling to 0 outward (the feather never reaches inward).
         regions: the members, in pixels *of the window*.
+        beside: (h, w) bool, pixels of the window that other masks change; None if there are none.
     """
 
     left: int
@@ -202,6 +203,7 @@ class Mask:
     core: npt.NDArray[np.bool_]
     weight: npt.NDArray[np.float32]
     regions: tuple[Region, ...]
+    beside: npt.NDArray[np.bool_] | None = None
 
     @property
     def width(self) -> int:
@@ -250,7 +252,27 @@ def draw(regions: Sequence[Region], size: Size, *, feather: float = 0.0, margin:
             _paint(region, feather, core, weight)
         if core.any():
             masks.append(Mask(left, top, core, weight, local))
-    return masks
+    return _aware(masks) if margin else masks
+
+
+def _aware(masks: Sequence[Mask]) -> list[Mask]:
+    """The masks, each with what the others change in its window."""
+    edges = np.array([(m.left, m.top, m.left + m.width, m.top + m.height) for m in masks], np.int64).reshape(-1, 4)
+    aware = []
+    for i, mask in enumerate(masks):
+        meeting = (edges[:, :2] < edges[i, 2:]).all(1) & (edges[:, 2:] > edges[i, :2]).all(1)
+        others = [masks[int(j)] for j in np.flatnonzero(meeting) if j != i]
+        if others:
+            beside = np.zeros(mask.core.shape, np.bool_)
+            for other in others:
+                x, y = max(mask.left, other.left), max(mask.top, other.top)
+                right = min(mask.left + mask.width, other.left + other.width)
+                bottom = min(mask.top + mask.height, other.top + other.height)
+                here, there = (np.s_[y - m.top : bottom - m.top, x - m.left : right - m.left] for m in (mask, other))
+                np.copyto(beside[here], True, where=other.weight[there] > 0)
+            mask = replace(mask, beside=beside)
+        aware.append(mask)
+    return aware
 
 
 def sampled(placement: npt.NDArray[np.float64], window: Size, size: Size) -> tuple[slice, slice]:

@@ -1,5 +1,7 @@
 """Concealing one window: the effect's pixels on the core, a blend in the feather, the photo's own beyond."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -55,6 +57,9 @@ def paint(pixels: Pixels, mask: Mask, effect: Effect, feather: float, noise: Noi
         parts = draw(regions, Size(mask.width, mask.height), feather=feather, margin=own.margin)
         for number, part in enumerate(parts):
             window = part.window()
+            if mask.beside is not None:
+                known = mask.beside[window]
+                part = replace(part, beside=known if part.beside is None else known | part.beside)
             out[window] = conceal(out[window], part, own, noise.child(name, number))
     return out
 

@@ -143,7 +143,10 @@ def _surroundings(pixels: Pixels, mask: Mask, patch: Patch) -> tuple[int, bool]:
         # A few thousand pixels tell the light as well as millions.
         step = max(1, math.isqrt(max(area, 0) // 4_096))
         part = slice(rows.start, rows.stop, step), slice(cols.start, cols.stop, step)
-        shown = pixels[part][(mask.weight[part] <= 0) & ~mask.core[part]]
+        bare = (mask.weight[part] <= 0) & ~mask.core[part]
+        if mask.beside is not None:  # another face, which may not have been concealed yet
+            bare &= ~mask.beside[part]
+        shown = pixels[part][bare]
         if len(shown) >= _ENOUGH:
             return _level(luminance(shown[None])), float(np.quantile(saturation(shown[None]), 0.99)) >= _COLOURLESS
     return len(LEVELS) // 2, True

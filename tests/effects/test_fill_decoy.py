@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloak.effects import Decoy, Fill, conceal
+from cloak.effects import Decoy, Fill, conceal, paint
 from cloak.effects import decoy as decoy_module
 from cloak.effects.decoy import LEVELS
 from cloak.effects.tone import luminance
 from cloak.errors import SetupError, UnknownName, UsageError
-from cloak.geometry import Box, Ellipse, Region
+from cloak.geometry import Box, Ellipse, Region, Size, draw
 
 ROOT = Path(__file__).parent.parent.parent
 STRICT = [Fill(), Decoy(), Decoy(style="soft"), Decoy(jitter=0.1)]
@@ -35,6 +35,19 @@ def test_photos_that_differ_under_the_mask_alone_give_the_same_core(
         swapped = np.where(mask.weight[..., None] > 0, other, pixels)
         out, again = conceal(pixels, mask, effect, key), conceal(swapped, mask, effect, key)
         assert np.array_equal(out[mask.core], again[mask.core])
+
+
+@pytest.mark.parametrize("own", [None, "decoy"])
+def test_a_decoy_takes_nothing_from_a_face_beside_it(own, key):
+    faces = [Region(Ellipse(45, 45, 45, 45), effect=own), Region(Ellipse(150, 45, 50, 60))]
+    here, there = draw(faces, Size(200, 90), feather=0.1, margin=0.25)
+    results = []
+    for value in (0, 60, 255):
+        pixels = np.full((90, 200, 3), 128, np.uint8)
+        pixels[there.window()][there.core] = value
+        results.append(paint(pixels[here.window()], here, Fill() if own else Decoy(), 0.1, key)[here.core])
+    assert np.array_equal(results[0], results[1])
+    assert np.array_equal(results[0], results[2])
 
 
 @pytest.mark.parametrize("style", ["cells", "soft"])
