@@ -91,7 +91,9 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=100)
     parser.add_argument("--photos", type=int, help="at most so many photos of each")
     parser.add_argument("--recognisers", default=",".join(recognise.available()))
-    parser.add_argument("--classifiers", default="linear discriminants", help="between commas, or none")
+    parser.add_argument(
+        "--classifiers", default="linear discriminants,colour discriminants", help="between commas, or none"
+    )
     parser.add_argument("--later", help="what becomes of the photos, between semicolons, or all")
     parser.add_argument("--splits", default="photos,events")
     parser.add_argument("--only", help="names of treatments, between semicolons, in the order to run them")

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.audit.figures import Scores
+from cloak.effects.tone import LUMA
 from cloak.geometry import RGB
 from cloak.recognise import ARCFACE, Embeddings, Frame
 
@@ -70,6 +71,34 @@ def _linear(lesson: Lesson) -> Any:
     return model.fit(lesson.rows, lesson.owners)
 
 
+def _colours(lesson: Lesson) -> Any:
+    """Linear discriminants that see colour apart from lightness: noise on one of them does not hide the other."""
+    from sklearn.decomposition import PCA
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    components = _components(lesson, 240)
+    model = make_pipeline(
+        FunctionTransformer(_apart),
+        StandardScaler(),
+        PCA(components, random_state=0),
+        LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.6),
+    )
+    return model.fit(lesson.rows, lesson.owners)
+
+
+def _apart(rows: Rows) -> Rows:
+    """(N, 9 for each pixel): lightness; differences from grey, as they are and as a hue; ratios of red, green, blue."""
+    rgb = np.maximum(rows.reshape(len(rows), -1, 3) + np.float32(0.5), 0)
+    colour = rgb - rgb.mean(2, keepdims=True)
+    hue = colour / (np.linalg.norm(colour, axis=2, keepdims=True) + np.float32(0.012))
+    ratios = np.log(rgb + np.float32(0.016))
+    ratios = (ratios - ratios.mean(2, keepdims=True))[..., :2]
+    lightness = rgb @ LUMA.astype(np.float32)[:, None]
+    return np.asarray(np.concatenate([lightness, colour, hue, ratios], 2).reshape(len(rows), -1), np.float32)
+
+
 def _neighbours(lesson: Lesson) -> Any:
     """The nine nearest pictures vote, after principal components."""
     from sklearn.decomposition import PCA
@@ -95,7 +124,12 @@ def _components(lesson: Lesson, most: int) -> int:
 
 
 CLASSIFIERS: Mapping[str, Fit] = MappingProxyType(
-    {"linear discriminants": _linear, "nearest neighbours": _neighbours, "convolutional network": _convolutional}
+    {
+        "linear discriminants": _linear,
+        "colour discriminants": _colours,
+        "nearest neighbours": _neighbours,
+        "convolutional network": _convolutional,
+    }
 )
 """What a trained adversary fits to labelled, concealed photos of the very people it looks for."""
 

@@ -136,6 +136,15 @@ def test_every_classifier_learns_what_can_be_learned_and_no_more(name, monkeypat
     assert np.unique(trained(CLASSIFIERS[name], _lesson(same, owners), same, 5)).size == 1
 
 
+def test_noise_on_lightness_does_not_hide_colours():
+    rng = np.random.default_rng(0)
+    owners = np.repeat(np.arange(20), 12).astype(np.intp)
+    colours = rng.uniform(0.5, 1.0, (20, 4, 3))
+    rows = (colours[owners] * rng.uniform(0.1, 1.0, (240, 4, 1)) - 0.5).reshape(240, 12).astype(np.float32)
+    found = trained(CLASSIFIERS["colour discriminants"], _lesson(rows[::2], owners[::2]), rows[1::2], 20)
+    assert (found.argmax(1) == owners[1::2]).mean() > 0.9  # plain pixels: 0.73
+
+
 def test_the_convolutional_network_is_fine_tuned_from_bare_faces(monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setattr(convolution, "STEPS", 60)
