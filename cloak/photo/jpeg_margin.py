@@ -5,6 +5,7 @@ what was cropped away.
 """
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +18,12 @@ from cloak.photo.jpeg_window import Overlay, Source
 
 _NATURAL = np.array(ZIGZAG, np.int32)
 
-Samples = npt.NDArray[np.uint8]
-
 
 def emptied(source: Source, changes: Changes) -> Changes:
     """The changes, and those that leave nothing beyond the edges but copies of the last column and row.
 
     Blocks that lie wholly in the picture keep their coefficients, and so does every block of a picture whose margins
-    hold nothing: there, the samples differ from the last ones by no more than quantisation explains.
+    hold nothing: there, coefficients are those of copied samples, as far as rounding to steps lets them.
     """
     grid = source.layout
     for strip in _strips(grid):
@@ -59,7 +58,9 @@ def _filled(grid: Layout, strip: Rect, coefficients: Coefficients) -> tuple[Coef
         _dct.samples(coefficients, first, steps, _NATURAL, plane, c.h, c.v)
         height, width = _shown(grid, strip, c, plane.shape)
         filled = np.pad(plane[:height, :width], ((0, len(plane) - height), (0, plane.shape[1] - width)), "edge")
-        holds |= _holds(plane, filled, height, width, c)
+        blocks = coefficients[:, first : first + c.h * c.v].reshape(rows, columns, c.v, c.h, 64).swapaxes(1, 2)
+        halved = c.v < grid.vmax, c.h < grid.hmax
+        holds |= _holds(blocks.reshape(rows * c.v, columns * c.h, 64), height, width, c.quant, halved)
         coded = np.empty_like(out)
         _dct.coefficients(filled, np.arange(rows * columns), first, steps, _NATURAL, coded, c.h, c.v)
         beyond = _beyond(height, width, plane.shape, c)
@@ -75,24 +76,54 @@ def _shown(grid: Layout, strip: Rect, c: Component, shape: tuple[int, ...]) -> t
     return min(height, shape[0]), min(width, shape[1])
 
 
-def _holds(plane: Samples, filled: Samples, height: int, width: int, c: Component) -> bool:
-    """Whether blocks say more beyond the edges than those of an encoder that fills up.
+def _holds(
+    coefficients: Coefficients, height: int, width: int, quant: tuple[int, ...], halved: tuple[bool, bool]
+) -> bool:
+    """Whether one of the blocks says more than an encoder's that fills up with the last column and row.
 
-    These differ from the repeated samples by errors of quantisation: a twelfth of the squared step on average, at most
-    (Widrow and Kollar, Quantization Noise, 2008), once for each of the two. One block alone may be many times as far
-    off. A block that lies outside altogether may have a single brightness.
+    What such an encoder makes of any picture differs from some filled-up block by what rounding to steps adds: up to
+    half a step a coefficient. The block that comes nearest leaves as much of that as it has too few samples to follow,
+    a twelfth of a squared step each on average (Widrow and Kollar, Quantization Noise, 2008). In pixels, the coarse
+    steps of high frequencies would excuse a picture in the low ones.
+
+    Args:
+        coefficients: (rows, columns, 64) quantised, of the component's blocks. height, width: samples in the picture.
+        quant: their steps. halved: whether rows, and columns, are fewer than those of the picture.
     """
-    rows, columns = len(plane) // 8, plane.shape[1] // 8
-    blocks = plane.reshape(rows, 8, columns, 8).swapaxes(1, 2).astype(np.float32)
-    difference = blocks - filled.reshape(rows, 8, columns, 8).swapaxes(1, 2)
-    outside = np.ones(plane.shape, np.bool_)
-    outside[:height, :width] = False
-    hidden = outside.reshape(rows, 8, columns, 8).swapaxes(1, 2)
-    flat = hidden.all((2, 3)) & (np.ptp(blocks, axis=(2, 3)) <= 1)
-    hidden &= ~flat[..., None, None]
-    error, count = (difference**2 * hidden).sum((2, 3)), hidden.sum((2, 3))
-    usual = 2 * np.square(np.array(c.quant)).mean() / 12 + 1  # decoded samples are whole numbers
-    return bool(error.sum() > 1.5 * usual * count.sum() or (error > 12 * usual * count).any())
+    rows, columns = coefficients.shape[:2]
+    down, across = ((side - 8 * np.arange(n)).clip(0, 8) for side, n in ((height, rows), (width, columns)))
+    steps = np.array(quant)
+    judged = steps.clip(*_JUDGED)
+    for y, x in set(product(down.tolist(), across.tolist())) - {(8, 8)}:
+        basis, _ = np.linalg.qr(_TRANSFORM @ np.kron(_fill(y, halved[0]), _fill(x, halved[1])) / judged[:, None])
+        levels = coefficients[down == y][:, across == x].reshape(-1, 64) * (steps / judged)
+        rest = np.square(levels - levels @ basis @ basis.T)
+        free = max(64 - basis.shape[1], 1)  # of 0 there is nothing but errors of floating point
+        if (rest > _ONE).any() or (rest.sum(axis=1) > free / 12 + np.sqrt(free) / 2).any():
+            return True
+    return False
+
+
+def _fill(shown: int, halved: bool) -> npt.NDArray[np.float64]:
+    """(8, n): what 8 samples are made of if so many are shown, and the others are copies of one.
+
+    That is the last one shown; or one that is not, where none is, or where the last is the mean of pixels.
+    """
+    last = min(max(shown - 1 + halved, 0), 7)
+    return np.asarray(np.eye(last + 1)[np.arange(8).clip(0, last)])
+
+
+_COSINES = np.sqrt(np.where(np.arange(8), 2, 1) / 8)[:, None] * np.cos(
+    np.outer(np.arange(8), 2 * np.arange(8) + 1) * np.pi / 16
+)
+_TRANSFORM = np.kron(_COSINES, _COSINES)[_NATURAL]  # of 64 samples, row by row, to coefficients in zigzag order
+
+_ONE = 0.9
+"""Square of what may be left of one coefficient: less than a step, which is all that rounding can never leave."""
+
+_JUDGED = 4, 32
+"""Steps count as no finer, as libjpeg's halved colour alternates by a level, and as no coarser: rather than to let a
+faint picture pass, blocks are filled up anew."""
 
 
 def _beyond(height: int, width: int, shape: tuple[int, ...], c: Component) -> npt.NDArray[np.bool_]:

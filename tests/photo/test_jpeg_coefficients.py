@@ -396,8 +396,27 @@ def test_what_a_lossless_crop_left_beyond_the_edges_is_gone(sampling: str, regio
         assert regions or np.array_equal(a[inside], b[inside])
 
 
+@pytest.mark.parametrize("visible", [1, 4, 9])
+@pytest.mark.parametrize("table", ["quality 75", "quality 30", "coarse where nothing is"])
+def test_no_quantisation_excuses_what_is_beyond_the_edges(table: str, visible: int) -> None:
+    """A few MCUs of a long strip hold something, in frequencies that have fine steps."""
+    pixels = np.full((640, 128, 3), 120, np.uint8)
+    pixels[304:336, 96:] = cv2.GaussianBlur(picture(32, 32), (0, 0), 1.5)
+    options = {"quality": int(table[8:])} if table.startswith("quality") else {"qtables": [[2] * 64]}
+    if "qtables" in options:
+        options["qtables"][0] = [2 if z // 8 + z % 8 < 7 else 255 for z in range(64)]
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", subsampling="4:2:0", **options)
+    before = resized(buffer.getvalue(), 112 + visible, 640)
+    after, _ = concealed(before, [])
+    hidden, old = samples(after.data, 128, 640)[:, 112 + visible :], samples(before, 128, 640)[:, 112 + visible :]
+    assert after.path in {"spliced", "recoded-coefficients"}
+    assert old[304:336].std(axis=1).mean() > 10
+    assert hidden.std(axis=1).max() < 4
+
+
 @pytest.mark.parametrize("sampling", ["grey", *SAMPLINGS])
-@pytest.mark.parametrize("size", [(121, 83), (97, 70)])
+@pytest.mark.parametrize("size", [(121, 83), (97, 70), (116, 90)])
 def test_the_margins_of_ordinary_encoders_are_kept(sampling: str, size: tuple[int, int], tmp_path: Path):
     before = made(*size, sampling)
     after, _ = concealed(before, [])
