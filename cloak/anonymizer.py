@@ -27,7 +27,7 @@ from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Pipeline, load
 from cloak.protection import Protection, assess, in_sight
 from cloak.result import Carrier, Report, Result, Status
-from cloak.verify import BLANK, CHECKS, Look, Sketch, check_container, check_faces, check_masks, looks
+from cloak.verify import BLANK, CHECKS, Look, Sketch, check_container, check_faces, check_masks, check_samples, looks
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
@@ -195,7 +195,9 @@ def _looks(published: Photo, number: int, first: Look, searched: Collection[Rend
     """At one published picture, and whether nobody saw it so before; `first` is kept.
 
     In the renderings that the original was searched in, and in its own: other pixels can show what those hid.
+    Raises `VerificationFailed` if there is more in it than can be looked at.
     """
+    check_samples(published, number)
     for rendering in dict.fromkeys((*published.renderings(number), *searched)):
         look = first if (number, rendering) == (0, "shown") else Look(published, number, rendering)
         yield look, rendering not in searched

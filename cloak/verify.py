@@ -161,6 +161,13 @@ def check_container(
         raise VerificationFailed(f"bytes of the original's {survivor!r} are in the written file")
 
 
+def check_samples(published: Photo, frame: int) -> None:
+    """Raise `VerificationFailed` if a picture that is about to be published holds more than can be searched."""
+    surplus = published.surplus(frame)
+    if surplus:
+        raise VerificationFailed(f"the written file holds more than it should: {surplus}")
+
+
 def check_faces(
     published: Look,
     known: Sequence[tuple[Box, Sketch]],
@@ -246,6 +253,7 @@ def problems(
         except VerificationFailed as error:
             found.append(str(error))
     how = _second(recipe, CALM) if concealed is not None else replace(recipe, persons=NEVER)
+    told: set[str] = set()  # of the pictures before
     for frame in range(photo.frames):
         regions = concealed[frame] if concealed is not None and frame < len(concealed) else ()
         masks = draw(regions, photo.size)
@@ -253,6 +261,9 @@ def problems(
         open_ = revealed[frame] if frame < len(revealed) else ()
         seen: tuple[Face, ...] = ()
         try:
+            if (surplus := photo.surplus(frame)) and surplus not in told:
+                found.append(f"it carries more than a picture: {surplus}")
+                told.add(surplus)
             for look in looks(photo, frame):
                 faces = [
                     face

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from cloak import metadata, verify
+from cloak.anonymizer import anonymize
 from cloak.detect import RECIPES, Face, find
 from cloak.errors import VerificationFailed
 from cloak.geometry import Box
@@ -128,6 +129,21 @@ def test_pixels_that_were_never_searched_are_searched_in_full(portrait):
         for unseen in (False, True)
     )
     assert (len(before), len(new)) == (0, 1)
+
+
+def test_colour_under_full_transparency_is_no_clean_file_and_is_never_published(monkeypatch):
+    pixels = np.full((64, 64, 4), 90, np.uint8)
+    pixels[:32, :, 3], pixels[32:, :, 3] = 0, 255
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    data, pipeline = out.getvalue(), load("photographer", recall="fast")
+    published = anonymize(data, pipeline).data
+    assert verify.problems(published, pipeline.recipe, Limits(), [()], frozenset()) == []
+    (problem,) = verify.problems(data, pipeline.recipe, Limits(), [()], frozenset())
+    assert problem == "it carries more than a picture: colour under full transparency"
+    monkeypatch.setattr("cloak.photo.raster.clear_hidden", lambda frame: None)
+    with pytest.raises(VerificationFailed, match="colour under full transparency"):
+        anonymize(data, pipeline)
 
 
 def test_a_file_with_more_pictures_than_are_searched_is_no_clean_one(monkeypatch):

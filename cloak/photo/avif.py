@@ -53,6 +53,7 @@ class Avif:
     format: str = "avif"
     frames: int = 1
     embeds: bool = True
+    exact: bool = False
 
     def decode(self, index: int) -> Frame:  # noqa: ARG002 - a still
         samples = self._samples()

@@ -85,6 +85,9 @@ class Photo(Protocol):
     def renderings(self, frame: int = 0) -> tuple[Rendering, ...]:
         """In which ways the picture must be searched: "shown", and each that can show what that one hides."""
 
+    def surplus(self, frame: int = 0) -> str:
+        """What the picture's samples hold that it cannot be searched for, in a few words; "" if nothing."""
+
     def preview(self, reduction: int = 1, frame: int = 0, rendering: Rendering = "shown") -> RGB:
         """The upright picture, (ceil(H / reduction), ceil(W / reduction), 3) uint8 RGB, for detection.
 

@@ -55,6 +55,7 @@ class Bmp:
     format: str = "bmp"
     frames: int = 1
     embeds: bool = False  # profiles came with the fifth header, which hardly anything reads
+    exact: bool = True
 
     def decode(self, index: int) -> Frame:  # noqa: ARG002 - a still
         if self.bits <= 8:

@@ -61,6 +61,7 @@ class Gif:
     pictures: tuple[_Picture, ...]
     format: str = "gif"
     embeds: bool = False
+    exact: bool = True
     _state: _Canvas | None = field(default=None, repr=False)
     _colours: dict[int, npt.NDArray[np.uint32]] = field(default_factory=dict, repr=False)
 

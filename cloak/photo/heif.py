@@ -61,6 +61,7 @@ class Heic:
     notes: tuple[str, ...]
     format: str = "heif"
     embeds: bool = True
+    exact: bool = False
 
     @property
     def frames(self) -> int:

@@ -81,6 +81,11 @@ class JpegPhoto:
             return ("shown",)
         return renderings(Frame(self._decoded(SQUARE, smooth=False)), 1)
 
+    def surplus(self, frame: int = 0) -> str:
+        """See `Photo.surplus`: `jpeg_check` looks at all that a JPEG's scans hold."""
+        del frame
+        return ""
+
     def preview(self, reduction: int = 1, frame: int = 0, rendering: Rendering = "shown") -> RGB:
         """The upright picture, (ceil(H / reduction), ceil(W / reduction), 3) uint8 RGB; see `Photo.preview`."""
         if reduction not in (1, 2, 4, 8):

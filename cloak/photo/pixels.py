@@ -15,6 +15,10 @@ Alpha: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 BAND = 512
 """Rows that are worked on at a time, so that temporaries stay small; a multiple of every reduction."""
 
+SQUARE, LEFT = 16, 32
+"""Pixels of a square's side, and the mean level in it above which colour was not cleared. What is left of pictures that
+were, coded as WebP, HEIC and AVIF at qualities of 5 to 92, stays below it where all squares around are hidden, too."""
+
 GREY = 128
 """What transparent pixels are shown over."""
 
@@ -114,6 +118,31 @@ def clear_hidden(frame: Frame) -> None:
     if frame.alpha is not None:
         for y in range(0, frame.alpha.shape[0], BAND):
             frame.pixels[y : y + BAND][frame.alpha[y : y + BAND] == 0] = 0
+
+
+def colour_left(frame: Frame, *, exact: bool) -> bool:
+    """Whether there is colour under full transparency.
+
+    Args:
+        frame: the picture.
+        exact: it is stored without loss. Coders with loss leave some near what is seen: then only squares count that
+            lie amid squares without a visible pixel.
+    """
+    if frame.alpha is None:
+        return False
+    squares = []
+    for y in range(0, frame.alpha.shape[0], BAND):
+        hidden, pixels = frame.alpha[y : y + BAND] == 0, frame.pixels[y : y + BAND]
+        if not exact:
+            brightest = to_8bit(pixels).max(axis=2)
+            squares.append(_averaged(np.dstack((hidden * np.uint8(255), brightest, brightest)), SQUARE))
+        elif pixels[hidden].any():
+            return True
+    if exact:
+        return False
+    share, brightest, _ = cv2.split(np.concatenate(squares))
+    amid = cv2.erode((share == 255).astype(np.uint8), np.ones((3, 3), np.uint8))
+    return bool((brightest[amid > 0] > LEFT).any())
 
 
 def shown(frame: Frame, reduction: int) -> RGB:

@@ -72,6 +72,7 @@ class Png:
     pictures: tuple[_Picture, ...]
     format: str = "png"
     embeds: bool = True
+    exact: bool = True
     _state: _Canvas | None = field(default=None, repr=False)
 
     @property

@@ -13,7 +13,7 @@ from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata.write import exif_payload, xmp_packet
 from cloak.photo import colour
 from cloak.photo.base import Encoded, Limits, Output, Paint, Rendering
-from cloak.photo.pixels import BAND, GREY, Frame, clear_hidden, shown
+from cloak.photo.pixels import BAND, GREY, Frame, clear_hidden, colour_left, shown
 from cloak.photo.renderings import rendered, renderings
 from cloak.photo.resample import resampled
 
@@ -50,6 +50,10 @@ class Codec(Protocol):
     def embeds(self) -> bool:
         """Whether the format has a place for a colour profile."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether pixels are stored without loss."""
+
     def decode(self, index: int) -> Frame:
         """Picture `index`, upright and complete, the caller's own; raises if a part of it is missing."""
 
@@ -79,6 +83,10 @@ class RasterPhoto:
     def renderings(self, frame: int = 0) -> tuple[Rendering, ...]:
         """See `Photo.renderings`."""
         return renderings(self._decoded(frame))
+
+    def surplus(self, frame: int = 0) -> str:
+        """See `Photo.surplus`."""
+        return "colour under full transparency" if colour_left(self._decoded(frame), exact=self.codec.exact) else ""
 
     def preview(self, reduction: int = 1, frame: int = 0, rendering: Rendering = "shown") -> RGB:
         """See `Photo.preview`."""

@@ -38,6 +38,7 @@ class Tiff:
     dropped: bool
     format: str = "tiff"
     embeds: bool = True
+    exact: bool = True
 
     @property
     def size(self) -> Size:

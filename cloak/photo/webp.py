@@ -59,6 +59,10 @@ class WebP:
     def frames(self) -> int:
         return len(self.lossless)
 
+    @property
+    def exact(self) -> bool:
+        return all(self.lossless)
+
     def decode(self, index: int) -> Frame:
         samples = self._composed(index) if self.animated else np.asarray(imagecodecs.webp_decode(self.data))
         if samples.shape[:2] != (self.canvas.height, self.canvas.width):

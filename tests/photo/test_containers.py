@@ -8,6 +8,8 @@ import tifffile
 from PIL import Image
 
 from cloak.metadata import Kind, read
+from cloak.metadata.fields import Fields
+from cloak.metadata.published import foreign
 from cloak.photo import open_photo
 from tests.photo.making import (
     EDGE,
@@ -182,9 +184,10 @@ def test_depth_of_more_than_8_bits_is_kept(name):
 
 @pytest.mark.parametrize("name", [*LOSSLESS, *LOSSY, *SIXTEEN])
 def test_the_new_file_has_parts_for_pixels_and_structure_only(name):
-    data = {**LOSSLESS, **LOSSY, **SIXTEEN}[name]()
-    contents = read(concealed(data).data)
-    assert contents.fault == ""
+    data = concealed({**LOSSLESS, **LOSSY, **SIXTEEN}[name]()).data
+    contents, photo = read(data), open_photo(data)
+    assert contents.fault == foreign(data, contents, Fields()) == ""
+    assert not any(photo.surplus(frame) for frame in range(photo.frames))
     allowed = {Kind.STRUCTURE, Kind.PIXELS, Kind.COLOUR}
     assert [part.name for part in contents.parts if part.kind not in allowed] == []
 

@@ -45,6 +45,7 @@ def _kept(data, chosen, read):
     assert before.dtype == after.dtype
     where = untouched(photo.size, masks[0])
     assert np.array_equal(before[where], after[where])
+    assert not open_photo(out).surplus()
     assert open_photo(out).conceal(masks, lambda pixels, mask, frame: pixels, Output()).data == out
 
 

@@ -48,6 +48,15 @@ def test_colour_under_full_transparency_is_cleared_as_far_as_a_lossy_codec_tells
     assert decoded.pixels[:, :60].std() < 6
 
 
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "TIFF 16", "WEBP", "AVIF", "HEIC", "WEBP lossy"])
+def test_colour_that_was_not_cleared_is_told(kind):
+    lossy = saved(Image.open(io.BytesIO(_hidden("PNG"))), "WEBP", exact=True)
+    data = lossy if kind == "WEBP lossy" else _hidden(kind)
+    assert open_photo(data).surplus() == "colour under full transparency"
+    for quality in (5, None):
+        assert open_photo(concealed(data, (), Output(quality=quality)).data).surplus() == ""
+
+
 def _tifffile(data):
     import tifffile
 
