@@ -27,7 +27,19 @@ from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Pipeline, load
 from cloak.protection import Protection, assess, in_sight
 from cloak.result import Carrier, Report, Result, Status
-from cloak.verify import BLANK, CHECKS, Look, Sketch, check_container, check_faces, check_masks, check_samples, looks
+from cloak.verify import (
+    BLANK,
+    CHECKS,
+    SAME,
+    Look,
+    Sketch,
+    check_container,
+    check_faces,
+    check_masks,
+    check_samples,
+    deliberate,
+    looks,
+)
 
 ROUNDS = 3
 """How often a photo is concealed again because the second look found a face; then it is withheld."""
@@ -183,12 +195,13 @@ class _Frame:
         """With faces that the second look found."""
         if not new:
             return self
+        made, refused = _barred(self.made, new)
         views = {rendering: Look(photo, number, rendering) for rendering in self.known}
         known = {
-            rendering: (*before, *(_sketched(face, views[rendering], settings) for face in new))
+            rendering: (*before, *(_sketched(face, views[rendering], settings) for face in (*refused, *new)))
             for rendering, before in self.known.items()
         }
-        return replace(self, made=replace(self.made, faces=(*self.faces, *new)), known=known)
+        return replace(self, made=made, known=known, ambiguous=(*self.ambiguous, *refused))
 
 
 def _looks(published: Photo, number: int, first: Look, searched: Collection[Rendering]) -> Iterator[tuple[Look, bool]]:
@@ -207,7 +220,8 @@ def _search(
     photo: Photo, number: int, settings: Pipeline, decisions: Decisions | None, people: People | None
 ) -> _Frame:
     views = list(looks(photo, number))
-    search = united([find(look, photo.size, settings.recipe) for look in views])
+    searches = [find(look, photo.size, settings.recipe) for look in views]
+    search = united(searches)
     made = Applied(search.faces)
     if decisions is not None:
         made = apply(decisions, number, search.faces, photo.size, settings.permitted)
@@ -217,6 +231,13 @@ def _search(
     consent = sort(views[0], search.faces, people if undecided else None)
     kept = tuple(face for face in made.faces if face in consent.kept)
     made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))
+    unsure = tuple(face for face in consent.ambiguous if face in made.faces)
+    # What a viewer does not show was not decided about.
+    hidden = joined(
+        [face for face in found.faces if not deliberate(look, face.box, made.revealed, settings.recipe)]
+        for look, found in zip(views[1:], searches[1:], strict=True)
+    )
+    made, refused = _barred(made, hidden)
     areas = [within(area.shape) for area in made.areas]
     known = {
         look.rendering: (
@@ -225,8 +246,15 @@ def _search(
         )
         for look in views
     }
-    unsure = tuple(face for face in consent.ambiguous if face in made.faces)
-    return _Frame(made, search.doubtful, known, unsure, search.heads)
+    return _Frame(made, search.doubtful, known, (*unsure, *refused), search.heads)
+
+
+def _barred(made: Applied, new: Sequence[Face]) -> tuple[Applied, tuple[Face, ...]]:
+    """With new faces to conceal, and the faces that were to stay bare and may not: a new one is at their place."""
+    refused = tuple(face for face in made.revealed if any(face.box.iou(other.box) >= SAME for other in new))
+    faces = joined(((*made.faces, *refused), new))
+    revealed = tuple(face for face in made.revealed if face not in refused)
+    return replace(made, faces=faces, revealed=revealed, fits=made.fits and not refused), refused
 
 
 def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:

@@ -41,7 +41,8 @@ class Report:
         format, size, frames: of the photo, upright.
         detections: the faces concealed, and those that `protections` say are in sight; one tuple a frame.
         doubtful: weak hits that were left bare, one tuple a frame: a person should look.
-        ambiguous: faces concealed that may be of people who consented, one tuple a frame: a person should look.
+        ambiguous: faces concealed that may be of people who consented, or at whose place the file hides another, one
+            tuple a frame: a person should look.
         faceless: where the heads of people should be of whom no face was found, left bare, one tuple a frame: a person
             should look.
         revealed: faces that a person decided to leave bare, or whose owners consented, one tuple a frame.

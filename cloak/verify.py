@@ -120,6 +120,12 @@ class Look:
         coarse = cv2.resize(detail, (6, 6), interpolation=cv2.INTER_AREA)
         return np.asarray(detail - cv2.resize(coarse, (SKETCH, SKETCH), interpolation=cv2.INTER_CUBIC), np.float32)
 
+    def plain(self, box: Box, recipe: Recipe) -> bool:
+        """Whether a viewer shows the same in a box as this rendering, be it more or less plainly."""
+        if self.rendering == "shown":
+            return True
+        return alike(Look(self._photo, self._frame).sketch(box, recipe), self.sketch(box, recipe)) > ALIKE
+
 
 def looks(photo: Photo, frame: int) -> Iterator[Look]:
     """At a frame in each of its renderings."""
@@ -201,11 +207,13 @@ def check_faces(
     boxes = [box for box, _ in known]
     if unseen:
         found = [face for face in search.faces if covered(face.box, masks, size) < COVERED]
-        return tuple(face for face in found if not deliberate(face.box, revealed))
+        return tuple(face for face in found if not deliberate(published, face.box, revealed, recipe))
     return tuple(
         face
         for face in search.faces
-        if bare(face.box, masks, boxes, size) and published.confirms(face, boxes) and not deliberate(face.box, revealed)
+        if bare(face.box, masks, boxes, size)
+        and published.confirms(face, boxes)
+        and not deliberate(published, face.box, revealed, recipe)
     )
 
 
@@ -270,7 +278,7 @@ def problems(
                     for face in find(look, photo.size, how).faces
                     if bare(face.box, masks, known, photo.size)
                     and look.confirms(face, known, CALM)
-                    and not deliberate(face.box, open_)
+                    and not deliberate(look, face.box, open_, recipe)
                 ]
                 seen = joined((seen, faces))
         except Withheld as error:
@@ -313,9 +321,10 @@ def bare(box: Box, masks: Sequence[Mask], known: Sequence[Box], size: Size) -> b
     return share < TOUCHED or (share < COVERED and any(box.iou(face) >= SAME for face in known))
 
 
-def deliberate(box: Box, revealed: Sequence[Face]) -> bool:
-    """Whether a hit is on a face that a person decided to leave bare."""
-    return any(box.iou(place) >= SAME for face in revealed for place in (face.box, face.extent or face.box))
+def deliberate(look: Look, box: Box, revealed: Sequence[Face], recipe: Recipe) -> bool:
+    """Whether a hit is on a face that is left bare by permission, which is of what a viewer shows there."""
+    places = (place for face in revealed for place in (face.box, face.extent or face.box))
+    return any(box.iou(place) >= SAME for place in places) and look.plain(box, recipe)
 
 
 def covered(box: Box, masks: Sequence[Mask], size: Size) -> float:

@@ -2,6 +2,7 @@ import io
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -191,6 +192,34 @@ def test_a_revealed_face_is_identical_to_the_original_and_the_others_are_not(gro
     regions = result.regions
     assert problems(result.data, FAST.recipe, FAST.limits, regions, frozenset(FAST.keep)) == ["1 bare faces"]
     assert problems(result.data, FAST.recipe, FAST.limits, regions, frozenset(FAST.keep), [[speaker]]) == []
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_permission_to_leave_a_face_bare_is_of_the_one_that_a_viewer_shows(group, hidden):
+    data, plain = group
+    one, other = (
+        cv2.resize(window(pixels(data), face.box.grown(2)).astype(np.uint8), (240, 300))
+        for face in plain.report.detections[0][:2]
+    )
+    ramp = np.tile(np.linspace(0, 255, 240), (300, 1))
+    alpha = (120 + 115 / 255 * (other.mean(axis=2) if hidden else ramp)).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(np.dstack([one, alpha])).save(buffer, "PNG")
+    png = buffer.getvalue()
+    assert len(open_photo(png).renderings()) > 1
+    face = max(anonymize(png, FAST).report.detections[0], key=lambda face: face.box.area)
+    decisions = Decisions(Size(240, 300), (Change(face.box),), ((face.box,),), verdict="accept")
+    result = anonymize(png, FAST, decisions=decisions)
+    report = result.report
+    assert [len(frame) for (frame,) in (report.detections, report.revealed, report.ambiguous)] == [
+        hidden,
+        not hidden,
+        hidden,
+    ]
+    assert report.needs_review == hidden
+    published = np.asarray(Image.open(io.BytesIO(result.data)))
+    assert np.array_equal(window(published, face.box), window(np.dstack([one, alpha]), face.box)) != hidden
+    assert problems(result.data, FAST.recipe, FAST.limits, result.regions, frozenset(FAST.keep), report.revealed) == []
 
 
 def test_a_drawn_area_has_its_own_effect_also_where_it_overlaps_a_face(group):
