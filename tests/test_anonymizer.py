@@ -269,7 +269,7 @@ def test_a_face_that_transparency_hides_is_concealed(transparent):
 
 
 def test_a_face_that_transparency_hides_fails_the_second_look(transparent):
-    assert problems(transparent, RECIPES["fast"], Limits(), [()], frozenset()) == ["1 bare faces"]
+    assert "1 bare faces" in problems(transparent, RECIPES["fast"], Limits(), [()], frozenset())
     assert len(inspect(transparent, "fast").faces) == 1
 
 
