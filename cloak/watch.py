@@ -11,7 +11,7 @@ from threading import Event
 from cloak.batch import Job, Run
 from cloak.errors import Corrupt, MissingExtra, NotAnImage, NotWritten, Unreadable, UsageError
 from cloak.report import Outcome
-from cloak.store import Item, printable, walk
+from cloak.store import Item, printable, unique, walk
 
 UNFINISHED = frozenset({".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".opdownload"})
 """Suffixes under which programs write files that they rename when they are whole."""
@@ -96,15 +96,20 @@ class Watch:
                 yield from self._publish(run, now)
 
     def _look(self, now: float) -> None:
-        """Note what lies in the folder."""
+        """Note what lies in the folder. What is known keeps its name, whatever comes later."""
+        walked = [item for item in walk([self._folder], self._out) if isinstance(item, Item)]
+        items = [item for item in walked if item.path.suffix.lower() not in UNFINISHED]
+        taken = {str(self._files[item.path].item.name).casefold(): 1 for item in items if item.path in self._files}
         found: dict[Path, _File] = {}
-        for item in walk([self._folder], self._out):
-            if not isinstance(item, Item) or item.path.suffix.lower() in UNFINISHED:
-                continue
+        for item in items:
             if (stamp := _stamp(item.path)) is None:
                 continue
             known = self._files.get(item.path)
-            found[item.path] = known if known and known.stamp == stamp else _File(item, stamp, now)
+            if known is None:
+                named = replace(item, name=unique(item.path.relative_to(self._folder), taken))
+                found[item.path] = _File(named, stamp, now)
+            else:
+                found[item.path] = known if known.stamp == stamp else _File(known.item, stamp, now)
         self._files = found
 
     def _publish(self, run: Run, now: float) -> Iterator[Outcome]:

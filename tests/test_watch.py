@@ -119,6 +119,23 @@ def test_a_folder_is_not_watched_for_a_store(tmp_path):
         Watch(job)
 
 
+def test_what_comes_later_takes_no_name_that_is_given(tmp_path, inbox):
+    watch = Watch(Job((inbox,), tmp_path / "out", load("photographer")))
+
+    def look(*names):
+        for name in names:
+            (inbox / name).touch()
+        watch._look(time.monotonic())
+        return {path.name: str(file.item.name) for path, file in watch._files.items()}
+
+    first = look("DSC_1.JPG", "DSC_1.jpg")
+    (inbox / "DSC_1.jpg").write_bytes(b"changed")
+    later = look("DSC_1-2.jpg", "a.jpg")
+    if len(first) == 2:  # the disk tells cases apart
+        assert first == {"DSC_1.JPG": "DSC_1.JPG", "DSC_1.jpg": "DSC_1-2.jpg"}
+        assert later == {**first, "DSC_1-2.jpg": "DSC_1-2-2.jpg", "a.jpg": "a.jpg"}
+
+
 def test_a_folder_that_gets_more_all_the_time_is_looked_through_for_a_tenth_of_the_time(tmp_path, monkeypatch):
     clock, looks = [100.0], []
 
