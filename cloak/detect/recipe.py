@@ -15,6 +15,9 @@ ALWAYS, NEVER = 0.0, 1e9
 """For `Recipe.persons`. Between them: the look costs 40 CPU ms, whatever the size of the photo, and a search in
 `balanced` 270 a megapixel (benchmarks/detection.py), so that in small photos it would be more than a quarter."""
 
+MIN_FACE = 12.0
+"""The default of `min_face`: YuNet finds most faces of this height in an enlarged picture, and few smaller ones."""
+
 LARGEST_FACE, LARGEST_INPUT, WIDEST = 10_000, 256, 8192
 """Most that `min_face`, `network_face` and a whole-picture pass may be: more is no setting, but a slip."""
 
@@ -66,7 +69,7 @@ class Recipe:
     large: float = 0.6
     review: float = 0.85
     floor: float = 0.1
-    min_face: float = 12.0
+    min_face: float = MIN_FACE
     network_face: float = 21.0
     upscale: float = 2.0
     budget: float = 10.0
@@ -105,9 +108,9 @@ class Recipe:
         """The detectors whose answers decide what is found, that of persons included."""
         return (*self.models, *([PERSONS] if self.persons < NEVER else []))
 
-    def needed(self, height: float, smallest: float) -> float:
-        """The score that a face of this height needs to be concealed, by a plan for `smallest`."""
-        if height < TINY * smallest:
+    def needed(self, height: float, smallest: float, usual: float = math.inf) -> float:
+        """The score that a face of this height needs to be concealed, by a plan for `smallest`; see `Plan`."""
+        if height < TINY * min(smallest, usual):
             return max(self.threshold, self.tiny)
         return self.threshold if height < LARGE * smallest else max(self.threshold, self.large)
 
@@ -178,6 +181,8 @@ class Plan:
         looks: coarse ones first; those at the same scale lie together.
         turned: further looks for a picture in which few upright faces are sure.
         smallest: height of the smallest face that is looked at in `network_face` pixels.
+        usual: the same by the default `min_face`: a face that is not tiny by that is not tiny for whoever asks for
+            larger ones.
         pixels: how many pixels the networks read in all.
     """
 
@@ -185,6 +190,7 @@ class Plan:
     looks: tuple[Look, ...]
     turned: tuple[Look, ...]
     smallest: float
+    usual: float
     pixels: int
 
 
@@ -210,6 +216,7 @@ def plan(size: Size, recipe: Recipe) -> Plan:
         looks=tuple(looks),
         turned=tuple(turned),
         smallest=recipe.network_face / scales[-1],
+        usual=recipe.network_face / min(recipe.network_face / MIN_FACE, _most(size, recipe)),
         pixels=sum(tile.width * tile.height for look in (*looks, *turned) for tile in look.tiles),
     )
 
@@ -251,15 +258,16 @@ def _starts(length: int, count: int, side: int) -> list[int]:
 
 def _scales(size: Size, recipe: Recipe) -> list[float]:
     """From coarse to fine."""
-    longest, budget = max(size.width, size.height, 1), recipe.budget * 1e6
-    # However thin the picture, the networks read it padded to their stride.
-    most = min(recipe.upscale, math.sqrt(budget / max(size.pixels, 1)), budget / (longest * STRIDE))
-    finest = min(recipe.network_face / recipe.min_face, most)
-    # A whole-picture pass that is nearly the finest scale adds nothing. Those finer than that are taken nevertheless:
-    # whoever asks for large faces only is shown no fewer of them.
+    longest, most = max(size.width, size.height, 1), _most(size, recipe)
+    finest, native = min(recipe.network_face / recipe.min_face, most), min(most, 1.0)
     whole = [side / longest for side in sorted(recipe.whole)]
-    scales = [scale for scale in whole if scale < finest / 1.25 or finest < scale <= min(most, 1.0)]
-    if not scales or scales[-1] < finest:
+    # Whoever asks for large faces only is shown no fewer of them: the whole-picture passes are taken nevertheless, and
+    # where the next one would enlarge the picture, it is looked at as it is.
+    scales = [scale for scale in whole if scale <= native]
+    if whole[-1] > native and (not scales or native / scales[-1] > NEARLY):
+        scales.append(native)
+    if scales[-1] <= finest:
+        scales = [scale for scale in whole if scale < finest / NEARLY]
         if recipe.halves and (not scales or finest / scales[-1] > MIDDLE):
             scales.append(finest / 2)
         scales.append(finest)
@@ -272,6 +280,16 @@ def _scales(size: Size, recipe: Recipe) -> list[float]:
         result.append(scale)
     return result
 
+
+def _most(size: Size, recipe: Recipe) -> float:
+    """The finest scale that a recipe can afford."""
+    longest, budget = max(size.width, size.height, 1), recipe.budget * 1e6
+    # However thin the picture, the networks read it padded to their stride.
+    return min(recipe.upscale, math.sqrt(budget / max(size.pixels, 1)), budget / (longest * STRIDE))
+
+
+NEARLY = 1.25
+"""A whole-picture pass that is nearly the next scale adds nothing."""
 
 MIDDLE = 3.5
 """From this step on, the scale between the finest and the next coarser one is worth its quarter of the cost."""

@@ -383,7 +383,7 @@ def _detect(detector: Detector, image: RGB) -> list[Detection]:
 
 
 def _needed(face: Face, recipe: Recipe, plan: Plan) -> float:
-    return recipe.needed(face.box.height, plan.smallest)
+    return recipe.needed(face.box.height, plan.smallest, plan.usual)
 
 
 def _sure(face: Face, recipe: Recipe, plan: Plan) -> bool:

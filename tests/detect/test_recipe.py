@@ -125,6 +125,24 @@ def test_whoever_asks_for_large_faces_only_gets_the_passes_over_the_whole_pictur
     assert {320, 640, 1280} <= {look.size.width for look in looks}
 
 
+@pytest.mark.parametrize("profile", RECIPES)
+@pytest.mark.parametrize("min_face", [36, 48, 500])
+def test_whoever_asks_for_large_faces_only_has_small_pictures_looked_at_as_they_are(profile, min_face):
+    recipe = named(profile, min_face=min_face)
+    assert {look.size.width for look in plan(Size(615, 416), recipe).looks} == {320, 615}
+    assert {look.size.width for look in plan(Size(800, 600), recipe).looks} == {320, 640}  # 800 is nearly the same
+    assert {look.size.width for look in plan(Size(1000, 700), recipe).looks} == {320, 640, 1000}
+
+
+@pytest.mark.parametrize("size", [Size(640, 480), Size(6000, 4000)])
+def test_what_counts_as_tiny_does_not_grow_with_the_smallest_face_that_is_asked_for(size):
+    recipe = named("balanced", min_face=48)
+    default, near = plan(size, RECIPES["balanced"]), plan(size, recipe)
+    assert default.usual == default.smallest == near.usual < near.smallest
+    height = recipes.TINY * default.smallest + 1
+    assert recipe.needed(height, near.smallest, near.usual) == recipe.threshold
+
+
 def test_thorough_turns_every_scale_and_balanced_only_the_coarsest():
     photo = Size(3000, 2000)
     balanced = plan(photo, RECIPES["balanced"])
