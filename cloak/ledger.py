@@ -254,10 +254,7 @@ class Ledger:
             (),
         )
         for name, content, pipeline, published, row, source, target, *settings in rows:
-            try:
-                origin = Origin(Path(os.fsdecode(source)), PurePath(os.fsdecode(target)), *settings)
-            except (TypeError, ValueError):
-                raise LedgerDamaged from None
+            origin = Origin(Path(_name(source)), _name(target), *settings)
             yield name, Entry(content, pipeline, published, _row(row)), origin
 
     def published_of(self, content: str, unlike: str | None = None) -> list[PurePath]:
@@ -268,7 +265,7 @@ class Ledger:
             "WHERE content = ? AND published IS NOT NULL AND photo.pipeline IS NOT ?",
             (content, unlike),
         )
-        return [PurePath(os.fsdecode(target)) for (target,) in rows]
+        return [_name(target) for (target,) in rows]
 
     def published_as(self) -> dict[str, str]:
         """A name of each published file, by the SHA-256 of its bytes."""
@@ -324,10 +321,7 @@ class Ledger:
     def own_name(self, name: str) -> PurePath | None:
         """The name below its input of the original that was given a name; None if no policy gave it."""
         found = self.query("SELECT own FROM given WHERE name = ?", (name,))
-        try:
-            return PurePath(os.fsdecode(found[0][0])) if found else None
-        except TypeError:
-            raise LedgerDamaged from None
+        return _name(found[0][0]) if found else None
 
     def names_given(self, policy: str) -> int:
         """How many names a policy has given."""
@@ -348,10 +342,15 @@ class Ledger:
         with self.transaction() as db:
             db.execute("DELETE FROM given WHERE name = ?", (name,))
 
-    def under_own_names(self) -> list[str]:
-        """Names of published files that were not given by a policy."""
-        query = "SELECT name FROM photo WHERE published IS NOT NULL AND name NOT IN (SELECT name FROM given)"
-        return sorted(str(name) for (name,) in self.query(query, ()))
+    def under_other_names(self, policy: str) -> list[tuple[PurePath, bool]]:
+        """Names, below the output folder, of published files that another policy than this one has given, or none;
+        and whether it was none."""
+        rows = self.query(
+            "SELECT target, given.name IS NULL FROM photo JOIN origin USING (name) LEFT JOIN given USING (name) "
+            "WHERE published IS NOT NULL AND given.policy IS NOT ? ORDER BY name",
+            (policy,),
+        )
+        return [(_name(target), bool(own)) for target, own in rows]
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -373,6 +372,13 @@ def _row(text: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise LedgerDamaged
     return row
+
+
+def _name(stored: Any) -> PurePath:
+    try:
+        return PurePath(os.fsdecode(stored))
+    except (TypeError, ValueError):
+        raise LedgerDamaged from None
 
 
 def lock_file(path: Path, refusal: str) -> int:

@@ -61,12 +61,15 @@ class Naming:
 
 
 def earlier_names(policy: Names, ledger: Ledger, folder: Folder) -> list[LeftOut]:
-    """Files in the output folder that an earlier run published under their originals' names, if names are given now."""
+    """Files in the output folder that an earlier run published under other names than are given now, if any are."""
     if policy == "keep":
         return []
-    places = (folder.root / name for name in ledger.under_own_names())
-    reason = "published by an earlier run under its own name: remove it if the name must not be known"
-    return [LeftOut(place, reason) for place in places if place.exists()]
+    reasons = {
+        True: "published by an earlier run under its own name: remove it if the name must not be known",
+        False: "published by an earlier run under a name of another policy: remove it if it stands there twice",
+    }
+    found = ((folder.root / name, reasons[own]) for name, own in ledger.under_other_names(policy))
+    return [LeftOut(place, reason) for place, reason in found if place.exists()]
 
 
 def _suffix(item: Item) -> str:

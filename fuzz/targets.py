@@ -259,7 +259,7 @@ def _ledger(data: bytes) -> str:
             Reviews(ledger).all()
             ledger.name_given("sequence", b"a.jpg")
             ledger.names_given("sequence")
-            ledger.under_own_names()
+            ledger.under_other_names("sequence")
             ledger.record("b.jpg", Entry("0", "0", None, {}))
             ledger.give_name("sequence", b"c.jpg", "1.jpg")
     except CloakError as error:

@@ -113,7 +113,7 @@ def read_all(path):
             ledger.find(f"{i}.jpg")
         ledger.name_given("sequence", b"a.jpg")
         ledger.names_given("sequence")
-        ledger.under_own_names()
+        ledger.under_other_names("sequence")
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "\x00"])

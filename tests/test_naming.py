@@ -6,10 +6,10 @@ from pathlib import PurePath
 
 import pytest
 
-from cloak.ledger import Entry, Ledger
+from cloak.ledger import Entry, Ledger, Origin
 from cloak.naming import Naming, earlier_names
 from cloak.pipeline import load
-from cloak.store import Folder, Item
+from cloak.store import Folder, Item, printable
 from tests.test_batch import names, run
 
 JPEG = b"\xff\xd8\xff\xe0"
@@ -96,12 +96,20 @@ def test_names_given_together_are_all_there_or_none(tmp_path, ledger, folder):
     assert ledger.names_given("sequence") == 0
 
 
-def test_what_was_published_under_its_own_name_before_is_said(ledger, folder):
-    for name in ("anna.jpg", "gone.jpg"):
-        ledger.record(name, Entry("content", "pipeline", "digest", {}))
-    (folder.root / "anna.jpg").touch()
-    assert [found.source.name for found in earlier_names("random", ledger, folder)] == ["anna.jpg"]
-    assert earlier_names("keep", ledger, folder) == []
+def test_what_was_published_under_another_name_before_is_said(tmp_path, ledger, folder):
+    ledger.give_name("sequence", b"b.jpg", "0001.jpg")
+    for name in ("0001.jpg", "anna\u00ad.jpg", "gone.jpg"):  # a soft hyphen, which is printed as an escape
+        origin = Origin(tmp_path / name, PurePath(name), "pipeline", "", "")
+        ledger.record(printable(name), Entry("content", "pipeline", "digest", {}), origin)
+    for name in ("0001.jpg", "anna\u00ad.jpg"):
+        (folder.root / name).touch()
+
+    def said(policy):
+        return [(found.source.name, "own" in found.reason) for found in earlier_names(policy, ledger, folder)]
+
+    assert said("random") == [("0001.jpg", False), ("anna\u00ad.jpg", True)]
+    assert said("sequence") == [("anna\u00ad.jpg", True)]
+    assert said("keep") == []
 
 
 def test_names_decide_nothing_of_the_bytes():
