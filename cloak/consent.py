@@ -181,21 +181,20 @@ def decide(
         poor: (faces,) too small, blurred or turned away to tell.
         threshold, margin: see `THRESHOLD`, `MARGIN`.
     """
-    taken: dict[int, list[int]] = {}
+    suspect = min(SUSPECT, threshold)
+    kept: list[int] = []
     ambiguous: list[int] = []
     for index, row in enumerate(near):
         order = np.argsort(-row)
         best = float(row[order[0]])
         ahead = best - float(row[order[1]]) if len(order) > 1 else np.inf
-        if best >= threshold and ahead >= margin and not poor[index]:
-            taken.setdefault(int(order[0]), []).append(index)
-        elif best >= min(SUSPECT, threshold):
+        # Nobody is in a picture twice: whoever else resembles the person, however poor the face, may be the right one.
+        alone = (np.delete(near[:, order[0]], index) < suspect).all()
+        if best >= threshold and ahead >= margin and alone and not poor[index]:
+            kept.append(index)
+        elif best >= suspect:
             ambiguous.append(index)
-    kept: list[int] = []
-    for indices in taken.values():
-        # Nobody is in a picture twice: one of the two is a lookalike, and nothing tells which.
-        (kept if len(indices) == 1 else ambiguous).extend(indices)
-    return sorted(kept), sorted(ambiguous)
+    return kept, ambiguous
 
 
 def _portrait(data: bytes, words: str, limits: Limits) -> RGB:

@@ -149,6 +149,11 @@ FINE, POOR = np.array([False]), np.array([True])
         (_row(consent.THRESHOLD - 0.01, 0.1), FINE, [], [0]),
         (_row(consent.SUSPECT - 0.01, 0.1), FINE, [], []),
         (_row(0.7, 0.1).repeat(2, 0), FINE.repeat(2), [], [0, 1]),
+        (np.array([[0.85], [0.55]], np.float32), np.array([True, False]), [], [0, 1]),  # out of focus, and a brother
+        (np.array([[0.4], [0.55]], np.float32), np.array([True, False]), [], [0, 1]),
+        (np.array([[0.85, 0.75], [0.55, 0.3]], np.float32), FINE.repeat(2), [], [0, 1]),
+        (np.array([[0.7], [consent.SUSPECT - 0.01]], np.float32), FINE.repeat(2), [0], []),
+        (np.array([[0.7], [np.nan]], np.float32), FINE.repeat(2), [], [0]),
         (np.array([[0.7, 0.1], [0.1, 0.7]], np.float32), FINE.repeat(2), [0, 1], []),
         (np.zeros((0, 2), np.float32), FINE[:0], [], []),
         (_row(np.nan, np.nan), FINE, [], []),
