@@ -13,6 +13,8 @@ from cloak.geometry import Size
 from cloak.metadata import carriers, icc, tags
 from cloak.metadata.base import Contents, Kind, Part
 from cloak.metadata.fields import Fields
+from cloak.metadata.ifd import Block, Directory, Entry, Walk, first, open_block
+from cloak.metadata.listing import Span
 from cloak.metadata.write import exif_payload, exif_texts, iptc_payload, photoshop_payload, xmp_packet
 
 PROFILE = re.compile(r"APP2 ICC_PROFILE|PNG iCCP|PNG sRGB|ICCP|TIFF IFD\d+ 0x8773 ICCProfile|property colr")
@@ -45,6 +47,7 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
             return part.name
         end = stop
     odd = next((part.name for part in contents.parts if not _is_plain(data, part)), "")
+    odd = odd or (_odd_field(data) if contents.format == "tiff" else "")
     if odd:
         return f"numbers of {odd} in a form that could carry more"
     if not all(map(_is_known, profiles)):
@@ -68,6 +71,50 @@ def _is_plain(data: bytes, part: Part) -> bool:
 
 _CODES = ({1, 2, *range(4, 13), 22}, {1, 2, *range(4, 19)}, {0, 1, 2, *range(4, 18)}, {0, 0x80})
 """Code points that ITU-T H.273 defines: colour primaries, transfer, matrix (tables 2 to 4), full range."""
+
+
+_SHORT, _LONG = 3, 4
+_FIELDS = {
+    **dict.fromkeys((0x0100, 0x0101, 0x0111, 0x0116, 0x0117, 0x8769), _LONG),
+    **dict.fromkeys((0x0102, 0x0103, 0x0106, 0x0115, 0x013D, 0x0140, 0x0152), _SHORT),
+    **dict.fromkeys((0x010E, 0x013B, 0x8298, 0x9003), 2),
+    **{0x02BC: 1, 0x8773: 7},
+}
+"""The fields of a TIFF and their types; none for tiles, previews or directories of other pictures."""
+_VALUES = {0x0103: {1, 5, 8}, 0x0106: {1, 2, 3, 5}, 0x013D: {2}, 0x0152: {1, 2}}
+"""Of compression, photometric kind, predictor, and what a further channel means (TIFF 6.0)."""
+_CHANNELS = {1: 1, 2: 3, 3: 1, 5: 4}
+"""Of each photometric kind."""
+
+
+def _odd_field(data: bytes) -> str:
+    """The first field of a TIFF that has another type, or more or other values, than it needs."""
+    block = open_block(Span(data, 0, len(data)))
+    if block is None:
+        return "TIFF header"
+    for group, directory in Walk(block):
+        for entry in directory.entries:
+            if entry.type != _FIELDS.get(entry.tag) or not _fits(block, directory, entry):
+                return f"TIFF {tags.name(group, entry.tag)}"
+    return ""
+
+
+def _fits(block: Block, directory: Directory, entry: Entry) -> bool:
+    """Whether a field has as many values as its picture needs, and such as it may have."""
+    kind, height = first(block, directory, 0x0106, 0), first(block, directory, 0x0101, 0)
+    samples, bits = first(block, directory, 0x0115, 1), first(block, directory, 0x0102, 1)
+    values = block.integers(entry, 5)
+    if entry.tag in (0x0111, 0x0117) or entry.type not in (_SHORT, _LONG):
+        return True
+    if entry.tag == 0x0102:
+        return entry.count == samples == values.count(bits)
+    if entry.tag == 0x0140:
+        return kind == 3 and bits <= 8 and entry.count == 3 << bits
+    if entry.tag == 0x0115:  # a channel without a meaning is shown by nobody
+        return values == [_CHANNELS.get(kind, 0) + (directory.find(0x0152) is not None)]
+    if entry.tag == 0x0116:
+        return entry.count == 1 and values[0] <= height
+    return entry.count == 1 and values[0] in _VALUES.get(entry.tag, values)
 
 
 def _is_known(profile: bytes) -> bool:

@@ -3,7 +3,7 @@
 from cloak.metadata import tags
 from cloak.metadata.base import Kind
 from cloak.metadata.exif import directory_facts, field_facts, nest_field
-from cloak.metadata.ifd import Block, Directory, Entry, Walk, first, is_page, open_block
+from cloak.metadata.ifd import MAX_DIRECTORIES, Block, Directory, Entry, Walk, first, is_page, open_block
 from cloak.metadata.jpeg import read_jpeg
 from cloak.metadata.listing import Listing, Span
 from cloak.metadata.peek import picture_fact
@@ -89,9 +89,9 @@ def _kind(block: Block, group: str, directory: Directory, entry: Entry) -> Kind:
         resolution = tag in (0x011A, 0x011B) and entry.type == 5
         return Kind.STRUCTURE if count == 1 and (entry.type in _WHOLE or resolution) else Kind.UNKNOWN
     if tag in _TWO:
-        return Kind.STRUCTURE if count == 2 else Kind.UNKNOWN
+        return Kind.STRUCTURE if count == 2 and entry.type in _WHOLE else Kind.UNKNOWN
     if tag in _PER_SAMPLE:
-        return Kind.STRUCTURE if count <= _MAX_SAMPLES and entry.type in _WHOLE else Kind.UNKNOWN
+        return Kind.STRUCTURE if count <= _MAX_SAMPLES and entry.type == 3 else Kind.UNKNOWN
     if tag in _ANY:
         return Kind.STRUCTURE if _decodes(block, directory, entry) else Kind.UNKNOWN
     return Kind.METADATA if tag in tags.MAIN else Kind.UNKNOWN
@@ -106,6 +106,8 @@ def _decodes(block: Block, directory: Directory, entry: Entry) -> bool:
         colours = 1 << min(first(block, directory, 0x0102, 1), 16)
         return first(block, directory, 0x0106, 0) == 3 and entry.type == 3 and entry.count == 3 * colours
     if tag in _STRIPS | _TILES and (tag in _TILES) != (directory.find(0x0142) is not None):
+        return False
+    if tag == _SUB_DIRECTORIES and entry.count > MAX_DIRECTORIES:  # those behind them are read by nobody
         return False
     return entry.type in _WHOLE and (tag not in _OLD_TABLES or compression == _OLD_JPEG)
 

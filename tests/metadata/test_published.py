@@ -21,6 +21,7 @@ from cloak.photo.base import Limits, Output
 from cloak.verify import problems
 from tests import plant
 from tests.metadata.test_write import FULL
+from tests.plant_parts import Tiff
 
 HEADER = b"\x89PNG\r\n\x1a\n" + plant.chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0))
 ROWS = zlib.compress(bytes(4 * 5))
@@ -178,3 +179,48 @@ def test_each_page_of_a_tiff_may_have_its_profile() -> None:
     assert not stranger(data)
     at = data.rindex(known) + len(known) // 2
     assert stranger(data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :])
+
+
+def tiff(
+    strip: bytes, *changes: tuple[int, int, bytes | None], second: tuple[tuple[int, int, bytes], ...] = ()
+) -> bytes:
+    """As cloak writes a picture of 4 x 4 pixels in RGB, but for some fields, and those of a second directory."""
+    out = Tiff()
+    place, number = out.append(strip), out.pack
+    fields = {0x0100: (4, number("I", 4)), 0x0101: (4, number("I", 4)), 0x0102: (3, number("HHH", 8, 8, 8))}
+    fields |= {tag: (3, number("H", value)) for tag, value in ((0x0103, 1), (0x0106, 2), (0x0115, 3))}
+    fields |= {tag: (4, number("I", value)) for tag, value in ((0x0111, place), (0x0116, 4), (0x0117, len(strip)))}
+    fields |= {tag: (kind, value) for tag, kind, value in changes}
+    out.directory([(tag, kind, value) for tag, (kind, value) in fields.items() if value is not None])
+    if second:
+        out.directory(list(second))
+    return bytes(out.data)
+
+
+LONG, SHORT = struct.Struct("<I").pack, struct.Struct("<H").pack
+TILED = ((0x0142, 4, LONG(16)), (0x0143, 4, LONG(16)), (0x0144, 4, LONG(8)), (0x0145, 4, LONG(768)))
+NO_STRIPS = tuple((tag, 4, None) for tag in (0x0111, 0x0116, 0x0117))
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        (tiff(bytes(48)), ""),
+        (tiff(bytes(64), (0x0102, 3, SHORT(8) * 4), (0x0115, 3, SHORT(4)), (0x0152, 3, SHORT(2))), ""),
+        (tiff(bytes(64), (0x0102, 3, SHORT(8) * 4), (0x0115, 3, SHORT(4))), "0x0115 SamplesPerPixel"),
+        (tiff(bytes(768), *TILED, *NO_STRIPS), "0x0142 TileWidth"),
+        (tiff(bytes(48), (0x0152, 3, SHORT(2))), "0x0115 SamplesPerPixel"),
+        (tiff(bytes(48), (0x011A, 5, struct.pack("<II", 52367573, 1000000))), "0x011A XResolution"),
+        (tiff(bytes(48), (0x0129, 3, b"Jane")), "0x0129 PageNumber"),
+        (tiff(bytes(48), (0x0116, 4, b"Jane")), "0x0116 RowsPerStrip"),
+        (tiff(bytes(48), (0x013D, 3, b"JD")), "0x013D Predictor"),
+        (tiff(bytes(48), (0x0103, 4, LONG(1))), "0x0103 Compression"),
+    ],
+)
+def test_a_tiff_has_the_fields_that_its_pixels_need(data: bytes, field: str) -> None:
+    assert stranger(data) == (field and f"numbers of TIFF IFD0 {field} in a form that could carry more")
+
+
+def test_tables_of_a_preview_without_pixels_do_not_pass() -> None:
+    second = ((0x00FE, 4, LONG(1)), (0x0103, 3, SHORT(6)), (0x0207, 4, b"Jane Doe"))
+    assert "IFD1" in stranger(tiff(bytes(48), second=second))

@@ -203,6 +203,9 @@ LONG = struct.Struct("<I").pack
         ((0x0207, 4, b"words..."), "0x0207 JPEGQTables"),
         ((0x0103, 3, b"wo"), "0x0103 Compression"),
         ((0x010A, 2, b"w"), "0x010A FillOrder"),
+        ((0x0129, 5, b"words of length "), "0x0129 PageNumber"),
+        ((0x0152, 16, b"words..."), "0x0152 ExtraSamples"),
+        ((0x014A, 4, bytes(4000) + b"words..."), "0x014A SubIFDs"),
     ],
 )
 def test_a_field_that_no_decoder_of_this_picture_reads_is_unknown(field: tuple[int, int, bytes], name: str) -> None:
