@@ -2,9 +2,10 @@
 
 from cloak.metadata.base import Fact, Kind
 from cloak.metadata.exif import note_gaps
-from cloak.metadata.items import ALPHA, Box, Item, Meta, boxes, holds, parse_meta, shown
+from cloak.metadata.items import ALPHA, DERIVED, Box, Item, Meta, boxes, holds, parse_meta, shown
 from cloak.metadata.jpeg import united
 from cloak.metadata.listing import DATE, IMAGE, TEXT, Listing, Span, fact
+from cloak.metadata.pictures import is_plain, note_picture, note_tables, own, size_of
 from cloak.metadata.streams import note_stream
 from cloak.metadata.tracks import read_movie
 
@@ -25,21 +26,11 @@ _META = {
 _HERE = bytes.fromhex("0000002464696e660000001c6472656600000000000000010000000c75726c2000000001")
 """The `dinf` box that says: in this file."""
 _PROPERTIES = {
-    **dict.fromkeys(b"ispe pixi hvcC av1C avcC vvcC irot imir clap pasp auxC".split(), Kind.STRUCTURE),
-    **dict.fromkeys(b"lsel a1op a1lx rloc".split(), Kind.STRUCTURE),
+    **dict.fromkeys(b"ispe pixi hvcC av1C clap auxC".split(), Kind.STRUCTURE),
     **dict.fromkeys(b"colr clli mdcv cclv amve".split(), Kind.COLOUR),
     **dict.fromkeys(b"udes altt crtt mdft tols iscl cmin cmex wiff".split(), Kind.METADATA),
-}
-_LENGTHS = {
-    b"ispe": 12,
-    b"irot": 1,
-    b"imir": 1,
-    b"pasp": 8,
-    b"clap": 32,
-    b"a1op": 1,
-    b"lsel": 2,
-    b"clli": 4,
-    b"mdcv": 24,
+    # As an orientation: what cloak writes is upright, of square pixels and of one layer.
+    **dict.fromkeys(b"irot imir pasp lsel a1op a1lx rloc".split(), Kind.METADATA),
 }
 _PIXELS = {"primary", "primary tile", "alpha", "alpha tile"}
 _METADATA = {"Exif", "XMP", "document"}
@@ -64,6 +55,7 @@ def read_bmff(listing: Listing) -> None:
     media: list[Span] = []
     meta: Meta | None = None
     top = list(boxes(listing.whole))
+    seen: set[bytes] = set()
     for box in top:
         if box.type == b"mdat":
             media.append(box.body)
@@ -75,7 +67,8 @@ def read_bmff(listing: Listing) -> None:
                 listing.complain("a box is cut short, or there are too many")
             continue
         kind = _TOP.get(box.type, Kind.UNKNOWN)
-        again = box.type == b"meta" and meta is not None
+        again = box.type in seen & {b"ftyp", b"meta"}
+        seen.add(box.type)
         name = _name(box.type)
         listing.tile(name, Kind.UNKNOWN if again else kind, box.span.start, box.span.end)
         if box.type == b"ftyp":
@@ -105,6 +98,7 @@ def _name(kind: bytes) -> str:
 
 
 def _brands(listing: Listing, box: Box) -> None:
+    seen: set[bytes] = set()
     for at in range(box.body.start, box.body.end, 4):
         brand = box.body.cut(at, at + 4)
         version = at == box.body.start + 4  # the minor version may be anything, and hides four bytes
@@ -112,6 +106,10 @@ def _brands(listing: Listing, box: Box) -> None:
             listing.note("ftyp minor version", Kind.UNKNOWN, brand, "ftyp")
         elif not version and brand.raw() not in _BRANDS:
             listing.note("ftyp unknown brand", Kind.UNKNOWN, brand, "ftyp")
+        elif brand.raw() in seen:  # in many of them, their order could spell something
+            listing.note("ftyp repeated brand", Kind.UNKNOWN, brand, "ftyp")
+        elif at > box.body.start + 4:
+            seen.add(brand.raw())
 
 
 def _meta_boxes(listing: Listing, meta_box: Box, meta: Meta) -> None:
@@ -132,6 +130,7 @@ def _meta_boxes(listing: Listing, meta_box: Box, meta: Meta) -> None:
         elif box.type == b"iprp":
             _property_boxes(listing, box, used)
 
+    note_tables(listing, meta)
     for name, rest in meta.slack:
         if len(rest):
             listing.note(name, Kind.UNKNOWN, rest, "meta")
@@ -139,10 +138,10 @@ def _meta_boxes(listing: Listing, meta_box: Box, meta: Meta) -> None:
 
 def _handler(listing: Listing, box: Box) -> None:
     title = box.content.cut(box.content.start + 20, box.content.end)
-    reserved = box.content.cut(box.content.start + 8, box.content.start + 20)
+    reserved = box.body.cut(box.body.start, box.content.start + 20)
     if any(title.raw()):
         listing.note("hdlr name", Kind.METADATA, title, "hdlr", fact("handler name", title.raw(200)))
-    if any(reserved.raw()):
+    if reserved.raw() != bytes(8) + b"pict" + bytes(12):
         listing.note("hdlr reserved bytes", Kind.UNKNOWN, reserved, "hdlr")
 
 
@@ -160,8 +159,9 @@ def _entry_names(listing: Listing, box: Box) -> None:
         for word in words:
             if word not in (b"", b"Exif", b"XMP", b"Color", b"Alpha", b"application/rdf+xml"):
                 listing.note("item name", Kind.METADATA, where, "iinf", fact("item name", word))
-        # A name; behind it only what has a content type tells it, and maybe an encoding.
-        if len(words) > (4 if typed else 2):
+        # A name; behind it only what has a content type tells it, and maybe an encoding. Before it, the mark of what is
+        # hidden, and no protection.
+        if len(words) > (4 if typed else 2) or entry.flags > 1 or entry.body.number(at - 6, 2):
             listing.note("infe slack", Kind.UNKNOWN, where, "iinf")
 
 
@@ -198,8 +198,6 @@ def _property(listing: Listing, box: Box, used: bool) -> None:
             listing.nest("icc", profile, name)
         elif not box.body.startswith(b"nclx"):
             kind = Kind.UNKNOWN
-        elif len(profile) > 7:
-            listing.note(f"{name} slack", Kind.UNKNOWN, profile, name)
     elif box.type == b"auxC":
         subtype = box.content.cut(box.content.start + len(box.content.raw(400).split(b"\0")[0]) + 1, box.body.end)
         if box.content.raw(64) not in ALPHA:
@@ -211,7 +209,7 @@ def _property(listing: Listing, box: Box, used: bool) -> None:
     if not used:
         kind = Kind.UNKNOWN
     listing.note(name, kind, box.span, "ipco", facts)
-    if box.type in _LENGTHS and len(box.body) > _LENGTHS[box.type]:
+    if kind in {Kind.STRUCTURE, Kind.COLOUR} and not is_plain(box):
         listing.note(f"{name} slack", Kind.UNKNOWN, box.body, name)
 
 
@@ -243,6 +241,8 @@ def _items(listing: Listing, meta: Meta, media: list[Span]) -> None:
             listing.note(f"{name} without data", Kind.UNKNOWN, listing.whole.cut(0, 0), "meta")
         if runs and listing.spend(sum(map(len, runs))):
             _content(listing, meta, item, united(runs), name)
+            if kind in {Kind.PIXELS, Kind.STRUCTURE}:
+                note_picture(listing, meta, item, united(runs), name)
     if meta.idat is not None:
         note_gaps(listing, meta.idat, inner, "idat gap", "idat", pad=0)
 
@@ -250,7 +250,9 @@ def _items(listing: Listing, meta: Meta, media: list[Span]) -> None:
 def _kind(item: Item) -> Kind:
     # A further picture that viewers show is one more page, counted in `frames`; a hidden one is another picture's.
     if item.role in _PIXELS or (item.role == "further image" and not item.hidden):
-        return Kind.STRUCTURE if item.type in (b"grid", b"iovl", b"iden", b"tmap") else Kind.PIXELS
+        if item.type in DERIVED:  # layers of an overlay cover each other; cloak writes grids
+            return Kind.STRUCTURE if item.type == b"grid" else Kind.UNKNOWN
+        return Kind.PIXELS
     if item.role in _METADATA:
         return Kind.METADATA
     return Kind.UNKNOWN if item.role == "unknown" else Kind.IMAGE
@@ -266,9 +268,8 @@ def _content(listing: Listing, meta: Meta, item: Item, run: Span, name: str) -> 
         listing.nest("exif", block.cut(block.start + 6, block.end) if block.startswith(b"Exif\0\0") else block, name)
     elif item.role == "XMP":
         listing.nest("xmp", run, name)
-    elif item.type in (b"hvc1", b"av01"):
-        config = [meta.properties[i - 1] for i in item.properties if 0 < i <= len(meta.properties)]
-        size = next((box.body.number(box.body.start + 21, 1) & 3 for box in config if box.type == b"hvcC"), 3) + 1
-        note_stream(listing, item.type, run, name, size)
+    elif item.type in (b"hvc1", b"hev1", b"av01"):
+        size = next((box.body.number(box.body.start + 21, 1) & 3 for box in own(meta, item) if box.type == b"hvcC"), 3)
+        note_stream(listing, item.type, run, name, size + 1, size_of(meta, item))
     elif run.startswith(b"\xff\xd8\xff"):
         listing.nest("jpeg", run, name)

@@ -10,8 +10,8 @@ MAX_ITEMS = 20_000
 MAX_EXTENTS = 40_000
 MAX_BOXES = 20_000
 
-_CODED = {b"hvc1", b"hev1", b"av01", b"avc1", b"jpeg", b"j2k1", b"vvc1", b"unci", b"hvt1"}
-_DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}
+CODED = {b"hvc1", b"hev1", b"av01", b"avc1", b"jpeg", b"j2k1", b"vvc1", b"unci", b"hvt1"}
+DERIVED = {b"grid", b"iovl", b"iden", b"tmap"}
 
 ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0")
 _AUXILIARY = (
@@ -154,6 +154,7 @@ def _locations(meta: Meta, box: Box) -> None:
             meta.complete = False
             return
         item = meta.item(body.number(at, wide))
+        entry = body.cut(at, body.end)
         at += wide
         if box.version in (1, 2):
             item.method = body.number(at, 2) & 15
@@ -163,6 +164,8 @@ def _locations(meta: Meta, box: Box) -> None:
         at += 2 + base_size
         extents = body.number(at, 2)
         at += 2
+        if extents != 1 or index_size:  # lengths of many pieces, and numbers beside them, could spell something
+            meta.slack.append(("iloc needless entries", entry))
         if reference:  # the data lies in another file
             meta.complete = False
         for _ in range(extents):
@@ -236,7 +239,7 @@ def _assign(meta: Meta) -> None:
             return
         item.role = role
         tile = role if role.endswith(" tile") else f"{role} tile"
-        pending = list(by_source.get((b"dimg", number), ())) if item.type in _DERIVED else []
+        pending = list(by_source.get((b"dimg", number), ())) if item.type in DERIVED else []
         if item.type == b"tmap" and len(pending) > 1:
             gain = meta.items.get(pending.pop(1))
             if gain is not None:
@@ -245,7 +248,7 @@ def _assign(meta: Meta) -> None:
             inner = meta.items.get(other)
             if inner is not None and not inner.role:
                 inner.role = tile
-                if inner.type in _DERIVED:
+                if inner.type in DERIVED:
                     inner.role = ""
                     queue.append((other, tile))
 
@@ -285,7 +288,7 @@ def _assign(meta: Meta) -> None:
             item.role = "XMP" if item.content_type == b"application/rdf+xml" else "document"
         elif item.type == b"uri ":
             item.role = "document"
-        elif item.type in _CODED | _DERIVED:
+        elif item.type in CODED | DERIVED:
             queue.append((number, "further image"))
             drain()
         else:
