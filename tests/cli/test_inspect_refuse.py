@@ -1,11 +1,15 @@
 """`cloak inspect --refuse`: the gate that the pre-commit hook is."""
 
 import json
+import re
 
 import pytest
+import yaml
 from PIL import Image, PngImagePlugin
 
+from cloak.store import PHOTOS
 from tests.cli.test_cli import cli
+from tests.conftest import ROOT
 from tests.plant import PLANTED
 
 BOTH = ("--refuse", "faces", "--refuse", "places")
@@ -15,6 +19,14 @@ def refused(capfd, *arguments):
     code, out, err = cli(capfd, "inspect", *arguments)
     assert ("Make them safe first" in err) == (code == 1 and "--json" not in arguments)
     return code, out
+
+
+def test_the_hook_looks_at_every_suffix_of_a_photo():
+    """Drawings and documents are in every repository, and cloak opens none of them."""
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+    passed = {suffix for suffix in PHOTOS if not re.search(hook["files"], f"a/B{suffix.upper()}")}
+    assert passed == {".svg", ".eps", ".pdf", ".ico"}
+    assert not re.search(hook["files"], "a.jpg.txt")
 
 
 def test_a_photo_with_a_face_a_place_and_a_thumbnail_is_refused_for_each(capfd, samples):
