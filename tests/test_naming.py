@@ -112,6 +112,14 @@ def test_what_was_published_under_another_name_before_is_said(tmp_path, ledger, 
     assert said("keep") == []
 
 
+def test_names_that_print_otherwise_than_they_are_are_said_too(ledger, folder, tmp_path):
+    for name in ("Jane\u00adDoe.jpg", "Jane\\Doe.jpg", os.fsdecode(b"J\xfcrgen.jpg")):
+        origin = Origin(tmp_path / name, PurePath(name), "hash", "photographer", "")
+        ledger.record(printable(name), Entry("content", "pipeline", "digest", {}), origin)
+        (folder.root / name).touch()
+    assert len(earlier_names("random", ledger, folder)) == 3
+
+
 def test_names_decide_nothing_of_the_bytes():
     pipeline = load("photographer")
     assert replace(pipeline, names="random").hash() == pipeline.hash()
