@@ -63,7 +63,7 @@ class Pipeline:
     Attributes:
         name: what the user calls it; not part of the hash.
         recall: how hard faces are searched, a name of `cloak.detect.recipe.RECIPES`.
-        models: detectors to use, all of which take every look; None: the recipe's.
+        models: detectors to use, all of which take every upright look; None: the recipe's.
         min_face: height in pixels of the upright original of the smallest face to look for; None: the recipe's.
         persons: people without a face, as from behind, are looked for and flagged for review; None: as the recipe says.
         cover: from a face to the area that is concealed.

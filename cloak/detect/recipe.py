@@ -37,7 +37,7 @@ class Recipe:
 
     Attributes:
         name: of the profile it came from.
-        models: the detectors, each of which takes every look.
+        models: the detectors, each of which takes every upright look.
         threshold: faces whose combined score is at least this are concealed.
         tiny: the same for faces near the smallest (`TINY`), where most false hits are; never less than `threshold`.
         large: the same for those so large (`LARGE`) that several looks see them well if they are faces; never less than
@@ -54,7 +54,7 @@ class Recipe:
         whole: long sides, in pixels of the network's input, of the passes over the whole picture.
         halves: whether the scale between the finest and the whole-picture passes is looked at as well.
         tile: side of a square, in pixels of the network's input, that has as many pixels as a tile may have.
-        turned: the models that also look at the turned picture.
+        turned: the models that look at the turned picture, whichever `models` are.
         turns: degrees clockwise by which they turn every look, of 90, 180 and 270.
         whole_turns: the same for the coarsest whole-picture pass only, and only while few upright faces are sure.
         tilts: whether they look again at weak hits, turned in steps of 30 degrees.
@@ -106,7 +106,13 @@ class Recipe:
     @property
     def used(self) -> tuple[str, ...]:
         """The detectors whose answers decide what is found, that of persons included."""
-        return (*self.models, *([PERSONS] if self.persons < NEVER else []))
+        return (*self.detectors, *([PERSONS] if self.persons < NEVER else []))
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """Those that take the looks, upright and turned."""
+        turning = self.turned if self.turns or self.whole_turns or self.tilts else ()
+        return tuple(dict.fromkeys((*self.models, *turning)))
 
     def needed(self, height: float, smallest: float, usual: float = math.inf) -> float:
         """The score that a face of this height needs to be concealed, by a plan for `smallest`; see `Plan`."""
@@ -206,11 +212,10 @@ def plan(size: Size, recipe: Recipe) -> Plan:
         overlap = math.ceil(recipe.network_face * scale / coarser) if coarser else recipe.tile // 2
         tiles = tiling(scaled, recipe.tile, min(overlap, recipe.tile // 2))
         for turn in (0, *recipe.turns):
-            looks += [Look(name, scaled, tiles, turn) for name in recipe.models if not turn or name in recipe.turned]
+            looks += [Look(name, scaled, tiles, turn) for name in (recipe.turned if turn else recipe.models)]
         if index == 0:
             extra = [turn for turn in recipe.whole_turns if turn not in recipe.turns]
-            able = [name for name in recipe.models if name in recipe.turned]
-            turned = [Look(name, scaled, tiles, turn) for turn in extra for name in able]
+            turned = [Look(name, scaled, tiles, turn) for turn in extra for name in recipe.turned]
     return Plan(
         reduction=reduction(scales[-1]),
         looks=tuple(looks),

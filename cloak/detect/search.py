@@ -258,7 +258,7 @@ def _box(tile: Tile) -> Box:
 
 
 def _detectors(recipe: Recipe) -> dict[str, Detector]:
-    return {name: registry.load(name) for name in (*recipe.models, *(recipe.turned if recipe.tilts else ()))}
+    return {name: registry.load(name) for name in recipe.detectors}
 
 
 def _take(looks: Sequence[Look], detectors: dict[str, Detector], picture: RGB, gathered: "_Gathered") -> None:

@@ -152,6 +152,16 @@ def test_thorough_turns_every_scale_and_balanced_only_the_coarsest():
     assert {look.size for look in looks if look.turn == 180} == {look.size for look in looks}
 
 
+@pytest.mark.parametrize("profile", ["balanced", "thorough"])
+def test_whatever_models_look_the_turned_picture_is_looked_at_as_ever(profile):
+    photo, own = Size(3000, 2000), named(profile, models=("centerface",))
+    default, made = plan(photo, RECIPES[profile]), plan(photo, own)
+    assert made.turned == default.turned
+    assert [look for look in made.looks if look.turn] == [look for look in default.looks if look.turn]
+    assert own.detectors == ("centerface", "yunet")
+    assert named("fast", models=("centerface",)).detectors == ("centerface",)
+
+
 def test_unknown_names_and_fields_list_the_known_ones():
     with pytest.raises(UnknownName, match="balanced"):
         named("best")
