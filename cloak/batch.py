@@ -11,7 +11,7 @@ from cloak.engine import Engine, open_engine
 from cloak.errors import CloakError, UsageError
 from cloak.job import Job, refuse
 from cloak.ledger import Ledger, Records
-from cloak.naming import Naming, earlier_names
+from cloak.naming import Naming, earlier_names, replaced
 from cloak.place import Url
 from cloak.report import Outcome, flagged
 from cloak.sidecars import unfitting
@@ -67,6 +67,8 @@ class Run:
                 self._ledger = open_ledger(job.records)
                 self._store.sweep()
                 self._give_names(self._store, self._ledger)
+                if isinstance(self.items, list) and isinstance(self._ledger, Ledger):
+                    self.left_out += replaced(self.items, self._ledger)
             self._engine = open_engine(job)
         except BaseException:
             self.__exit__()

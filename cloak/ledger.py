@@ -271,6 +271,11 @@ class Ledger:
         """A name of each published file, by the SHA-256 of its bytes."""
         return dict(self.query("SELECT published, name FROM photo WHERE published IS NOT NULL", ()))
 
+    def sources(self) -> dict[str, Path]:
+        """The original of everything that is published, by name."""
+        rows = self.query("SELECT name, source FROM photo JOIN origin USING (name) WHERE published IS NOT NULL", ())
+        return {str(name): Path(_name(source)) for name, source in rows}
+
     def stamp(self) -> tuple[int, int]:
         """Differs from an earlier one when anybody wrote to the ledger in between."""
         return self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes
