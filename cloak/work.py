@@ -135,10 +135,12 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         _withdraw(item.name, store, ledger, known, origin)  # somebody may have decided otherwise
         raise
     digest, again = treatment(job, ledger), job.force or content_seen is not None
-    word = reviews.word(target, known.content, given) if reviews and known else Word()
-    if known is None or known.pipeline != digest or content_seen is not None or word.adopted or word.pending:
+    stale = _refuse_foreign(item, store, known, job)
+    if known is not None:
+        word = reviews.word(target, known.content, given) if reviews else Word()
+        stale = bool(known.pipeline != digest or content_seen is not None or word.adopted or word.pending)
+    if stale:
         known = _withdraw(item.name, store, ledger, known, origin)  # even if the original can no longer be read
-    _refuse_foreign(item, store, known, job)
     # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
     data = None if item.version else _fetch(item, limit)
     content = ledger.key(item.version.encode() if data is None else data)
@@ -169,7 +171,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
         result = signed(made, job.signer)
     except Exception:
-        _take_back(_others(item.name, ledger, content, digest, word.held), store, ledger, held=word.held)
+        _take_back(store, ledger, content, digest, None, held=word.held)
         raise
     outcome = Outcome(
         source, target if result.data else "", result.report.status, result.report,
@@ -181,8 +183,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         word = reviews.adopt(target, content, word, result.report.size)
     # Before its row goes: nothing stands that the ledger does not know.
     if not result.data:
-        others = _others(item.name, ledger, content, digest, word.held)
-        _take_back([item.name, *others], store, ledger, held=word.held)
+        _take_back(store, ledger, content, digest, item.name, held=word.held)
     elif isinstance(ledger, Ledger):
         _withdraw(item.name, store, ledger, known)
     turn = None
@@ -203,7 +204,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
 def _hold(item: Item, source: str, job: Job, content: str) -> Done:
     """Keep a photo unpublished; what was published of it, or of its very bytes under another name, is withdrawn."""
     store, ledger = _edges(job.out, job.records)
-    _take_back([item.name, *_others(item.name, ledger, content, "", held=True)], store, ledger, held=True)
+    _take_back(store, ledger, content, "", item.name, held=True)
     return Done(Outcome(source, "", Status.HELD))
 
 
@@ -269,48 +270,50 @@ def _withdraw(
     return gone
 
 
-def _others(name: PurePath, ledger: Records, content: str, digest: str, held: bool) -> list[PurePath]:
-    """Under which other names something is published of the very bytes of a photo of which nothing is, and not as is
-    asked for now; all of them where a person holds the bytes."""
-    if not isinstance(ledger, Ledger):  # of photos in a store nobody remembers which are alike
-        return []
-    return [other for other in ledger.published_of(content, None if held else digest) if other != name]
+def _take_back(store: Store, ledger: Records, content: str, digest: str, own: PurePath | None, *, held: bool) -> None:
+    """Nothing of a photo is to be published: nothing of its bytes stands afterwards, or it is named.
 
+    Args:
+        content: the ledger's key of the bytes.
+        digest: of the treatment that is asked for: what was published so under other names stays.
+        own: the photo's name; None if what stands there is as it is asked for.
+        held: a person holds the bytes: nothing of them stays.
 
-def _take_back(names: list[PurePath], store: Store, ledger: Records, *, held: bool) -> None:
-    """Nothing of a photo is to be published: nothing stands at its names afterwards, or is named.
-
-    Raises `NotWritten` for what is not ours to withdraw, or cannot be withdrawn, once all the others are.
+    Raises `NotWritten` for what is not ours to withdraw, or cannot be withdrawn, once all the rest is.
     """
-    refused: list[NotWritten] = []
-    for name in names:
-        target, known = printable(name), ledger.find(printable(name))
-        try:
-            _withdraw(name, store, ledger, known)
-            if store.standing(name) is not None:
-                raise NotWritten(
-                    f"it is to stay unpublished, but a file that the ledger does not know is in the output: {target}",
-                    next_step="Move that file away, then run or decide again.",
-                )
-        except NotWritten as error:
-            refused.append(error)
-            continue
-        if held and known is not None and known.published is not None:
-            row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
-            ledger.record(target, replace(known, published=None, row=row))
+    names, refused = [] if own is None else [own], list[NotWritten]()
+    with ledger.transaction() if isinstance(ledger, Ledger) else contextlib.nullcontext():  # nobody publishes meanwhile
+        if isinstance(ledger, Ledger):  # of photos in a store nobody remembers which are alike
+            names += [name for name in ledger.published_of(content, None if held else digest) if name != own]
+        for name in names:
+            target, known = printable(name), ledger.find(printable(name))
+            try:
+                _withdraw(name, store, ledger, known)
+                if store.standing(name) is not None:
+                    raise NotWritten(
+                        f"it is to stay unpublished, but a file that the ledger does not know stands there: {target}",
+                        next_step="Move that file away, then run or decide again.",
+                    )
+            except NotWritten as error:
+                refused.append(error)
+                continue
+            if held and known is not None and known.published is not None:
+                row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
+                ledger.record(target, replace(known, published=None, row=row))
     if refused:
         raise refused[0]
 
 
-def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> None:
-    """Nothing that cloak did not write is replaced unless the user forces it, and never an original."""
+def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> bool:
+    """Nothing that cloak did not write is replaced unless the user forces it, and never an original: whether anything
+    stands there."""
     original = NotWritten("its output would replace an original", next_step="Name another folder with --out.")
     if store.original(item.name, (item.source, *job.inputs)):
         raise original
     # That the ledger knows the name says nothing of whose file stands there: only the bytes do.
     standing = store.standing(item.name)
     if standing is None or store.ours(standing, known.published if known else None):
-        return
+        return standing is not None
     if not job.force:
         raise NotWritten(
             "a file that cloak did not write has its name in the output folder",
@@ -318,3 +321,4 @@ def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> 
         )
     if isinstance(job.out, Path) and is_among(job.out / item.name, job.inputs, job.out):
         raise original
+    return True
