@@ -91,8 +91,8 @@ def canonical(profile: bytes) -> bytes | None:
 
     For lossless JPEG, whose pixels must keep their meaning. A profile that was built here is its own canonical form,
     and no other profile is: so a verifier can tell that nothing else is in it. None where the transform is no matrix
-    with curves (CMYK, Lab, lookup tables), where a curve could show what the values hide, or where the profile is
-    broken; never raises.
+    with curves (CMYK, Lab, lookup tables), where curves or primaries could show what the values hide, or where the
+    profile is broken; never raises.
 
     1/255 leaves little room for primaries: those of a display that was measured stay known to about 0.0001, and can
     tell it from another one. Converting to a known space does not have that trace.
@@ -248,7 +248,9 @@ def _canonical(profile: bytes) -> bytes | None:
             return None
         with np.errstate(all="ignore"):  # absurd numbers end in a candidate that does not hold
             ramps = _ramps(data, space)
-            if known is None and not _plain(ramps):
+            if known is None and not (
+                _plain(ramps) and (space == "gray" or np.abs(colorants(data)).max() <= _FARTHEST)
+            ):
                 return None
             if shaper.rebuilt(profile) == profile:
                 return profile
@@ -299,6 +301,11 @@ _RAMP = np.arange(1025)[:, None] / 1024
 _STEP, _STEEPEST = 64, 5.0
 """Over a sixteenth of the values, as against sRGB's curve: linear light, the steepest that photos have, comes to 4.5;
 at a fifth of their contrast, 85 % of the faces in a crowd are still found."""
+
+
+_FARTHEST = 1.5
+"""XYZ of a primary; those of the widest spaces (ProPhoto, ACES) stay under 1.0. Primaries that lie far out and cancel
+each other in white make black and white of two shades of grey."""
 
 
 def _curves(ramps: Floats) -> Iterator[list[Curve]]:

@@ -11,9 +11,9 @@ from cloak.photo.resample import Resampling
 Paint = Callable[[Pixels, Mask, int], Pixels]
 """Conceals one window: (pixels under the mask's window, the mask, the frame's number) -> pixels of the same shape."""
 
-Rendering = Literal["shown", "colour", "alpha", "black", "levels"]
+Rendering = Literal["shown", "colour", "alpha", "black", "levels", "managed"]
 """A way to look at a picture: as a viewer shows it, its colour without alpha or black ink, its alpha or its black ink
-alone as grey, or the few levels that a 16-bit picture uses, stretched."""
+alone as grey, the few levels that a 16-bit picture uses, stretched, or as its colour profile has it shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from cloak.metadata import icc
 from cloak.metadata.write import exif_payload, iptc_payload, photoshop_payload, xmp_packet
 from cloak.photo import jpeg_pixels, jpeg_write
 from cloak.photo.base import Encoded, Limits, Output, Paint, Rendering
-from cloak.photo.jpeg_colour import Plan, settle
+from cloak.photo.colour import plain
+from cloak.photo.jpeg_colour import Plan, rebuilds, settle
 from cloak.photo.jpeg_header import Header, parse
 from cloak.photo.jpeg_layout import can_turn, layout, turned
 from cloak.photo.pixels import Frame
@@ -74,11 +75,11 @@ class JpegPhoto:
         return 1
 
     def renderings(self, frame: int = 0) -> tuple[Rendering, ...]:
-        """See `Photo.renderings`: in a JPEG, only inks can hide one another."""
+        """See `Photo.renderings`: in a JPEG, inks can hide one another, and a profile can show what the values hide."""
         if frame != 0:
             raise IndexError(frame)
         if self.header.colour not in ("cmyk", "ycck"):
-            return ("shown",)
+            return ("shown", "managed") if rebuilds(self.header) else ("shown",)
         return renderings(Frame(self._decoded(SQUARE, smooth=False)), 1)
 
     def surplus(self, frame: int = 0) -> str:
@@ -93,6 +94,8 @@ class JpegPhoto:
         if frame != 0:
             raise IndexError(frame)
         pixels = np.asarray(rendered(Frame(self._decoded(reduction, smooth=False)), rendering).pixels, np.uint8)
+        if rendering == "managed" and self.header.icc is not None:
+            pixels = np.asarray(icc.convert(pixels, self.header.icc, plain(self.header.icc)), np.uint8)
         return np.ascontiguousarray(jpeg_pixels.upright(jpeg_pixels.rgb(pixels), self.header.orientation))
 
     def conceal(self, masks: Sequence[Sequence[Mask]], paint: Paint, output: Output) -> Encoded:

@@ -21,6 +21,12 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
+def rebuilds(header: Header) -> bool:
+    """Whether the file's profile is none of the known ones, but one that is built anew."""
+    fits = header.icc is not None and header.icc[_SIGNATURE] == _MODELS[header.colour]
+    return fits and icc.match(header.icc or b"") is None and icc.canonical(header.icc or b"") is not None
+
+
 def settle(header: Header, output: Output) -> Plan:
     """Keep the meaning of the colours, with nothing of the file's own profile in the output.
 

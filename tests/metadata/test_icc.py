@@ -448,6 +448,17 @@ def test_a_curve_that_shows_what_the_values_hide_has_no_canonical_form(
     assert canonical(profile) is None
 
 
+def test_primaries_that_show_what_the_values_hide_have_no_canonical_form() -> None:
+    """White times (mean + 12 (red - green)): two greys that hardly differ are black and white."""
+    white = np.array(shaper.D50)
+    tint = np.array([[0.08, -0.04, -0.04], [0, 0, 0], [-0.08, 0.12, -0.04]])
+    profile = shaper.rgb_profile(
+        shaper.RGB, np.outer(white, [1 / 3 + 12, 1 / 3 - 12, 1 / 3]) + tint, [shaper.SRGB_CURVE] * 3
+    )
+    assert match(profile) is None
+    assert canonical(profile) is None
+
+
 def test_curves_that_photos_have_are_kept() -> None:
     for gamma in (1.0, 1.4, 2.6, 3.0):
         assert canonical(gamma_space(DISPLAY, gamma)) is not None

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cloak.errors import CloakError, ConcealmentFailed, Corrupt, NotAnImage, TooLarge, Unsupported, VerificationFailed
 from cloak.geometry import Box, Ellipse, Mask, Region, draw
-from cloak.metadata import icc
+from cloak.metadata import icc, shaper
 from cloak.metadata.fields import Fields
 from cloak.photo import jpeg, jpeg_check, jpeg_pixels, jpeg_write
 from cloak.photo.base import Limits, Output
@@ -287,6 +287,21 @@ def test_a_known_profile_is_kept_as_our_own_bytes(engine: str) -> None:
     after = published(saved(scene(), icc_profile=display_p3_like()))
     assert parse(after.data, Limits()).icc == display_p3_like()
     assert after.path == ("spliced" if engine == "native" else "re-encoded")
+
+
+def test_a_profile_that_is_built_anew_is_looked_through() -> None:
+    """Its curves, and its primaries, may show what the values hardly hold."""
+    steep = shaper.coarse_table(np.linspace(-1.5, 2.5, 1025).clip(0, 1) ** 2.2)
+    own = shaper.rgb_profile(
+        shaper.RGB, shaper.primaries((shaper.D65, (0.6, 0.3), (0.3, 0.6), (0.1, 0.1))), [steep] * 3
+    )
+    before = saved((128 + (scene() - 128.0) * 0.04).astype(np.uint8), icc_profile=own, quality=100)
+    for data in (before, published(before).data):
+        photo = jpeg.open_jpeg(data, Limits())
+        assert photo.renderings() == ("shown", "managed")
+        assert photo.preview(2, 0, "managed").std() > 2 * photo.preview(2).std()
+    for data in (saved(scene()), saved(scene(), icc_profile=display_p3_like())):
+        assert jpeg.open_jpeg(data, Limits()).renderings() == ("shown",)
 
 
 def test_a_profile_in_many_chunks_is_put_together() -> None:
