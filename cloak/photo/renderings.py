@@ -27,14 +27,19 @@ DARK = 32
 """Light, of 255, through the black ink under which the coloured inks are hidden, and the other way round."""
 
 SQUARE = 4
-"""Side in pixels of the squares that must be hidden as a whole, as soft edges are not."""
+"""Side in pixels of the squares that are looked at; soft edges hide few of them as a whole."""
+
+PARTLY = 64
+"""Share, of 255, of its pixels from which a square counts as hidden where all around it do: less leaves a picture less
+than a quarter of its contrast."""
 
 AROUND, CROWDED = 5, 7
 """So many hidden squares must lie within one of these by these: the smallest face has nine, the outline of something
 grey that was cut out has five in a row."""
 
 SOFT = 16
-"""The same where both factors are in sight: less would take in the soft edges of what was cut out."""
+"""The same where alpha is neither nothing nor all: less would take in the soft edges of what was cut out. How much of
+the other factor is in sight does not matter there, as that may be faint itself, or cancel this one out."""
 
 DETAIL = 8
 """Levels, of 255, by which what is hidden must differ to be worth a look."""
@@ -58,11 +63,11 @@ def renderings(frame: Frame, square: int = SQUARE) -> tuple[Rendering, ...]:
     """
     found: list[Rendering] = ["shown"]
     inks, alpha = frame.pixels.shape[2] == 4, frame.alpha is not None
-    # Two pictures of which neither is hidden can cancel each other out.
-    both = alpha and all(_varies(frame, factor, _soft, square, SOFT) for factor in ("alpha", "colour"))
-    if both or ((inks or alpha) and _varies(frame, "colour", _colour_hidden, square)):
+    if (alpha and _varies(frame, "colour", _soft, square, SOFT)) or (
+        (inks or alpha) and _varies(frame, "colour", _colour_hidden, square)
+    ):
         found.append("colour")
-    if both or (alpha and _varies(frame, "alpha", _alpha_hidden, square)):
+    if alpha and (_varies(frame, "alpha", _soft, square, SOFT) or _varies(frame, "alpha", _alpha_hidden, square)):
         found.append("alpha")
     if inks and _varies(frame, "black", _black_hidden, square):
         found.append("black")
@@ -76,16 +81,20 @@ def rendered(frame: Frame, rendering: Rendering) -> Frame:
     top = np.iinfo(frame.pixels.dtype).max
     if rendering == "colour":
         pixels = top - frame.pixels[..., :3] if frame.pixels.shape[2] == 4 else frame.pixels
-        # What is fully transparent is not published.
-        alpha = None if frame.alpha is None else cast(Alpha, np.where(frame.alpha, top, 0).astype(frame.alpha.dtype))
-        return Frame(pixels, alpha)
+        return Frame(pixels, _published(frame.alpha))
     if rendering == "alpha" and frame.alpha is not None:
         return Frame(frame.alpha[..., None])
     if rendering == "black" and frame.pixels.shape[2] == 4:
         return Frame(top - frame.pixels[..., 3:])
     if rendering == "levels" and (levels := _levels(frame)) is not None:
-        return Frame(_stretched(frame.pixels, *levels), None if frame.alpha is None else to_8bit(frame.alpha))
+        alpha = _published(frame.alpha)
+        return Frame(_stretched(frame.pixels, *levels), None if alpha is None else to_8bit(alpha))
     return frame
+
+
+def _published(alpha: Alpha | None) -> Alpha | None:
+    """All or nothing: what is fully transparent is cleared, all else is in the file in full."""
+    return None if alpha is None else cast(Alpha, np.where(alpha, np.iinfo(alpha.dtype).max, 0).astype(alpha.dtype))
 
 
 def _varies(
@@ -95,14 +104,18 @@ def _varies(
     square: int,
     crowd: int = CROWDED,
 ) -> bool:
-    """Whether a rendering differs among the squares of which nothing is in sight."""
+    """Whether a rendering differs among the squares of which nothing, or only a part, is in sight."""
     lowest, highest = np.full(3, 255), np.zeros(3, int)
     for y in range(0, frame.pixels.shape[0], BAND):
         band = Frame(frame.pixels[y : y + BAND], None if frame.alpha is None else frame.alpha[y : y + BAND])
-        mask = _crowded(_squares(hidden(band).view(np.uint8) * np.uint8(255), square) == 255, crowd)
+        pixels = hidden(band).view(np.uint8) * np.uint8(255)
+        share = _squares(pixels, square)
+        mask = _crowded(share == 255, crowd) | _crowded(share >= PARTLY, AROUND * AROUND)
         if not mask.any():
             continue
-        values = _squares(shown(rendered(band, rendering), 1), square)
+        # Means of the pixels that are hidden: what the others show has been seen.
+        values = _squares(cv2.bitwise_and(shown(rendered(band, rendering), 1), cv2.merge([pixels] * 3)), square)
+        values = cv2.divide(values, cv2.merge([share] * 3), scale=255)
         if rendering == "alpha":  # what is all there, or not at all, has no detail
             mask = _crowded(mask & (np.abs(values[..., 0].astype(int) - 127) < 127 - DETAIL), crowd)
         if mask.any():

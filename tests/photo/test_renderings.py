@@ -24,13 +24,39 @@ def test_ordinary_pictures_are_looked_at_in_one_way(samples, name):
     assert open_photo((samples / name).read_bytes()).renderings() == ("shown",)
 
 
-@pytest.mark.parametrize("alpha", [0, 128, 255])
+@pytest.mark.parametrize("alpha", [0, 255])
 def test_colour_that_shows_or_is_cleared_needs_no_look_of_its_own(alpha):
     assert renderings(faint(alpha)) == ("shown",)
 
 
-def test_a_soft_shadow_needs_no_look_of_its_own():
-    assert renderings(np.dstack([np.zeros_like(gradient()), RAMP // 2])) == ("shown",)
+def test_a_soft_shadow_is_looked_at_without_its_colour():
+    assert renderings(np.dstack([np.zeros_like(gradient()), RAMP // 2])) == ("shown", "alpha")
+
+
+@pytest.mark.parametrize("alpha", [97, 128, 200])
+def test_faint_colour_under_some_alpha_is_looked_at_without_it(alpha):
+    assert renderings(np.dstack([128 + gradient() // 16, np.full(RAMP.shape, alpha, np.uint8)])) == ("shown", "colour")
+
+
+def test_faint_alpha_of_a_colour_near_that_of_what_lies_behind_is_looked_at():
+    assert renderings(np.dstack([np.full_like(gradient(), 161), 128 + RAMP // 16])) == ("shown", "alpha")
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_pixels_in_sight_between_hidden_ones_are_no_excuse(every):
+    samples, black = faint(), np.full(RAMP.shape, 255, np.uint8)
+    samples[:: 4 // every, ::4] = (128, 128, 128, 255)
+    assert renderings(samples) == ("shown", "colour")
+    colour = gradient()
+    colour[:: 4 // every, ::4], black[:: 4 // every, ::4] = 0, 0
+    assert open_photo(inks(colour, black, "TIFF")).renderings() == ("shown", "colour")
+
+
+def test_a_sliver_of_the_values_is_stretched_whatever_its_alpha():
+    samples = np.dstack([gradient().astype("u2") + 32_768, np.full(RAMP.shape, 1300, "u2")])
+    photo = open_photo(tiff(samples, photometric="rgb", extrasamples=["unassalpha"]))
+    assert "levels" in photo.renderings()
+    assert np.abs(photo.preview(1, 0, "levels").astype(int) - gradient()).max() < 8
 
 
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True, "exact": True})])
