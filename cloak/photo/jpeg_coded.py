@@ -16,6 +16,9 @@ from cloak.photo.jpeg_layout import Layout, Turn, layout, turn
 Coefficients = npt.NDArray[np.int16]
 """(n, blocks, 64) int16: MCUs, their blocks in coding order, quantised coefficients in zigzag order, DC absolute."""
 
+BLOCKS = 10
+"""Of an MCU of several components, at most (T.81 B.2.3); a scan of one component has no such bound."""
+
 Unable = Damaged
 """Why a file cannot be edited in place: its data breaks a rule, or cannot be written as the baseline has it."""
 
@@ -176,6 +179,8 @@ def _recode(
     interval: int,
 ) -> Written:
     """Code every MCU anew with the best tables; `grouped` gives each component the number of its tables."""
+    if stored.blocks > BLOCKS:
+        raise Unable("its components have more blocks than one scan may hold")
     way: Turn = turn(stored, orientation)
     component = way.layout.component_of_block()
     number = np.array(grouped, np.int32)

@@ -168,6 +168,15 @@ def test_quantisation_and_sampling_are_kept(engine: str, factors: tuple[tuple[in
     assert parse(after.data, Limits()).components == components
 
 
+@pytest.mark.skipif(jpeg.engine() != "native", reason="the native part is not built")
+def test_more_blocks_than_one_scan_may_hold_are_reencoded() -> None:
+    components = tuple(Component(h, v, (4,) * 64) for h, v in ((4, 4), (1, 1), (1, 1)))
+    before = jpeg_pixels.encode(scene(), "ycc", components, jpeg_write.start("ycc"))
+    after = published(before)
+    assert after.path == "re-encoded"
+    assert np.abs(shown(after.data).astype(int)[60:] - shown(before)[60:]).mean() < 3
+
+
 def test_quantisation_of_sixteen_bits_is_kept() -> None:
     components = (Component(1, 1, (300,) + (2,) * 63),)
     before = jpeg_pixels.encode(scene()[..., :1], "grey", components, jpeg_write.start("grey"))
