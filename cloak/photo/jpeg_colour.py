@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
-from cloak.errors import Unsupported
+import numpy as np
+
+from cloak.errors import Corrupt, Unsupported
 from cloak.metadata import icc
 from cloak.photo.base import Output
-from cloak.photo.colour import plain
+from cloak.photo.colour import BROKEN, plain
 from cloak.photo.jpeg_header import Header
 
 _MODELS = {"grey": b"GRAY", "ycc": b"RGB ", "rgb": b"RGB ", "cmyk": b"CMYK", "ycck": b"CMYK"}
+_CHANNELS = {"grey": 1, "ycc": 3, "rgb": 3, "cmyk": 4, "ycck": 4}
 _SIGNATURE = slice(16, 20)  # "data colour space" of the header, ICC.1:2022 section 7.2.6
 
 
@@ -50,5 +53,10 @@ def settle(header: Header, output: Output) -> Plan:
             next_step='Convert the photo to sRGB first, or allow it: profile = "convert".',
         )
     target = icc.nearest(header.icc) if output.icc else plain(header.icc)
+    try:
+        icc.convert(np.zeros((1, 1, _CHANNELS[header.colour]), np.uint8), header.icc, target)
+    except Corrupt:
+        # Decoders show such pixels as they are.
+        return Plan(notes=(BROKEN,))
     note = f"The colours were converted to {target.name}."
     return Plan(target.data if output.icc else None, (header.icc, target), (note,))

@@ -332,6 +332,16 @@ def test_a_profile_for_other_channels_is_dropped_with_a_note() -> None:
         published(before, output=Output(profile="withhold"))
 
 
+@BOTH
+def test_a_broken_profile_is_dropped_with_a_note(engine: str) -> None:
+    before = saved(scene(), icc_profile=display_p3_like()[:200])
+    after = published(before)
+    assert parse(after.data, Limits()).icc is None
+    assert any("is broken" in note for note in after.notes)
+    with pytest.raises(Unsupported):
+        published(before, output=Output(profile="withhold"))
+
+
 def test_quality_replaces_the_tables() -> None:
     after = published(saved(scene(), subsampling=2), output=Output(quality=50))
     assert after.path == "re-encoded"
