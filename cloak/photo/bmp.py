@@ -70,6 +70,8 @@ class Bmp:
         words = rows.view(np.dtype("<u2") if self.bits == 16 else np.dtype("<u4"))
         channels = [self._upright(_field(words, mask)) for mask in self.masks if mask]
         alpha = channels.pop() if self.masks[3] else None
+        if alpha is not None and not alpha.any():
+            alpha = None  # written by programs that know of none, and shown opaque
         return Frame(np.stack(channels, axis=2), alpha, self.profile)
 
     def encode(

@@ -189,6 +189,21 @@ def test_bit_fields_of_a_bmp_are_kept(bits, masks):
         assert out[-len(body) :] == body
 
 
+@pytest.mark.parametrize("alpha", [0, 1])
+def test_a_bmp_whose_alpha_is_nothing_throughout_is_opaque(alpha):
+    import struct
+
+    pixels = np.dstack([gradient(8, 6), np.zeros((6, 8), np.uint8)])
+    pixels[0, 0, 3] = alpha
+    masks = struct.pack("<4I", 0xFF, 0xFF00, 0xFF0000, 0xFF000000)
+    head = struct.pack("<IiiHHIIiiII", 40, 8, -6, 1, 32, 6, pixels.size, 0, 0, 0, 0)
+    data = b"BM" + struct.pack("<IHHI", 70 + pixels.size, 0, 0, 70) + head + masks + pixels.tobytes()
+    photo = open_photo(data)
+    assert np.array_equal(photo.preview()[1:], pixels[1:, :, :3]) == (alpha == 0)
+    out = photo.conceal([[]], lambda pixels, mask, frame: pixels, Output()).data
+    assert np.array_equal(open_photo(out).preview(), photo.preview())
+
+
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
