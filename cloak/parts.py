@@ -116,6 +116,8 @@ class Parts:
         self._latest = max(time.time_ns(), self._latest + 1)
         part = f"{self._latest:020}-{secrets.token_hex(4)}.parquet"
         try_put(self.place / "parts" / part, self._encode(columns))
+        self._ranges = {part: (names[0], names[-1])} | self._ranges  # the latest first: it wins
+        self._keep(part, self._waiting)
         self._waiting = {}
 
     def close(self) -> None:
@@ -130,10 +132,13 @@ class Parts:
             row[0]: Entry(row[1], row[2], row[3], json.loads(row[4]))
             for row in zip(*(columns[column] for column in COLUMNS), strict=True)
         }
+        self._keep(name, entries)
+        return entries
+
+    def _keep(self, name: str, entries: dict[str, Entry]) -> None:
         self._loaded[name] = entries
         if len(self._loaded) > KEPT:
             self._loaded.popitem(last=False)
-        return entries
 
     def _index(self, *, store: bool) -> dict[str, tuple[str, str]]:
         """Index the parts that are not in the index yet."""

@@ -71,6 +71,17 @@ def test_a_store_that_does_not_answer_strangers_is_no_proof(place, s3, monkeypat
     assert asked == [True]
 
 
+def test_what_this_run_recorded_is_found_once_it_is_written(place):
+    earlier = Parts(place)
+    earlier.record("a.jpg", entry(1))
+    earlier.close()
+    ledger = Parts(place)
+    ledger.record("a.jpg", entry(2))
+    ledger.record("b.jpg", entry(3))
+    ledger.flush()
+    assert [ledger.find(name) for name in ("a.jpg", "b.jpg")] == [entry(2), entry(3)]
+
+
 def test_the_latest_record_of_a_name_wins(place):
     for number in range(3):
         ledger = Parts(place)
