@@ -38,6 +38,11 @@ def read_webp(listing: Listing) -> None:
     read_trailer(listing, span.cut(body.end, span.end), "", behind="after RIFF")
 
 
+def _declares_alpha(body: Span) -> bool:
+    """What a lossless bitstream says of itself (RFC 9649, section 3.4): a signature, 14 bits each of width and height."""
+    return bool(body.number(body.start, 5, "little") >> 36 & 1)
+
+
 def _chunks(listing: Listing, span: Span, inside: str, flags: int) -> int:
     """Name chunks; returns how many animation frames were among them."""
     at, frames = span.start, 0
@@ -59,6 +64,8 @@ def _chunks(listing: Listing, span: Span, inside: str, flags: int) -> int:
             pictures += 1
             if pictures > 1:
                 kind, facts = Kind.IMAGE, (Fact("another picture", f"{size} bytes", IMAGE),)
+            if word == b"VP8L" and (inside or b"VP8X" in seen) and not flags & _ALPHA and _declares_alpha(body):
+                listing.note("VP8L alpha", Kind.IMAGE, body, name)  # which some viewers show, and others do not
         elif word == b"ALPH" and not (flags & _ALPHA and span.cut(chunk.end, span.end).startswith(b"VP8 ")):
             kind, facts = Kind.IMAGE, (Fact("another picture", f"{size} bytes", IMAGE),)
         elif (word == b"ANMF" and (inside or not flags & _ANIMATION)) or (word in _ONCE and word in seen):

@@ -134,13 +134,17 @@ def open_webp(data: bytes, limits: Limits) -> RasterPhoto:
     check(canvas, 1, limits)
     lossless: list[bool] = []
     durations: list[int] = []
+    pictures = chunks
     if animated:
+        pictures = []
         for name, start, size in chunks:
             if name != b"ANMF" or size < 16:
                 continue
             if len(lossless) >= limits.frames:
                 raise TooLarge(f"more than {limits.frames} frames")
-            lossless.append(any(inner == b"VP8L" for inner, _, _ in _chunks(data, start + 16, start + size)))
+            inner = list(_chunks(data, start + 16, start + size))
+            lossless.append(any(name == b"VP8L" for name, _, _ in inner))
+            pictures += inner
             durations.append(int.from_bytes(data[start + 12 : start + 15], "little"))
     else:
         picture = next((chunk for chunk in chunks if chunk[0] in (b"VP8 ", b"VP8L")), None)
@@ -149,8 +153,10 @@ def open_webp(data: bytes, limits: Limits) -> RasterPhoto:
         lossless.append(picture[0] == b"VP8L")
         durations.append(0)
     check(canvas, len(lossless), limits)
-    # A lossless picture may be transparent without the simple layout saying so outside its bitstream.
-    has_alpha = bool(flags & _ALPHA) or (names[0] == b"VP8L" and _declares_alpha(data, chunks[0][1]))
+    # Some viewers go by what a lossless picture says in its bitstream, whatever the header says.
+    has_alpha = bool(flags & _ALPHA) or any(
+        name == b"VP8L" and _declares_alpha(data, start) for name, start, _ in pictures
+    )
     loops = found.get(b"ANIM", b"")
     photo = WebP(
         data=data[:end],

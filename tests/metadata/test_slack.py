@@ -12,6 +12,7 @@ from cloak.metadata import Kind, read
 from cloak.metadata.coded import av1_size
 from cloak.metadata.listing import Listing
 from cloak.metadata.streams import note_stream
+from cloak.photo import open_photo
 from cloak.photo.heif import meta_of
 from tests import plant
 from tests.metadata.test_published import ANIMATION, STILL, control, png
@@ -115,6 +116,24 @@ def test_an_alpha_plane_belongs_to_a_picture_that_says_so() -> None:
     assert strange(riff(extended(0), alpha, coded)) == {"ALPH"}
     assert strange(riff(extended(16), coded, alpha)) == {"ALPH"}
     assert strange(riff(extended(16), alpha, plant.riff_chunk(b"VP8L", b"first!"))) == {"ALPH"}
+
+
+def test_a_lossless_picture_is_transparent_only_if_the_header_says_so() -> None:
+    for moving in (False, True):
+        more = {"save_all": True, "append_images": [plant.picture(16, 12).convert("RGBA").rotate(90)]} if moving else {}
+        picture = plant.picture(16, 12)
+        picture.putalpha(90)
+        out = io.BytesIO()
+        picture.save(out, "WEBP", lossless=True, **more)
+        data = bytearray(out.getvalue())
+        if not moving:
+            header = plant.riff_chunk(b"VP8X", bytes((16, 0, 0, 0, 15, 0, 0, 11, 0, 0)))
+            data = bytearray(riff(header, data[12:]))
+        assert open_photo(bytes(data)).codec.has_alpha
+        assert strange(bytes(data)) == set()
+        data[20] &= ~16
+        assert open_photo(bytes(data)).codec.has_alpha
+        assert strange(bytes(data)) == {"VP8L alpha"}
 
 
 def test_frames_belong_to_an_animation_and_nothing_beside_them() -> None:
