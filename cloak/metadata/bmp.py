@@ -1,5 +1,8 @@
 """BMP: headers, palette, pixels, profile (Microsoft, BITMAPFILEHEADER to BITMAPV5HEADER)."""
 
+from functools import reduce
+from operator import or_
+
 from cloak.metadata.base import Fact, Kind
 from cloak.metadata.listing import DOCUMENT, Listing, Span, fact
 
@@ -49,9 +52,10 @@ def read_bmp(listing: Listing) -> None:
         listing.complain("the pixels are cut short")
     if compression in (_RGB, _BITFIELDS, _ALPHAFIELDS):
         _row_padding(listing, span.cut(start, start + length), (width * depth + 7) // 8, row)
-        if depth == 32:
+        if depth in (16, 32):
             used = [number(54 + 4 * i, 4) for i in range(4 if size >= 56 or compression == _ALPHAFIELDS else 3)]
-            _unused(listing, span.cut(start, start + length), [0xFFFFFF] if compression == _RGB else used)
+            standard = [0x7FFF if depth == 16 else 0xFFFFFF]
+            _unused(listing, span.cut(start, start + length), depth, standard if compression == _RGB else used)
     if size >= 124:
         _profile(listing, span, number(14 + 56, 4), 14 + number(14 + 112, 4), number(14 + 116, 4))
 
@@ -69,11 +73,14 @@ def _row_padding(listing: Listing, pixels: Span, used: int, row: int) -> None:
             return
 
 
-def _unused(listing: Listing, pixels: Span, masks: list[int]) -> None:
-    """Bytes of a pixel that belong to no channel."""
-    for byte in range(4):
-        if not any(mask >> 8 * byte & 0xFF for mask in masks) and not _uniform(pixels.raw()[byte::4]):
-            listing.note("BMP unused bytes", Kind.UNKNOWN, pixels, "BMP pixels")
+def _unused(listing: Listing, pixels: Span, depth: int, masks: list[int]) -> None:
+    """Bits of a pixel that belong to no channel; rows are filled up with zeros."""
+    for byte in range(depth // 8):
+        spare = 0xFF & ~reduce(or_, masks) >> 8 * byte
+        bits = pixels.raw()[byte :: depth // 8].translate(bytes(value & spare for value in range(256)))
+        if bits.strip(b"\0") and bits.strip(bytes((spare,))):
+            listing.note("BMP unused bits", Kind.UNKNOWN, pixels, "BMP pixels")
+            return
 
 
 def _profile(listing: Listing, span: Span, space: int, at: int, length: int) -> None:

@@ -47,7 +47,10 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
             return part.name
         end = stop
     odd = next((part.name for part in contents.parts if not _is_plain(data, part)), "")
-    odd = odd or (_odd_field(data) if contents.format == "tiff" else "")
+    if contents.format == "tiff":
+        odd = odd or _odd_field(data)
+    elif contents.format == "bmp" and not data.startswith(_bitmap_header(data)):
+        odd = odd or "BMP info header"
     if odd:
         return f"numbers of {odd} in a form that could carry more"
     if not all(map(_is_known, profiles)):
@@ -115,6 +118,28 @@ def _fits(block: Block, directory: Directory, entry: Entry) -> bool:
     if entry.tag == 0x0116:
         return entry.count == 1 and values[0] <= height
     return entry.count == 1 and values[0] in _VALUES.get(entry.tag, values)
+
+
+def _bitmap_header(data: bytes) -> bytes:
+    """What a BMP begins with: of its own only the size, the depth, the number of colours and known bit fields."""
+    header, width, height, _, bits = struct.unpack_from("<IIIHH", data, 14)
+    start = struct.unpack_from("<I", data, 10)[0]
+    masks = data[54:70] if header == 108 and data[54:70] in _BIT_FIELDS else b""
+    size, colours = 108 if masks else 40, (start - 14 - header) // 4
+    head = struct.pack("<2sIIIIII", b"BM", len(data), 0, start, size, width, height)
+    info = struct.pack("<HHIIIIII", 1, bits, 3 if masks else 0, len(data) - start, 0, 0, max(colours, 0), 0)
+    return head + info + (masks + b"BGRs" + bytes(48) if masks else b"")
+
+
+_BIT_FIELDS = {
+    struct.pack("<4I", *masks)
+    for masks in (
+        (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
+        (0xFF0000, 0xFF00, 0xFF, 0),
+        (0xF800, 0x7E0, 0x1F, 0),
+        (0x7C00, 0x3E0, 0x1F, 0),
+    )
+}
 
 
 def _is_known(profile: bytes) -> bool:

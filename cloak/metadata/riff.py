@@ -39,7 +39,7 @@ def read_webp(listing: Listing) -> None:
 
 
 def _declares_alpha(body: Span) -> bool:
-    """What a lossless bitstream says of itself (RFC 9649, section 3.4): a signature, 14 bits each of width and height."""
+    """What a lossless bitstream says of itself behind a signature and its size (RFC 9649, section 3.4)."""
     return bool(body.number(body.start, 5, "little") >> 36 & 1)
 
 

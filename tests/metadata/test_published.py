@@ -224,3 +224,26 @@ def test_a_tiff_has_the_fields_that_its_pixels_need(data: bytes, field: str) -> 
 def test_tables_of_a_preview_without_pixels_do_not_pass() -> None:
     second = ((0x00FE, 4, LONG(1)), (0x0103, 3, SHORT(6)), (0x0207, 4, b"Jane Doe"))
     assert "IFD1" in stranger(tiff(bytes(48), second=second))
+
+
+def bitmap(depth: int, *masks: int) -> bytes:
+    """4 x 4 black pixels by bit fields."""
+    pixels = bytes(16 * depth // 8)
+    header = struct.pack("<IiiHHIIiiII", 108, 4, 4, 1, depth, 3, len(pixels), 0, 0, 0, 0)
+    fields = struct.pack("<5I", *masks, 0x73524742) + bytes(48)
+    return struct.pack("<2sIII", b"BM", 122 + len(pixels), 0, 122) + header + fields + pixels
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA", "565", "555", "alpha", "unusual"])
+def test_the_header_of_a_bitmap_says_what_its_pixels_need(mode: str) -> None:
+    out = io.BytesIO()
+    fields = {"565": (16, 0xF800, 0x7E0, 0x1F, 0), "555": (16, 0x7C00, 0x3E0, 0x1F, 0)}
+    fields |= {"alpha": (32, 0xFF0000, 0xFF00, 0xFF, 0xFF << 24), "unusual": (32, 0xFF, 0xFF00, 0xFF0000, 0xFF << 24)}
+    if mode in fields:
+        out.write(bitmap(*fields[mode]))
+    else:
+        Image.new(mode, (16, 12)).save(out, "BMP")
+    data = open_photo(out.getvalue(), Limits()).conceal([[]], lambda pixels, mask, frame: pixels, Output()).data
+    assert not stranger(data)
+    for at in (34, 38, 42, 46, 50, *((70, 74, 121) if data[14] == 108 else ())):
+        assert stranger(data[:at] + bytes((data[at] ^ 4,)) + data[at + 1 :]), at

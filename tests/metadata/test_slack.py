@@ -92,7 +92,17 @@ def test_the_palette_of_a_bitmap_is_that_of_its_depth() -> None:
 @pytest.mark.parametrize("spare", [b"\0", b"\xff"])
 def test_the_unused_byte_of_a_pixel_says_nothing(spare: bytes) -> None:
     assert strange(bitmap(32, b"", (b"bgr" + spare) * 16, 0)) == set()
-    assert strange(bitmap(32, b"", (b"bgr" + spare) * 15 + b"bgr!", 0)) == {"BMP unused bytes"}
+    assert strange(bitmap(32, b"", (b"bgr" + spare) * 15 + b"bgr!", 0)) == {"BMP unused bits"}
+
+
+def test_the_unused_bits_of_a_pixel_say_nothing() -> None:
+    for spare in (b"\0\0", b"\0\x80"):
+        assert strange(bitmap(16, b"", spare * 16, 0)) == set()
+        assert strange(bitmap(16, b"", spare * 15 + b"\0" + bytes((spare[1] ^ 0x80,)), 0)) == {"BMP unused bits"}
+    masks = struct.pack("<5I", 0x800000, 0x8000, 0x80, 0, 0x73524742) + bytes(48)
+    for pixels, told in ((b"\x80\x80\x80\0" * 16, set()), (b"\xc4\x99\xab\0" * 16, {"BMP unused bits"})):
+        header = struct.pack("<IiiHHIIiiII", 108, 4, 4, 1, 32, 3, 64, 0, 0, 0, 0) + masks
+        assert strange(struct.pack("<2sIII", b"BM", 186, 0, 122) + header + pixels) == told
 
 
 # WebP
