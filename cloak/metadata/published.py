@@ -112,7 +112,8 @@ def _fits(block: Block, directory: Directory, entry: Entry) -> bool:
     if entry.tag == 0x0102:
         return entry.count == samples == values.count(bits)
     if entry.tag == 0x0140:
-        return kind == 3 and bits <= 8 and entry.count == 3 << bits
+        whole = all(value % 257 == 0 for value in block.integers(entry, 768))  # 8 bits, brought to 16
+        return kind == 3 and bits <= 8 and entry.count == 3 << bits and whole
     if entry.tag == 0x0115:  # a channel without a meaning is shown by nobody
         return values == [_CHANNELS.get(kind, 0) + (directory.find(0x0152) is not None)]
     if entry.tag == 0x0116:

@@ -76,6 +76,9 @@ class Avif:
         samples = cast(Samples, np.asarray(image))
         return samples if samples.ndim == 3 else samples[..., None]
 
+    def indexed(self, index: int) -> None:  # noqa: ARG002 - has no palettes
+        return None
+
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         frame = next(frames)
         quality = QUALITY if carry.quality is None else carry.quality

@@ -59,7 +59,7 @@ class Bmp:
 
     def decode(self, index: int) -> Frame:  # noqa: ARG002 - a still
         if self.bits <= 8:
-            indices = self._run_lengths() if self.compression in (_RLE8, _RLE4) else self._levels()
+            indices = self._indices()
             if int(indices.max()) >= len(self.palette):
                 raise Corrupt("a pixel's colour is not in the palette")
             return Frame(self._upright(self.palette[indices]), None, self.profile)
@@ -73,6 +73,12 @@ class Bmp:
         if alpha is not None and not alpha.any():
             alpha = None  # written by programs that know of none, and shown opaque
         return Frame(np.stack(channels, axis=2), alpha, self.profile)
+
+    def _indices(self) -> U8:
+        return self._run_lengths() if self.compression in (_RLE8, _RLE4) else self._levels()
+
+    def indexed(self, index: int) -> tuple[U8, U8] | None:  # noqa: ARG002 - a still
+        return (self._indices(), self.palette) if self.bits <= 8 else None
 
     def encode(
         self,

@@ -77,6 +77,12 @@ class Gif:
         self._colours[index] = colours
         return Frame(pixels, np.ascontiguousarray(rgba[..., 3]) if self._transparent() else None)
 
+    def indexed(self, index: int) -> tuple[U8, U8]:
+        picture = self.pictures[index]
+        table = np.frombuffer(picture.palette, np.uint8).reshape(-1, 3)
+        transparent = np.arange(len(table)) == picture.transparent
+        return self._indices(picture), np.column_stack((table, transparent.astype(np.uint8)))
+
     def encode(
         self,
         frames: Iterator[Frame],

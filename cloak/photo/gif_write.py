@@ -114,7 +114,8 @@ def _by_palette(packed: U32, before: U32) -> tuple[U8, U32, bool]:
     palette = np.union1d(kept, added)
     table = np.searchsorted(palette, colours)
     table[~old] = _nearest(fresh, palette)
-    return _looked_up(packed, colours, table.astype(np.uint8)), palette, False
+    used, table = np.unique(table, return_inverse=True)
+    return _looked_up(packed, colours, table.astype(np.uint8)), palette[used], False
 
 
 def _counted(packed: U32) -> tuple[U32, npt.NDArray[np.int64]]:

@@ -79,6 +79,9 @@ class Heic:
         pixels = np.ascontiguousarray(samples[..., :-1]) if alpha is not None else samples
         return Frame(pixels, alpha, picture.profile)
 
+    def indexed(self, index: int) -> None:  # noqa: ARG002 - has no palettes
+        return None
+
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         out = pillow_heif.HeifFile()
         quality = QUALITY if carry.quality is None else carry.quality

@@ -211,6 +211,20 @@ def indexed(pixels: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8] | None, 
     return Indexed(out, unpacked_colours(colours))
 
 
+def plain_palette(indices: npt.NDArray[np.uint8], palette: npt.NDArray[np.uint8]) -> bool:
+    """Whether a palette shows all that the indices say, and says nothing of its own.
+
+    Args:
+        indices: of any shape.
+        palette: (N, C); of two colours in use that are the same, nobody sees which is which.
+    """
+    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=len(palette)))
+    if used[-1] >= len(palette):
+        return False
+    unused = np.delete(palette, used, axis=0)
+    return len(np.unique(palette[used], axis=0)) == len(used) and not unused.any()
+
+
 def distinct(
     pixels: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8] | None, most: int | None = None
 ) -> npt.NDArray[np.uint32] | None:

@@ -3,8 +3,8 @@
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import imagecodecs
 import numpy as np
@@ -15,7 +15,7 @@ from cloak.geometry import Size
 from cloak.metadata import icc
 from cloak.photo import exif, png_write
 from cloak.photo.base import Limits
-from cloak.photo.pixels import Frame, swaps, upright
+from cloak.photo.pixels import Frame, reduced, swaps, upright
 from cloak.photo.png_write import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, SIGNATURE, Layout
 from cloak.photo.raster import Carry, RasterPhoto, check
 
@@ -86,6 +86,18 @@ class Png:
     def decode(self, index: int) -> Frame:
         samples = self._composed(index) if self.animated else self._samples(self.pictures[0])
         return upright(self._frame(samples), self.orientation)
+
+    def indexed(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+        if self.layout.colour != PALETTE:
+            return None
+        # Decoders look colours up; indices are what they make of levels of grey.
+        grey = replace(self, layout=Layout(self.layout.depth, GREY), transparency=None, _state=None)
+        indices = reduced(grey._samples(self.pictures[index])[..., 0], self.layout.depth)
+        alpha = np.frombuffer(self.transparency or b"", np.uint8)
+        palette = np.zeros((max(len(self.palette) // 3, len(alpha)), 4), np.uint8)
+        palette[: len(self.palette) // 3, :3] = np.frombuffer(self.palette, np.uint8).reshape(-1, 3)
+        palette[: len(alpha), 3] = 255 - alpha
+        return cast(npt.NDArray[np.uint8], indices), palette
 
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         if self.animated:

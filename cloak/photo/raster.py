@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from cloak.errors import CloakError, ConcealmentFailed, Corrupt, NotAnImage, TooLarge, starved
@@ -13,7 +14,7 @@ from cloak.geometry import RGB, Mask, Pixels, Size
 from cloak.metadata.write import exif_payload, xmp_packet
 from cloak.photo import colour
 from cloak.photo.base import Encoded, Limits, Output, Paint, Rendering
-from cloak.photo.pixels import BAND, GREY, Frame, clear_hidden, colour_left, shown
+from cloak.photo.pixels import BAND, GREY, Frame, clear_hidden, colour_left, plain_palette, shown
 from cloak.photo.renderings import rendered, renderings
 from cloak.photo.resample import resampled
 
@@ -57,6 +58,9 @@ class Codec(Protocol):
     def decode(self, index: int) -> Frame:
         """Picture `index`, upright and complete, the caller's own; raises if a part of it is missing."""
 
+    def indexed(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+        """Picture `index` as it is stored by a palette: indices, and (N, C) colours; None if it is not."""
+
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         """A new file of these pictures, and notes. May overwrite the frames."""
 
@@ -86,7 +90,11 @@ class RasterPhoto:
 
     def surplus(self, frame: int = 0) -> str:
         """See `Photo.surplus`."""
-        return "colour under full transparency" if colour_left(self._decoded(frame), exact=self.codec.exact) else ""
+        if colour_left(self._decoded(frame), exact=self.codec.exact):
+            return "colour under full transparency"
+        with Decoding(self.format):
+            stored = self.codec.indexed(frame)
+        return "a palette of equal or unused colours" if stored and not plain_palette(*stored) else ""
 
     def preview(self, reduction: int = 1, frame: int = 0, rendering: Rendering = "shown") -> RGB:
         """See `Photo.preview`."""

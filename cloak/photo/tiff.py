@@ -65,6 +65,13 @@ class Tiff:
             pixels = _divided(pixels, alpha)
         return upright(Frame(pixels, alpha, page.profile), page.orientation)
 
+    def indexed(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+        page = self.pages[index]
+        if page.photometric != PALETTE:
+            return None
+        indices = Strips(self.data, self.order, page).samples()[..., 0]
+        return cast(npt.NDArray[np.uint8], indices), _palette(page)
+
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         notes: dict[str, None] = {}
         if self.dropped:

@@ -81,6 +81,9 @@ class WebP:
         self._reader = (index + 1, image)
         return samples
 
+    def indexed(self, index: int) -> None:  # noqa: ARG002 - has no palettes
+        return None
+
     def encode(self, frames: Iterator[Frame], carry: Carry) -> tuple[bytes, Sequence[str]]:
         if self.animated:
             return self._animation(frames, carry), ()

@@ -57,6 +57,34 @@ def test_colour_that_was_not_cleared_is_told(kind):
         assert open_photo(concealed(data, (), Output(quality=quality)).data).surplus() == ""
 
 
+def _by_palette(kind, palette, levels):
+    image = Image.fromarray(levels, "P")
+    image.putpalette(palette)
+    options = {"bits": 2} if kind == "PNG 2" else {"optimize": False} if kind == "GIF" else {}
+    return saved(image, kind[:4].strip(), **options)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "PNG 2", "GIF", "BMP", "TIFF"])
+def test_a_palette_shows_all_that_its_indices_say_and_nothing_else(kind):
+    levels = np.array([[0, 1, 2, 3], [0, 1, 2, 3]], np.uint8)
+    four = [0, 0, 0, 9, 9, 9, 90, 90, 90, 200, 10, 10]
+    same = _by_palette(kind, [*four[:3], *four[:3], *four[6:]], levels)
+    assert open_photo(same).surplus() == "a palette of equal or unused colours"
+    spare = _by_palette(kind, four, levels // 2)
+    assert open_photo(spare).surplus() == "a palette of equal or unused colours"
+    for data in (same, spare, _by_palette(kind, four, levels)):
+        assert not open_photo(concealed(data, ()).data).surplus()
+
+
+def test_a_gif_of_too_many_colours_has_no_spare_ones():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    photo = open_photo(saved(picture("P", 64, 64), "GIF"))
+    painted = photo.conceal(
+        masks_of(photo), lambda pixels, mask, frame: noise[: len(pixels), : pixels.shape[1]], Output()
+    )
+    assert not open_photo(painted.data).surplus()
+
+
 def _tifffile(data):
     import tifffile
 
