@@ -64,8 +64,12 @@ def _is_plain(data: bytes, part: Part) -> bool:
     if part.name == "PNG acTL":
         return body[4:6] == b"\0\0"  # plays: up to 65,535
     if part.name == "PNG fcTL":
-        # The delay: milliseconds over 1000, or seconds above 65.
-        return body[22:24] == b"\x03\xe8" or (body[22:24] == b"\0\1" and body[20:22] > b"\0\x41")
+        # The delay: milliseconds over 1000, or seconds above 65. Frames replace: under one that is drawn over what is
+        # there, or taken away before it is shown, colour can hide.
+        plain = body[22:24] == b"\x03\xe8" or (body[22:24] == b"\0\1" and body[20:22] > b"\0\x41")
+        return plain and body[24:26] == b"\0\0"
+    if part.name == "ANMF":
+        return body[15:16] == b"\2"  # the same
     if part.name == "property colr" and body.startswith(b"nclx"):
         codes = (int.from_bytes(body[at:end]) for at, end in ((4, 6), (6, 8), (8, 10), (10, 11)))
         return all(code in known for code, known in zip(codes, _CODES, strict=True))

@@ -43,6 +43,24 @@ ANIMATION = plant.chunk(b"acTL", struct.pack(">II", 1, 0))
 STILL = plant.chunk(b"IDAT", ROWS)
 
 
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_frames_of_animations_replace_what_was_there(format: str) -> None:
+    out, picture = io.BytesIO(), Image.linear_gradient("L").resize((16, 16)).convert("RGB")
+    turned = [picture.rotate(90), picture.rotate(180)]
+    picture.save(out, format, save_all=True, append_images=turned, lossless=True)
+    photo = open_photo(out.getvalue(), Limits())
+    data = photo.conceal([[], [], []], lambda pixels, mask, frame: pixels, Output()).data
+    assert not stranger(data)
+    if format == "WEBP":
+        at = data.rindex(b"ANMF") + 23
+        assert stranger(data[:at] + b"\0" + data[at + 1 :])
+        return
+    at = data.rindex(b"fcTL")
+    for way in (b"\0\1", b"\1\0", b"\2\0"):
+        control = plant.chunk(b"fcTL", data[at + 4 : at + 28] + way)
+        assert stranger(data[: at - 4] + control + data[at - 4 + len(control) :])
+
+
 def test_a_picture_that_is_no_frame_of_its_animation_is_another_picture() -> None:
     assert not stranger(png(ANIMATION, control(0), STILL))
     frame = plant.chunk(b"fdAT", struct.pack(">I", 1) + ROWS)
