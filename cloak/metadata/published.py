@@ -33,6 +33,7 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
         return f"bytes that cannot be read ({contents.fault})"
     profiles = [profile.raw() for kind, profile in carriers(data) if kind == "icc"]
     segments = {segment for profile in profiles for segment in _profile_segments(profile)}
+    packed = max((len(zlib.compress(profile, 9)) for profile in profiles), default=0)
     built = _built(data, contents, fields)
     end = -1  # of the last part that was found as it is built; what lies in it is known
     for part in contents.parts:
@@ -40,7 +41,7 @@ def foreign(data: bytes, contents: Contents, fields: Fields) -> str:
         if part.kind in {Kind.STRUCTURE, Kind.PIXELS} or stop <= end:
             continue
         raw = data[part.offset : stop]
-        if part.kind is Kind.COLOUR and _is_of_profile(part, raw, segments):
+        if part.kind is Kind.COLOUR and _is_of_profile(part, raw, segments, packed):
             continue
         # Each stands there once: copies with other orientations would spell something.
         if part.kind is not Kind.METADATA or raw not in built.pop(part.name, ()):
@@ -152,11 +153,13 @@ def _is_known(profile: bytes) -> bool:
     return any(profile == known.data for known in icc.KNOWN.values()) or icc.canonical(profile) == profile
 
 
-def _is_of_profile(part: Part, raw: bytes, segments: set[bytes]) -> bool:
+def _is_of_profile(part: Part, raw: bytes, segments: set[bytes], packed: int) -> bool:
+    """`packed` is the length of the profile's zlib stream."""
     if part.name == "APP2 ICC_PROFILE":
         return raw in segments
     if part.name == "PNG iCCP":
-        return raw[4:].startswith(b"iCCPICC profile\0\0")
+        # Other builds of zlib need an eighth more or less; empty blocks could hold any number of bytes.
+        return raw[4:].startswith(b"iCCPICC profile\0\0") and len(raw) <= 25 + packed * 9 // 8
     return bool(PROFILE.fullmatch(part.name) or PROFILE.fullmatch(part.inside))
 
 

@@ -178,6 +178,12 @@ def test_a_profile_has_the_name_that_cloak_gives_it() -> None:
     end = at + 12 + struct.unpack_from(">I", data, at)[0]
     named = plant.chunk(b"iCCP", b"Jane Doe\0\0" + zlib.compress(profile))
     assert stranger(data[:at] + named + data[end:]) == "PNG iCCP"
+    stream = zlib.compress(profile, 1)
+    words = b"".join(bytes((number << 3 & 0xF8,)) + b"\0\0\xff\xff" for number in b"Jane Doe, 52.37 N 4.90 E" * 4)
+    assert not stranger(data[:at] + plant.chunk(b"iCCP", b"ICC profile\0\0" + stream) + data[end:])
+    padded = plant.chunk(b"iCCP", b"ICC profile\0\0" + stream[:2] + words + stream[2:])
+    assert zlib.decompress(stream[:2] + words + stream[2:]) == profile
+    assert stranger(data[:at] + padded + data[end:]) == "PNG iCCP"
 
 
 def test_a_profile_of_a_jpeg_lies_in_no_more_segments_than_it_needs() -> None:
