@@ -139,7 +139,7 @@ def sign(data: bytes, format: str, signer: Signer, words: str) -> bytes:
     rest, store = manifest.carve(signed)
     if rest != data:
         raise VerificationFailed("signing changed more than the manifest")
-    fault = manifest.fault(store, signer.chain)
+    fault = manifest.fault(store, signed, signer.chain)
     if fault:
         raise VerificationFailed(f"the signed file states more than it should: {fault}")
     return signed

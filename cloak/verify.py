@@ -241,9 +241,9 @@ def problems(
     except Withheld as error:
         return [f"it does not open: {error}"]
     found = []
-    data, store = manifest.carve(data)
+    whole, (data, store) = data, manifest.carve(data)
     try:
-        if store and (fault := manifest.fault(store)):
+        if store and (fault := manifest.fault(store, whole)):
             found.append(f"it carries a C2PA manifest that is not cloak's: {fault}")
     except MissingExtra as error:  # the other files can be checked without it
         found.append(f"it carries a C2PA manifest: {error}")

@@ -129,7 +129,7 @@ def _manifest(data: bytes) -> str:
     """A manifest of content credentials, alone and in a file."""
     rest, store = manifest.carve(data)
     assert len(rest) + len(store) <= len(data)
-    return manifest.fault(store or data) or "ours"
+    return manifest.fault(store or data, data) or "ours"
 
 
 def _fill(pixels: Pixels, mask: Mask, frame: int) -> Pixels:

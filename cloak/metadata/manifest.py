@@ -4,8 +4,10 @@ C2PA 2.1, sections 8 (JUMBF), 10 (claims), 11 (embedding) and 13 (COSE signature
 makes manifests, so that what it embeds beyond our words (a thumbnail, a title, an ingredient's data) does not pass.
 """
 
+import hashlib
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +23,7 @@ STATEMENTS = (CONCEALED, COVERED, PERTURBED, REVEALED, STRIPPED)
 """What the action c2pa.edited says, one of these; nothing else may stand there."""
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_VERSION = r"[0-9A-Za-z.+-]{1,32}"
+_VERSION = r"\d{1,4}(?:\.\d{1,4}){0,3}(?:(?:a|b|rc|\.post|\.dev)\d{1,4})?"
 _ASSERTIONS = ("c2pa.ingredient.v3", "c2pa.actions.v2", "c2pa.hash.data")
 _FORMATS = r"image/(?:jpeg|png|webp)"
 _JUMD = b"\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"  # ends the type's UUID (ISO/IEC 19566-5, section B)
@@ -33,16 +35,12 @@ class _Foreign(Exception):
 
 def carve(data: bytes) -> tuple[bytes, bytes]:
     """A JPEG, PNG or WebP without its manifest, and the manifest's JUMBF, b"" if there is none. Never raises."""
-    if data.startswith(b"\x89PNG"):
-        pieces = list(_chunks(data))
-    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        pieces = list(_riff(data))
+    pieces = _pieces(data)
+    if data.startswith(b"RIFF") and pieces:
         # The RIFF states its length; without the manifest it must be right again.
         length = int.from_bytes(data[4:8], "little") - sum(end - start for start, end, *_ in pieces)
-        if pieces and length >= 0:
+        if length >= 0:
             data = data[:4] + length.to_bytes(4, "little") + data[8:]
-    else:
-        pieces = list(_segments(data))
     rest, at = [], 0
     for start, end, *_ in pieces:
         rest.append(data[at:start])
@@ -51,13 +49,28 @@ def carve(data: bytes) -> tuple[bytes, bytes]:
     return b"".join((*rest, data[at:])), b"".join(store)
 
 
+def _pieces(data: bytes) -> list[tuple[int, int, bytes, int]]:
+    """Start, end and content of each part that holds a manifest, and how much of the content repeats the first's."""
+    if data.startswith(b"\x89PNG"):
+        return list(_chunks(data))
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return list(_riff(data))
+    return list(_segments(data))
+
+
 def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+    """The first chunk of a manifest, if it is whole: others stay in the file, and what is there in sight."""
     at = 8
     while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] == b"caBX":
-            yield at, at + 12 + length, data[at + 8 : at + 8 + length], 0
-        at += 12 + length
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        word = data[at + 4 : at + 8]
+        if word == b"IEND" or end > len(data):
+            return
+        if word == b"caBX":
+            if zlib.crc32(data[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big"):
+                yield at, end, data[at + 8 : end - 4], 0
+            return
+        at = end
 
 
 def _riff(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
@@ -65,9 +78,11 @@ def _riff(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
     while at + 8 <= len(data):
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         end = at + 8 + length + (length & 1)
-        # A pad byte that is not zero is no padding: such a chunk stays in the file.
-        if data[at : at + 4] == b"C2PA" and end <= len(data) and not any(data[at + 8 + length : end]):
-            yield at, end, data[at + 8 : at + 8 + length], 0
+        if data[at : at + 4] == b"C2PA":
+            # A pad byte that is not zero is no padding: such a chunk stays in the file.
+            if end <= len(data) and not any(data[at + 8 + length : end]):
+                yield at, end, data[at + 8 : at + 8 + length], 0
+            return
         at = end
 
 
@@ -85,24 +100,31 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, bytes, int]]:
         at = max(end, at + 2)
 
 
-def fault(store: bytes, chain: Sequence[bytes] | None = None) -> str:
-    """Why a manifest store is not ours and nothing else, or "".
+def fault(store: bytes, data: bytes, chain: Sequence[bytes] | None = None) -> str:
+    """Why a manifest store is not ours and nothing else, not of this file, or not signed; or "".
 
     Args:
         store: the JUMBF, as `carve` returns it.
+        data: the file that it lies in.
         chain: the certificates (DER) that must stand in the signature; None: any.
 
-    Raises `MissingExtra` without cbor2.
+    Raises `MissingExtra` without cbor2 and cryptography.
     """
     try:
         (manifest,) = _superbox(store, b"c2pa", "c2pa")
         label, (assertions, claim, signature) = _labelled(manifest, b"c2ma", rf"urn:c2pa:{_UUID}")
-        said = [_assertion(box) for box in _superbox(assertions, b"c2as", "c2pa.assertions")]
+        boxes = _superbox(assertions, b"c2as", "c2pa.assertions")
+        said = [_assertion(box) for box in boxes]
         if len(said) != len(_ASSERTIONS):  # of two of one name only the last would be looked at
             raise _Foreign("another number of assertions")
-        _match(dict(said), _statements(), "assertions")
-        _match(_cbor(*_superbox(claim, b"c2cl", "c2pa.claim.v2")), _claim(label), "claim")
-        _signature(_cbor(*_superbox(signature, b"c2cs", "c2pa.signature")), chain)
+        stated = dict(said)
+        # What a hash is of: a box behind its length and type (C2PA 2.1, section 8.4.2.3).
+        hashes = {name: hashlib.sha256(box[8:]).digest() for (name, _), box in zip(said, boxes, strict=True)}
+        _match(stated, _statements(hashes), "assertions")
+        (claimed,) = _superbox(claim, b"c2cl", "c2pa.claim.v2")
+        _match(_cbor(claimed), _claim(label, hashes), "claim")
+        _signature(_cbor(*_superbox(signature, b"c2cs", "c2pa.signature")), claimed[8:], chain)
+        _of_this_file(stated["c2pa.hash.data"], data)
     except _Foreign as error:
         return str(error)
     except MissingExtra:
@@ -195,6 +217,22 @@ def _digest(value: Any) -> bool:
     return isinstance(value, bytes) and len(value) == 32
 
 
+def _of_this_file(stated: dict[str, Any], data: bytes) -> None:
+    """Raise `_Foreign` unless the hash is of all bytes but the manifest (C2PA 2.1, section 18.5)."""
+    pieces = _pieces(data)
+    start, end = pieces[0][0], pieces[-1][1]
+    (out,) = stated["exclusions"]
+    behind = out["start"] + out["length"]
+    # A WebP's chunk may end with a byte that fills it up, and is not left out.
+    if out["start"] != start or not end - 1 <= behind <= end or (behind < end and data[:4] != b"RIFF"):
+        raise _Foreign("a hash of other bytes")
+    view = memoryview(data)
+    summed = hashlib.sha256(view[:start])
+    summed.update(view[behind:])
+    if summed.digest() != stated["hash"]:
+        raise _Foreign("the hash of another file")
+
+
 def _zeros(value: Any) -> bool:
     return isinstance(value, bytes) and not any(value)
 
@@ -203,13 +241,12 @@ def _small(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 32
 
 
-def _reference(*names: str) -> dict[str, Any]:
-    labels = "|".join(map(re.escape, names))
-    return {"url": rf"self#jumbf=c2pa\.assertions/(?:{labels})", "hash": _digest}
+def _reference(name: str, hashes: Mapping[str, bytes]) -> dict[str, Any]:
+    return {"url": re.escape(f"self#jumbf=c2pa.assertions/{name}"), "hash": lambda value: bool(value == hashes[name])}
 
 
-def _statements() -> dict[str, Any]:
-    opened = {"action": "c2pa.opened", "parameters": {"ingredients": [_reference("c2pa.ingredient.v3")]}}
+def _statements(hashes: Mapping[str, bytes]) -> dict[str, Any]:
+    opened = {"action": "c2pa.opened", "parameters": {"ingredients": [_reference("c2pa.ingredient.v3", hashes)]}}
     edited = {"action": "c2pa.edited", "description": "|".join(map(re.escape, STATEMENTS))}
     return {
         "c2pa.ingredient.v3": {
@@ -223,14 +260,14 @@ def _statements() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _claim(label: str) -> dict[str, Any]:
+def _claim(label: str, hashes: Mapping[str, bytes]) -> dict[str, Any]:
     generator = {"name": GENERATOR, "version": _VERSION, r"org.contentauth.c2pa_rs": _VERSION}
     return {
         "instanceID": rf"xmp\.iid:{_UUID}",
         "claim_generator_info": generator,
         "signature": re.escape(f"self#jumbf=/c2pa/{label}/c2pa.signature"),
-        "created_assertions": [_reference("c2pa.hash.data")],
-        "gathered_assertions": [_reference("c2pa.ingredient.v3"), _reference("c2pa.actions.v2")],
+        "created_assertions": [_reference("c2pa.hash.data", hashes)],
+        "gathered_assertions": [_reference(name, hashes) for name in ("c2pa.ingredient.v3", "c2pa.actions.v2")],
         "alg": "sha256",
     }
 
@@ -256,8 +293,11 @@ def _match(value: Any, form: Any, place: str) -> None:
             raise _Foreign(f"another value than ours in {place}")
 
 
-def _signature(tagged: Any, chain: Sequence[bytes] | None) -> None:
-    """COSE_Sign1 with an algorithm, certificates, padding and a signature: no time stamp, no revocation answer."""
+def _signature(tagged: Any, claim: bytes, chain: Sequence[bytes] | None) -> None:
+    """COSE_Sign1 with an algorithm, certificates, padding and a signature: no time stamp, no revocation answer.
+
+    Whoever signed, and whatever the certificates tell of them: the signature is of this claim.
+    """
     import cbor2
 
     protected, unprotected, payload, signature = tagged.value
@@ -275,6 +315,36 @@ def _signature(tagged: Any, chain: Sequence[bytes] | None) -> None:
         raise _Foreign("something else than certificates")
     if chain is not None and list(certificates) != list(chain):
         raise _Foreign("other certificates than the ones given")
+    if not _verified(certificates[0], head[1], signature, cbor2.dumps(["Signature1", protected, b"", claim])):
+        raise _Foreign("a signature of something else")
+
+
+def _verified(certificate: bytes, algorithm: int, signature: bytes, message: bytes) -> bool:
+    """Whether a certificate's key made a signature (RFC 9053, section 2; RFC 8230, section 2)."""
+    try:
+        from cryptography import x509
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+    except ImportError:
+        raise MissingExtra("checking a C2PA manifest", "c2pa") from None
+    key = x509.load_der_x509_certificate(certificate).public_key()
+    sums = {-7: (256, hashes.SHA256()), -35: (384, hashes.SHA384()), -36: (521, hashes.SHA512())}
+    try:
+        if isinstance(key, ec.EllipticCurvePublicKey) and algorithm in sums and key.key_size == sums[algorithm][0]:
+            half = (sums[algorithm][0] + 7) // 8
+            pair = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+            key.verify(utils.encode_dss_signature(*pair), message, ec.ECDSA(sums[algorithm][1]))
+            return len(signature) == 2 * half
+        if isinstance(key, ed25519.Ed25519PublicKey) and algorithm == -8:
+            key.verify(signature, message)
+            return True
+        if isinstance(key, rsa.RSAPublicKey) and algorithm == -37:
+            key.verify(signature, message, padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
+            return True
+    except InvalidSignature:
+        return False
+    return False
 
 
 def _is_certificate(der: Any) -> bool:
