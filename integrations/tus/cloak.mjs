@@ -42,6 +42,10 @@ export async function anonymize(photo, chosen) {
     if (!STATUSES.includes(status) || !verified?.length || !image || data.length === 0) {
       throw new Refusal(503, 'What answers at the address of the cloak service is not cloak.')
     }
+    // An answer that does not say where it ends may have broken off anywhere; fetch sees to the others.
+    if (!response.headers.has('content-length') && !response.headers.has('transfer-encoding')) {
+      throw new Refusal(503, 'The answer of the cloak service does not say where it ends. A proxy must pass Content-Length on.')
+    }
     return data
   }
 }

@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -25,6 +27,7 @@ ROOT = Path(__file__).parent.parent.parent
 INTEGRATIONS = ROOT / "integrations"
 SECRET = b"Kept-Secret-Place-7351"
 TOKEN = "a-token-for-tests"
+REPORT = {"Cloak-Report": '{"status":"no-face","verified":["faces"]}', "Content-Type": "image/jpeg"}
 
 
 def need(*tools):
@@ -135,3 +138,34 @@ def assert_clean(data, original):
     face = difference[int(height * 0.31) : int(height * 0.41), int(width * 0.45) : int(width * 0.51)]
     assert face.mean() > 10, f"the face shows: {face.mean():.1f}"
     assert difference[:, : width // 12].mean() < 6
+
+
+@contextlib.contextmanager
+def before(service, *answers):
+    """A server that gives some answers, (status, headers, body), and then those of the service; yields its address."""
+    waiting = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if waiting:
+                status, headers, data = waiting.pop(0)
+            else:
+                token = {"Authorization": self.headers["Authorization"]}
+                answer = httpx.post(f"{service.address}{self.path}", content=body, headers=token, timeout=120)
+                status, headers, data = answer.status_code, answer.headers, answer.content
+            self.send_response(status)
+            for name in set(headers) - {"content-length", "date", "server"}:
+                self.send_header(name, headers[name])
+            if "Connection" not in headers:
+                self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

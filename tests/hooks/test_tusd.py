@@ -4,17 +4,13 @@ tusd itself is not in the registries that tests may use; the event is the one th
 program is run as tusd's source runs it (pkg/hooks/file): in the folder of hooks, refusing by its exit code.
 """
 
-import contextlib
 import json
 import os
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
-import httpx
 import pytest
 
-from tests.hooks.running import INTEGRATIONS, TOKEN, assert_clean, need
+from tests.hooks.running import INTEGRATIONS, REPORT, TOKEN, assert_clean, before, need
 
 pytestmark = pytest.mark.hooks
 
@@ -49,44 +45,11 @@ def finish(tmp_path, service):
     return run
 
 
-@contextlib.contextmanager
-def before(service, *answers):
-    """A server that gives some answers, (status, headers, body), and then those of the service; yields its address."""
-    waiting = list(answers)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            if waiting:
-                status, headers, data = waiting.pop(0)
-            else:
-                token = {"Authorization": self.headers["Authorization"]}
-                answer = httpx.post(f"{service.address}{self.path}", content=body, headers=token, timeout=120)
-                status, headers, data = answer.status_code, answer.headers, answer.content
-            self.send_response(status)
-            for name in set(headers) - {"content-length", "date", "server"}:
-                self.send_header(name, headers[name])
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
 def test_a_busy_service_is_asked_again_when_it_says(finish, service, photo):
     with before(service, (503, {"Retry-After": "1"}, b"{}"), (503, {"Retry-After": "1"}, b"{}")) as server:
         code, _, left = finish(photo, server=server)
     assert code == 0
     assert_clean(left[""], photo)
-
-
-REPORT = {"Cloak-Report": '{"status":"no-face","verified":["faces"]}', "Content-Type": "image/jpeg"}
 
 
 @pytest.mark.parametrize(
@@ -104,6 +67,13 @@ def test_another_server_at_the_address_is_not_believed(finish, service, photo, h
         code, out, left = finish(photo, server=server)
     assert (code, left) == (1, {})
     assert "is not cloak" in out
+
+
+def test_an_answer_without_an_end_may_have_broken_off(finish, service, photo):
+    with before(service, (200, REPORT | {"Connection": "close"}, photo[:1000])) as server:
+        code, out, left = finish(photo, server=server)
+    assert (code, left) == (1, {})
+    assert "where it ends" in out
 
 
 def test_a_finished_upload_is_clean_and_its_length_known(finish, photo):

@@ -6,7 +6,7 @@ import xmlrpc.client
 
 import pytest
 
-from tests.hooks.running import SECRET, TOKEN, assert_clean, make_photo, need
+from tests.hooks.running import REPORT, SECRET, TOKEN, assert_clean, before, make_photo, need
 from tests.hooks.wordpress import NEEDS, PASSWORD, USER, wordpress
 
 pytestmark = [pytest.mark.hooks, pytest.mark.slow]
@@ -231,6 +231,13 @@ def test_another_server_at_the_address_is_not_believed(site, photo, files):
     assert site.by_form(photo)[0] is None
     site.option(address=site.address)
     assert site.by_form(photo)[0] is None
+    assert files(site.uploads) == {}
+
+
+def test_an_answer_without_an_end_may_have_broken_off(site, service, photo, files):
+    with before(service, (200, REPORT | {"Connection": "close"}, photo[:1000])) as server:
+        site.option(address=server)
+        assert "did not come whole" in site.by_form(photo)[1]
     assert files(site.uploads) == {}
 
 

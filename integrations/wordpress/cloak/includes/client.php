@@ -68,6 +68,10 @@ function cloak_read( $response ) {
 	if ( ! in_array( $status, array( 'concealed', 'no-face' ), true ) || empty( $report['verified'] ) || 0 !== strpos( $type, 'image/' ) || '' === $data ) {
 		throw new Cloak_Refusal( __( 'What answers at the address of the cloak service is not cloak. Tell your administrator: Settings > Cloak.', 'cloak' ) );
 	}
+	// An answer that does not say where it ends may have broken off anywhere.
+	if ( strlen( $data ) !== (int) wp_remote_retrieve_header( $response, 'content-length' ) ) {
+		throw new Cloak_Refusal( __( 'The answer of the cloak service did not come whole. Try again; if it stays so, tell your administrator: a proxy must pass Content-Length on.', 'cloak' ) );
+	}
 	return $data;
 }
 
