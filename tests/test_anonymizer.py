@@ -256,7 +256,10 @@ def test_a_face_that_the_second_look_finds_is_concealed_in_another_round(monkeyp
 def transparent(request, portrait):
     """A PNG whose face is not to be seen over grey: its colour under hardly any alpha, or alpha alone holds it."""
     flat = np.full_like(portrait, 128)
-    samples = {"colour": np.dstack([portrait, flat[..., 0] // 128]), "alpha": np.dstack([flat, portrait[..., 1]])}
+    samples = {
+        "colour": np.dstack([portrait, flat[..., 0] // 128]),
+        "alpha": np.dstack([flat, np.maximum(portrait[..., 1], 1)]),
+    }
     buffer = io.BytesIO()
     Image.fromarray(samples[request.param]).save(buffer, "PNG")
     return buffer.getvalue()
