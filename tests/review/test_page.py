@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 
 import numpy as np
@@ -209,6 +210,19 @@ def test_the_head_of_somebody_without_a_face_is_suggested_and_concealed_by_a_cli
     page.keyboard.press("a")  # as it is
     wait_for(lambda: published(server, "b.jpg"))
     assert difference(behind, published(server, "b.jpg"), head) < 1
+
+
+def test_a_photo_that_a_run_replaces_while_it_lies_open_is_shown_anew(open_page, server, samples, tmp_path):
+    photo = tmp_path / "one.jpg"
+    command = [*CLOAK, "run", photo, "-o", server.out, "-p", "newsroom", "--recall", "fast", "-j", "1", "-q"]
+    shutil.copy(samples / "landscape.jpg", photo)
+    assert subprocess.run(command).returncode == 4
+    page = open_page()
+    opened(page, "one.jpg")
+    assert page.locator(".region").count() == 0
+    shutil.copy(samples / "group.jpg", photo)
+    assert subprocess.run(command).returncode == 4
+    page.wait_for_function("() => document.querySelectorAll('.region').length === 4")
 
 
 def test_a_reload_and_a_restart_lose_nothing(open_page, server):
