@@ -29,7 +29,8 @@ import numpy as np
 from benchmarks.measure import DATA, ROOT, SCRATCH, peer
 from cloak.detect.base import Face
 from cloak.detect.cover import cover
-from cloak.geometry import Box, Ellipse, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import draw
 
 IOU = 0.4
 COVERED = 0.9

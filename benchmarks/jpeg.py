@@ -75,7 +75,8 @@ def boxes(width: int, height: int, count: int, widths: tuple[int, int] = LARGE) 
 
 def cloak(data: bytes, heads: list[tuple[int, int, int, int]]) -> bytes:
     from cloak import effects
-    from cloak.geometry import Ellipse, Region, draw
+    from cloak.geometry import Ellipse, Region
+    from cloak.masks import draw
     from cloak.photo.base import Limits, Output
     from cloak.photo.jpeg import open_jpeg
 

@@ -26,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cloak.geometry import Mask, Pixels, Size
+from cloak.geometry import Pixels, Size
+from cloak.masks import Mask
 from cloak.photo import Output, open_photo
 from cloak.photo.resample import plan
 

@@ -29,7 +29,8 @@ import cv2
 import numpy as np
 
 from benchmarks.measure import ROOT, SCRATCH, cloak_command
-from cloak.ledger import Ledger, beside
+from cloak.ledger import Ledger
+from cloak.records import beside
 
 LARGE = (8000, 6000)
 KILLS = 10

@@ -24,11 +24,11 @@ def run(
 ) -> int:
     """Clean photos in place; names only those without a face, and those that are withheld, which stay as they are."""
     from cloak.errors import UsageError, Withheld
+    from cloak.files import printable
     from cloak.inplace import once
     from cloak.pool import Pool
     from cloak.report import Totals, withheld
     from cloak.result import Status
-    from cloak.store import printable
 
     if any(map(os.path.isdir, photos)):
         raise UsageError("--in-place takes files, not folders", next_step="Name the photos, or use --out for folders.")
@@ -48,10 +48,10 @@ def run(
 def _work(path: Path, *, pipeline: Any, key: bytes | None, times: bool, debug: bool) -> "Outcome":
     """One photo, in a worker."""
     from cloak.anonymizer import anonymize
+    from cloak.files import printable
     from cloak.inplace import replace
     from cloak.report import Outcome, attempt
     from cloak.result import Report
-    from cloak.store import printable
 
     def clean(data: bytes) -> tuple[bytes, Report]:
         result = anonymize(data, pipeline, key=key)

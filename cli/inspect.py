@@ -21,8 +21,8 @@ def command(files: tuple[Path, ...], as_json: bool, show_values: bool, recall: s
     With --refuse it is a gate, as the pre-commit hook uses it: silent about files that are safe.
     """
     from cloak.errors import UnknownName, Withheld
+    from cloak.files import printable, read
     from cloak.inspection import REFUSABLE, inspect
-    from cloak.store import printable, read
 
     for word in refuse:
         if word not in REFUSABLE:

@@ -167,6 +167,6 @@ def enrol_people(folder: Path | None, pipeline: Any) -> Any:
     if folder is None:
         return None
     from cloak.consent import enrol
-    from cloak.store import portraits
+    from cloak.intake import portraits
 
     return enrol(portraits(folder, pipeline.limits.bytes), pipeline.limits)

@@ -41,8 +41,8 @@ def command(
 
     from cloak.batch import Job
     from cloak.errors import NothingMatched
+    from cloak.files import printable
     from cloak.plan import make_plan
-    from cloak.store import printable
 
     signer, people = load_signer(c2pa_sign, c2pa_key), enrol_people(keep_people, pipeline)
     job = Job(photos, out or NOWHERE, pipeline, ledger=ledger, signer=signer, people=people)

@@ -145,9 +145,9 @@ def command(
     from cloak.batch import Job, Run
     from cloak.contact_sheet import render
     from cloak.errors import NothingMatched, of_failure
+    from cloak.files import printable
     from cloak.report import Totals, flagged
     from cloak.rows import open_report, open_sheet
-    from cloak.store import printable
 
     settings: dict[str, Any] = {"key": key} if key else {}
     if keep_people is not None:

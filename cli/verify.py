@@ -29,9 +29,10 @@ def command(
     """
     from cloak.detect.recipe import RECIPES
     from cloak.errors import CloakError, NothingMatched, UnknownName, Withheld
+    from cloak.files import printable, read
+    from cloak.intake import Item, walk
     from cloak.metadata.fields import KEEP_NAMES
     from cloak.photo.base import Limits
-    from cloak.store import Item, printable, read, walk
     from cloak.verify import problems
 
     if recall not in RECIPES:
@@ -82,7 +83,7 @@ def command(
 
 def _nearest(published: Path) -> Path | None:
     """The ledger beside a published folder or file, or beside the nearest folder around it that has one."""
-    from cloak.ledger import beside
+    from cloak.records import beside
 
     whole = Path(os.path.abspath(published))
     places = (beside(folder) for folder in (whole, *whole.parents) if folder.name)

@@ -17,7 +17,8 @@ from cloak.detect.cover import cover
 from cloak.detect.persons import faceless
 from cloak.effects import Noise, Perturb, steady
 from cloak.errors import VerificationFailed
-from cloak.geometry import Box, Mask, Pixels, Region, Size, draw, within
+from cloak.geometry import Box, Pixels, Region, Size, within
+from cloak.masks import Mask, draw
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import read_fields
 from cloak.metadata.write import FIELD_CARRIERS

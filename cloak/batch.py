@@ -9,13 +9,16 @@ from pathlib import Path
 from cloak.bursts import Bare, Bursts
 from cloak.engine import Engine, open_engine
 from cloak.errors import CloakError, UsageError
+from cloak.files import printable
+from cloak.intake import Item, LeftOut, unique, walk
 from cloak.job import Job, refuse
-from cloak.ledger import Ledger, Records
+from cloak.ledger import Ledger
 from cloak.naming import Naming, earlier_names, replaced
 from cloak.place import Url
+from cloak.records import Records
 from cloak.report import Outcome, flagged
 from cloak.sidecars import unfitting
-from cloak.store import Folder, Item, LeftOut, Store, printable, unique, walk
+from cloak.store import Folder, Store
 from cloak.work import open_ledger, open_store
 
 __all__ = ["Job", "Run", "find"]

@@ -12,9 +12,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from cloak.errors import CloakError, MissingExtra, NotWritten, OutputError, SetupError, TooLarge, Unreadable, UsageError
+from cloak.intake import Item, LeftOut, passed_over, promises_photo
 from cloak.metadata import sniff
 from cloak.place import READ_ONLY, Place, Url
-from cloak.store import Item, LeftOut, passed_over, promises_photo
 
 DIGEST = "cloak-sha256"
 """Metadata of a published object: its own SHA-256, which anybody can compute. It tells what cloak wrote."""

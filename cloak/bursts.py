@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.decisions import Applied
-from cloak.geometry import RGB, Box, Mask, Size, within
+from cloak.geometry import RGB, Box, Size, within
+from cloak.masks import Mask
 
 GLANCE = (64, 48)
 """Columns and rows of a glance."""

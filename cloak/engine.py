@@ -6,12 +6,13 @@ from functools import partial
 from typing import Protocol
 
 from cloak.errors import Withheld
+from cloak.files import printable
+from cloak.intake import Item
 from cloak.job import Job
 from cloak.memory import share
 from cloak.place import Url
 from cloak.pool import Pool
 from cloak.report import Outcome, withheld
-from cloak.store import Item, printable
 from cloak.work import Done, open_ledger, set_up, work
 
 

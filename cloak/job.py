@@ -8,10 +8,10 @@ from typing import Literal
 
 from cloak.consent import People
 from cloak.errors import UsageError
-from cloak.ledger import beside
 from cloak.pipeline import Pipeline
 from cloak.place import Place, Url, lies_in
 from cloak.provenance import Signer
+from cloak.records import beside
 from cloak.store import refuse_overlap
 
 

@@ -1,7 +1,4 @@
-"""What has been done, kept beside the output, so that a run goes on where the last one stopped.
-
-`Records` is what every ledger can do; `Ledger` is a SQLite file, `cloak.parts.Parts` lies in an object store.
-"""
+"""The ledger of a run on this machine: a SQLite file."""
 
 import contextlib
 import hashlib
@@ -11,15 +8,12 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, Protocol, overload
+from typing import Any
 
-from cloak.errors import LedgerDamaged, OutputError, UsageError
-from cloak.place import Place, Url
-
-VERSION = 1
+from cloak.errors import LedgerDamaged, OutputError
+from cloak.records import VERSION, Entry, Origin
 
 _ERRORS = (sqlite3.Error, UnicodeDecodeError)
 """What sqlite raises: of a damaged file it cannot even always decode its own words."""
@@ -69,75 +63,6 @@ CREATE TABLE IF NOT EXISTS verdict (
 CREATE INDEX IF NOT EXISTS review_content ON review (content);
 CREATE INDEX IF NOT EXISTS verdict_name ON verdict (name);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One photo's record."""
-
-    content: str
-    pipeline: str
-    published: str | None
-    row: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a photo came from and how it was treated, so that it can be treated again after a review.
-
-    Attributes:
-        source: absolute path of the original.
-        target: its name below the output folder.
-        pipeline: hash of the settings.
-        pipeline_name: what the user calls them.
-        settings: they themselves, as TOML.
-    """
-
-    source: Path
-    target: PurePath
-    pipeline: str
-    pipeline_name: str
-    settings: str
-
-
-class Records(Protocol):
-    """A ledger: a record for each name below the output.
-
-    A record in a `Ledger` is written before the photo is published; of any other, whoever collects the outcomes writes
-    them, after.
-    """
-
-    def key(self, data: bytes) -> str:
-        """The keyed digest under which a photo's content is known here, and only here."""
-
-    def find(self, name: str) -> Entry | None:
-        """The latest record of a name."""
-
-    def record(self, name: str, entry: Entry) -> None:
-        """Write a record, at the latest with the next `flush`."""
-
-    def flush(self) -> None:
-        """All records are stored when this returns."""
-
-    def close(self) -> None:
-        """Flush, and let go."""
-
-
-@overload
-def beside(out: Path) -> Path: ...
-@overload
-def beside(out: Url) -> Url: ...
-def beside(out: Place) -> Place:
-    """Where the ledger of an output lies: next to it, never in what is published."""
-    if isinstance(out, Url):
-        if not out.key:
-            raise UsageError(
-                "the ledger must not lie in the bucket that is published as a whole",
-                next_step="Name another place with --ledger, or publish below a prefix.",
-            )
-        return Url(out.root, out.key + ".cloak")
-    whole = Path(os.path.abspath(out))
-    return whole.with_name(whole.name + ".cloak") / "ledger.sqlite"
 
 
 def companion(ledger: Path, name: str) -> Path:

@@ -9,10 +9,12 @@ from pathlib import Path, PurePath
 from typing import get_args
 
 from cloak.errors import Withheld
+from cloak.files import printable, read
+from cloak.intake import Item, LeftOut
 from cloak.ledger import Ledger
 from cloak.metadata import sniff
 from cloak.pipeline import Names
-from cloak.store import Folder, Item, LeftOut, printable, read
+from cloak.store import Folder
 
 NAMES: tuple[Names, ...] = get_args(Names)
 """keep: names and folders as they are. sequence: 0001.jpg on, in the order of the run, in one folder. random: 16 random

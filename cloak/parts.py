@@ -19,8 +19,8 @@ from typing import Any
 
 from cloak.bucket import read_object, refuse_strangers, try_put, under
 from cloak.errors import MissingExtra, OutputError
-from cloak.ledger import VERSION, Entry
 from cloak.place import Url
+from cloak.records import VERSION, Entry
 
 ROWS = 256
 """Records a part at most; what is killed before a part is written is done again."""

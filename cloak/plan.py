@@ -12,10 +12,12 @@ from pathlib import Path
 from cloak.batch import find
 from cloak.engine import Local
 from cloak.errors import OutputError
+from cloak.files import printable
+from cloak.intake import Item
 from cloak.job import Job, refuse
-from cloak.ledger import Ledger, Records
+from cloak.ledger import Ledger
+from cloak.records import Records
 from cloak.result import Status
-from cloak.store import Item, printable
 from cloak.work import treatment
 
 SAMPLE = 20

@@ -6,7 +6,8 @@ from pathlib import Path, PurePath
 
 from cloak.decisions import SUFFIX, Decisions, parse
 from cloak.errors import CloakError, DecisionsUnfit
-from cloak.store import LeftOut, promises_photo, read
+from cloak.files import read
+from cloak.intake import LeftOut, promises_photo
 
 
 def sidecar(place: Path, own: PurePath, *, namesake: bool = False) -> Decisions | None:

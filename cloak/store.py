@@ -1,87 +1,18 @@
-"""Where photos come from and go to: files of this machine, read with bounds, published whole or not at all.
+"""Where photos go to: published whole or not at all.
 
 `Store` is what an output can do; `Folder` here and `cloak.bucket.Bucket` are the two there are.
 """
 
 import contextlib
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Protocol
 
 from cloak.errors import NotWritten, OutputError, UsageError, Withheld
-from cloak.files import NEUTRAL_TIME, TEMPORARY, digest, printable, read, sync_folder, write
-from cloak.metadata import sniff
+from cloak.files import NEUTRAL_TIME, TEMPORARY, digest, printable, sync_folder, write
 from cloak.place import Place, Url
-
-__all__ = [
-    "NEUTRAL_TIME",
-    "PHOTOS",
-    "SIDECARS",
-    "TEMPORARY",
-    "Folder",
-    "Item",
-    "LeftOut",
-    "Store",
-    "is_among",
-    "passed_over",
-    "portraits",
-    "printable",
-    "promises_photo",
-    "read",
-    "refuse_overlap",
-    "same_file",
-    "unique",
-    "walk",
-]
-
-SIDECARS = frozenset({".xmp", ".aae", ".thm", ".mov", ".pp3", ".dop", ".cos", ".cop", ".on1", ".lrv", ".json"})
-"""Files that editors and phones lay beside photos. They hold metadata or moving pictures of the same scene."""
-
-PHOTOS = frozenset(
-    """.jpg .jpeg .jpe .jfif .png .apng .webp .tif .tiff .gif .bmp .dib .heic .heif .hif .avif .jxl .jp2 .j2k .psd .psb
-    .svg .eps .pdf .tga .ico .dng .arw .cr2 .cr3 .crw .nef .nrw .orf .pef .raf .raw .rw2 .srw .x3f .exr .hdr""".split()
-)
-"""Suffixes that promise a picture: such a file is published or withheld, never passed over."""
-
-LITTER = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One photo of a run.
-
-    Attributes:
-        source: where it lies.
-        name: below the output.
-        version: by which a store tells that it is unchanged (its etag); "" where only the bytes tell.
-        size: bytes, as a store lists it; 0 for files.
-        namesake: other photos of the run have its name below their inputs.
-    """
-
-    source: Place
-    name: PurePath
-    version: str = ""
-    size: int = 0
-    namesake: bool = False
-
-    @property
-    def path(self) -> Path:
-        """Of a file of this machine; for what works with these only."""
-        assert isinstance(self.source, Path)
-        return self.source
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A file or folder that is not taken for a photo, and why."""
-
-    source: Place
-    reason: str
 
 
 class Store(Protocol):
@@ -113,154 +44,6 @@ class Store(Protocol):
 
     def sweep(self) -> int:
         """Remove what a killed run left half-written."""
-
-
-def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
-    """All files below the inputs, each with its name below the output folder; folders keep their structure.
-
-    The output folder itself is passed over where it lies inside an input. Links to folders are followed, once: a loop
-    is left out. A folder that cannot be read stands for the photos in it. Names are made unique without regard to
-    case, as some disks have it, by a number: deterministic for the same inputs.
-    """
-    taken: dict[str, int] = {}
-    met = list(_met(inputs, os.path.realpath(out) if out else None))
-    often = Counter(str(found.name).casefold() for found in met if isinstance(found, Item))
-    for found in met:
-        if isinstance(found, LeftOut):
-            yield found
-        else:
-            yield Item(found.source, unique(found.name, taken), namesake=often[str(found.name).casefold()] > 1)
-
-
-def _met(inputs: Sequence[Path], published: str | None) -> Iterator[Item | LeftOut]:
-    """All files below the inputs, each with its name below its input."""
-    sidecars: dict[Path, list[Path]] = {}
-    for given in inputs:
-        if not os.path.isdir(given):
-            # Also one that is not there: it was asked for, so whoever reads it says that it failed.
-            yield Item(given, PurePath(given.name))
-            yield from (found for found in _sidecars(given, sidecars) if found.source not in inputs)
-            continue
-        for found in _tree(given, published):
-            if isinstance(found, LeftOut):
-                yield found
-            else:
-                name = found.relative_to(given)
-                yield Item(found, name if name.parts else PurePath(given.name))
-
-
-def _tree(root: Path, published: str | None) -> Iterator[Path | LeftOut]:
-    seen: set[tuple[int, int]] = set()
-    stack = [root]
-    while stack:
-        folder = stack.pop()
-        try:
-            status = folder.stat()
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            yield folder  # what photos it has nobody knows: whoever reads it says that it failed
-            continue
-        if (status.st_dev, status.st_ino) in seen:
-            yield LeftOut(folder, "a link back to a folder already seen")
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders = []
-        for entry in entries:
-            path = Path(entry.path)
-            if _is_folder(entry):
-                if published is not None and os.path.realpath(path) == published:
-                    yield LeftOut(path, "it is the output folder")
-                else:
-                    folders.append(path)
-            elif reason := _no_photo(path):
-                yield LeftOut(path, reason)
-            else:
-                yield path
-        stack.extend(reversed(folders))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, or into a folder that is shut: whoever reads it says so
-        return False
-
-
-def _sidecars(photo: Path, known: dict[Path, list[Path]]) -> Iterator[LeftOut]:
-    """Sidecars of a photo that was named itself; those in folders are met on the way. `known` is by folder."""
-    folder = photo.parent
-    if folder not in known:
-        try:
-            found = sorted(entry.name for entry in os.scandir(folder))
-        except OSError:
-            found = []
-        known[folder] = [folder / name for name in found if os.path.splitext(name)[1].lower() in SIDECARS]
-    for path in [path for path in known[folder] if path.stem in {photo.stem, photo.name}]:
-        known[folder].remove(path)  # it is said once
-        yield LeftOut(path, "a sidecar, never copied")
-
-
-def _no_photo(path: Path) -> str:
-    """Why a file found in a folder is not taken for a photo; "" if it is one by its name or its content."""
-    if reason := passed_over(path.name):
-        return reason
-    if promises_photo(path.name):
-        return ""
-    try:
-        return "" if sniff(read(path, 1 << 40, most=64)) else "not an image"
-    except Withheld:
-        return ""  # it cannot be told: the run names it with the reason
-
-
-def passed_over(name: str) -> str:
-    """Why a file of that name is never looked at; "" if it is."""
-    if PurePath(name).suffix.lower() in SIDECARS:
-        return "a sidecar, never copied"
-    return "a hidden file" if name.startswith(".") or name.lower() in LITTER else ""
-
-
-def promises_photo(name: str) -> bool:
-    """Whether a name says that the file is a picture."""
-    return PurePath(name).suffix.lower() in PHOTOS
-
-
-def unique(name: PurePath, taken: dict[str, int]) -> PurePath:
-    """The name, or the next free one with a number, without regard to case; `taken` remembers."""
-    folded = str(name).casefold()
-    count = taken.get(folded, 0) + 1
-    taken[folded] = count
-    if count == 1:
-        return name
-    numbered = name.with_name(f"{name.stem}-{count}{name.suffix}")
-    return unique(numbered, taken)
-
-
-def portraits(folder: Path, limit: int) -> dict[str, list[bytes]]:
-    """Photos of people by name: the files of each sub-folder of `folder`, none longer than `limit` bytes.
-
-    Raises `UsageError` when the folder is none, has photos that belong to nobody, or one that cannot be read.
-    """
-    if not folder.is_dir():
-        raise UsageError(
-            "the folder of people to keep is not there", next_step="Name a folder with one for each person."
-        )
-    found: dict[str, list[bytes]] = {}
-    for place in sorted(folder.iterdir()):
-        if place.name.startswith(".") or place.name.lower() in LITTER:
-            continue
-        name = printable(place.name)
-        if not place.is_dir():
-            raise UsageError(
-                f"{name!r} lies beside the people to keep", next_step="Put it into the folder of the person it shows."
-            )
-        found[name] = []
-        for item in walk([place], None):
-            if isinstance(item, Item):
-                try:
-                    found[name].append(read(item.path, limit))
-                except Withheld as error:
-                    raise UsageError(f"a portrait of {name!r} cannot be read: {error}") from None
-    return found
 
 
 class Folder:
@@ -378,23 +161,6 @@ def refuse_overlap(inputs: Sequence[Place], out: Place) -> None:
                 f"the output folder is the folder of the originals ({printable(given)})",
                 next_step="Name another folder with --out; cloak never touches originals.",
             )
-
-
-def is_among(path: Path, inputs: tuple[Place, ...], out: Path) -> bool:
-    """Whether a path leads to one of the photos of a run, whichever of its inputs that is found in."""
-    status = path.stat()
-    return (status.st_dev, status.st_ino) in _identities(inputs, out)
-
-
-@lru_cache(maxsize=1)
-def _identities(inputs: tuple[Place, ...], out: Path) -> frozenset[tuple[int, int]]:
-    """Device and number of each photo's file. Originals are those that the run began with, so they are listed once."""
-    found: set[tuple[int, int]] = set()
-    for item in walk([given for given in inputs if isinstance(given, Path)], out):
-        with contextlib.suppress(OSError):
-            if isinstance(item, Item):
-                found.add(((status := item.path.stat()).st_dev, status.st_ino))
-    return frozenset(found)
 
 
 def same_file(a: Path, b: Path) -> bool:

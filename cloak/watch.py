@@ -10,8 +10,9 @@ from threading import Event
 
 from cloak.batch import Job, Run
 from cloak.errors import Corrupt, MissingExtra, NotAnImage, NotWritten, Unreadable, UsageError
+from cloak.files import printable
+from cloak.intake import Item, unique, walk
 from cloak.report import Outcome
-from cloak.store import Item, printable, unique, walk
 
 UNFINISHED = frozenset({".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".opdownload"})
 """Suffixes under which programs write files that they rename when they are whole."""

@@ -12,17 +12,20 @@ import tomli_w
 from cloak.anonymizer import anonymize
 from cloak.decisions import Decisions
 from cloak.errors import Conflict, DecisionsUnfit, NotWritten
+from cloak.files import printable, read
+from cloak.intake import Item, is_among
 from cloak.job import Job
-from cloak.ledger import Entry, Ledger, Origin, Records
+from cloak.ledger import Ledger
 from cloak.photo import open_photo
 from cloak.place import Place
 from cloak.provenance import signed
+from cloak.records import Entry, Origin, Records
 from cloak.report import Outcome, attempt
 from cloak.result import Status
 from cloak.reviews import Reviews, Word
 from cloak.scaled import thumbnail
 from cloak.sidecars import sidecar
-from cloak.store import Folder, Item, Store, is_among, printable, read
+from cloak.store import Folder, Store
 
 
 @dataclass(frozen=True, slots=True)

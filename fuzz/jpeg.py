@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from cloak.errors import CloakError
-from cloak.geometry import Ellipse, Mask, Pixels, Region, draw
+from cloak.geometry import Ellipse, Pixels, Region
+from cloak.masks import Mask, draw
 from cloak.photo import jpeg
 from cloak.photo.base import Limits, Output
 from cloak.photo.jpeg_check import check_scan

@@ -11,10 +11,11 @@ import msgspec
 from cloak import decisions, metadata, pipeline
 from cloak.anonymizer import anonymize
 from cloak.geometry import Box, Ellipse, Region, Size
-from cloak.ledger import Entry, Ledger
+from cloak.ledger import Ledger
 from cloak.metadata import icc, manifest
 from cloak.metadata.listing import Listing
 from cloak.photo import Limits
+from cloak.records import Entry
 from cloak.reviews import Reviews
 from fuzz import jpeg
 from tests import plant, plant_parts

@@ -20,14 +20,16 @@ from cloak import decisions, metadata, pipeline, report
 from cloak.anonymizer import anonymize
 from cloak.detect import Face
 from cloak.errors import CloakError
-from cloak.geometry import Box, Ellipse, Mask, Pixels, Region, Size, draw
-from cloak.ledger import Entry, Ledger
+from cloak.geometry import Box, Ellipse, Pixels, Region, Size
+from cloak.ledger import Ledger
+from cloak.masks import Mask, draw
 from cloak.metadata import icc, manifest
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import LENGTHS, Fields, read_all
 from cloak.metadata.listing import Full, Listing
 from cloak.metadata.published import foreign
 from cloak.photo import Limits, Output, open_photo, resample
+from cloak.records import Entry
 from cloak.reviews import Reviews
 from fuzz import jpeg, seeds
 from fuzz.seeds import LIMITS

@@ -16,7 +16,8 @@ from PIL import Image
 from cloak.detect.base import Face
 from cloak.detect.cover import cover
 from cloak.effects import Noise, conceal, make
-from cloak.geometry import Box, Size, draw
+from cloak.geometry import Box, Size
+from cloak.masks import draw
 from cloak.pipeline import Cover
 
 OUT = Path(__file__).parent.parent / "docs" / "images"

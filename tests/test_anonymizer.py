@@ -21,8 +21,9 @@ from cloak.errors import (
     VerificationFailed,
     Withheld,
 )
-from cloak.geometry import Region, Size, draw
+from cloak.geometry import Region, Size
 from cloak.inspection import inspect
+from cloak.masks import draw
 from cloak.metadata.shaper import D65, Power, primaries, rgb_profile
 from cloak.photo import Limits
 from cloak.pipeline import load

@@ -15,7 +15,8 @@ from PIL import Image
 
 from cloak.decisions import Change, Decisions, dump
 from cloak.geometry import Box, Region, Size
-from cloak.ledger import Ledger, beside
+from cloak.ledger import Ledger
+from cloak.records import beside
 from cloak.reviews import Reviews
 
 CLOAK = [sys.executable, "-m", "cloak.cli"]

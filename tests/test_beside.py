@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from cloak.store import NEUTRAL_TIME, Item, LeftOut, walk
+from cloak.files import NEUTRAL_TIME
+from cloak.intake import Item, LeftOut, walk
 from tests.test_batch import names, run
 
 SECRET = b"51.5 N, somebody's desk"

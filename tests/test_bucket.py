@@ -8,8 +8,9 @@ import pytest
 from cloak import bucket
 from cloak.bucket import DIGEST, Bucket, connect, count, fetch, objects
 from cloak.errors import MissingExtra, NotWritten, OutputError, TooLarge, Unreadable, UsageError
+from cloak.intake import Item, LeftOut
 from cloak.place import Url
-from cloak.store import Item, LeftOut, refuse_overlap
+from cloak.store import refuse_overlap
 from tests.s3 import Faults
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(60_000)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from cloak.bursts import GLANCE, LEAST, REACH, Bursts, Glance, bare_in, glance, likeness, moved
-from cloak.geometry import Box, Ellipse, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import draw
 
 SIZE = Size(900, 600)
 FACES = [Box(200, 150, 80, 100), Box(600, 180, 70, 90)]

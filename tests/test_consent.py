@@ -6,18 +6,18 @@ import json
 import cv2
 import numpy as np
 import pytest
-from cloak.cli import main
 from PIL import Image
 
 import cloak
 from cloak import consent
+from cloak.cli import main
 from cloak.errors import UsageError
+from cloak.intake import portraits
 from cloak.pipeline import Pipeline
 from cloak.report import Totals
 from cloak.result import Status
 from cloak.review.desk import Desk
 from cloak.review.queue import Doubt, doubt
-from cloak.store import portraits
 from tests.conftest import FACES, SAMPLES
 
 FAST = Pipeline(recall="fast")

@@ -4,10 +4,11 @@ from hashlib import sha256
 
 import pytest
 
+from cloak.intake import Item, walk
 from cloak.job import Job
-from cloak.ledger import Ledger, beside
+from cloak.ledger import Ledger
 from cloak.pipeline import load
-from cloak.store import Item, walk
+from cloak.records import beside
 from cloak.work import work
 
 

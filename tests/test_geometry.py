@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloak.errors import ConcealmentFailed
-from cloak.geometry import Box, Ellipse, Region, Size, draw, uncovered
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import draw, uncovered
 
 sizes = st.builds(Size, st.integers(1, 120), st.integers(1, 120))
 numbers = st.floats(-60, 180, allow_nan=False)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cloak.errors import NotWritten, TooLarge, Unreadable
+from cloak.files import NEUTRAL_TIME
 from cloak.inplace import once, replace
-from cloak.store import NEUTRAL_TIME
 
 
 def clean(data):

@@ -4,7 +4,8 @@ import stat
 import pytest
 
 from cloak.errors import OutputError
-from cloak.ledger import Entry, Ledger, beside, companion
+from cloak.ledger import Ledger, companion
+from cloak.records import Entry, beside
 
 ENTRY = Entry("content", "pipeline", "published", {"status": "concealed"})
 

@@ -8,11 +8,14 @@ from types import SimpleNamespace
 import pytest
 
 from cloak.batch import Run
+from cloak.files import printable
+from cloak.intake import Item
 from cloak.job import Job
-from cloak.ledger import Entry, Ledger, Origin, beside
+from cloak.ledger import Ledger
 from cloak.naming import Naming, earlier_names, replaced
 from cloak.pipeline import load
-from cloak.store import Folder, Item, printable
+from cloak.records import Entry, Origin, beside
+from cloak.store import Folder
 from tests.test_batch import names, run
 
 JPEG = b"\xff\xd8\xff\xe0"

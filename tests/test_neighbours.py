@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from cloak.effects import Fill, Noise, conceal
-from cloak.geometry import Ellipse, Region, draw
+from cloak.geometry import Ellipse, Region
+from cloak.masks import draw
 from cloak.photo import Output, open_photo
 
 FORMATS = {

@@ -6,9 +6,9 @@ import pytest
 from cloak import bucket, parts
 from cloak.bucket import connect
 from cloak.errors import OutputError, UsageError
-from cloak.ledger import Entry, beside
 from cloak.parts import Parts
 from cloak.place import Url
+from cloak.records import Entry, beside
 
 NUMBERS = itertools.count()
 

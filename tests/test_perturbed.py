@@ -134,7 +134,8 @@ def _decoded(data):
 
 
 def _mask(size):
-    from cloak.geometry import Ellipse, Region, draw
+    from cloak.geometry import Ellipse, Region
+    from cloak.masks import draw
 
     return draw([Region(Ellipse(120, 110, 41, 57))], size, feather=0.1)
 

@@ -9,14 +9,16 @@ from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump
 from cloak.errors import UsageError
 from cloak.geometry import Box, Region, Size
+from cloak.intake import Item
 from cloak.job import Job
-from cloak.ledger import Ledger, beside
+from cloak.ledger import Ledger
 from cloak.naming import Naming
 from cloak.photo import open_photo
 from cloak.pipeline import load
+from cloak.records import beside
 from cloak.result import Status
 from cloak.review.desk import Desk
-from cloak.store import Folder, Item
+from cloak.store import Folder
 from cloak.work import work
 
 FAST, RANDOM, SEQUENCE = (load("photographer", recall="fast", names=names) for names in ("keep", "random", "sequence"))

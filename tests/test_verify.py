@@ -1,8 +1,6 @@
 """The second look's decision on a hit: is it a face that can be seen?"""
 
 import io
-import random
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +12,6 @@ from cloak.anonymizer import anonymize
 from cloak.detect import RECIPES, Face, find
 from cloak.errors import VerificationFailed
 from cloak.geometry import Box
-from cloak.metadata.base import Contents, Kind, Part
 from cloak.metadata.fields import Fields
 from cloak.photo import open_photo
 from cloak.photo.base import Limits
@@ -60,45 +57,6 @@ def test_a_reduced_view_confirms_the_same(samples, reduction):
     view(reduction)
     assert view.confirms(max(faces, key=lambda face: face.score), ())
     assert view(reduction).shape[0] == -(-photo.size.height // reduction)
-
-
-def commented(count: int, length: int) -> tuple[Contents, bytes]:
-    """What a photo with so many comments holds, and its bytes."""
-    parts = [Part(f"comment {i}", Kind.METADATA, i * length, length) for i in range(count)]
-    return Contents("png", tuple(parts)), random.Random(1).randbytes(count * length)
-
-
-@pytest.mark.parametrize("at", [*range(8), 101, 176])
-def test_a_run_of_the_originals_comments_is_found_wherever_it_lies(at):
-    before, source = commented(3, 40)
-    published = bytearray(random.Random(2).randbytes(200))
-    nothing = Contents("png", ())
-    assert verify._survivor(before, source, bytes(published), nothing) == ""
-    published[at : at + 24] = source[40:64]
-    assert verify._survivor(before, source, bytes(published), nothing) == "comment 1"
-    ours = Contents("png", (Part("PNG iTXt", Kind.METADATA, at, 24),))
-    assert verify._survivor(before, source, bytes(published), ours) == ""
-
-
-def test_a_layer_may_hold_the_rows_of_the_picture_but_nothing_else_of_what_is_published():
-    """As uncompressed layers of black-and-white TIFFs do."""
-    rows, comment = (random.Random(seed).randbytes(400) for seed in (1, 2))
-    parts = [Part(name, kind, at, 400) for name, kind, at in LAYERED]
-    before, source = Contents("tiff", tuple(parts)), rows + comment + rows
-    assert verify._survivor(before, source, rows, Contents("tiff", ())) == ""
-    assert verify._survivor(before, source, rows + comment, Contents("tiff", ())) == "comment"
-    assert verify._survivor(replace(before, parts=tuple(parts[1:])), source, rows, Contents("tiff", ())) == "layer"
-
-
-LAYERED = [("strips", Kind.PIXELS, 0), ("comment", Kind.METADATA, 400), ("layer", Kind.METADATA, 800)]
-
-
-def test_thousands_of_comments_are_not_multiplied_by_the_size_of_the_photo():
-    before, source = commented(3_000, 200)
-    published = random.Random(2).randbytes(2_000_000)
-    started = time.process_time()
-    assert verify._survivor(before, source, published, Contents("png", ())) == ""
-    assert time.process_time() - started < 2.0
 
 
 def test_the_sketch_of_a_small_face_is_the_same_whatever_was_looked_at_before(samples):

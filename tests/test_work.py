@@ -14,14 +14,15 @@ from cloak.decisions import Change, Decisions, dump
 from cloak.detect import Face
 from cloak.effects import Fill
 from cloak.geometry import Box, Region, Size
+from cloak.intake import Item, walk
 from cloak.job import Job
-from cloak.ledger import Ledger, beside
+from cloak.ledger import Ledger
 from cloak.pipeline import load
 from cloak.provenance import load_signer
+from cloak.records import beside
 from cloak.result import Status
 from cloak.review.desk import Desk
 from cloak.reviews import Reviews
-from cloak.store import Item, walk
 
 SIZE = Size(256, 256)
 FAST = load("photographer", recall="fast")

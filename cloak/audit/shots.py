@@ -10,10 +10,11 @@ import numpy as np
 from cloak.detect import Face, find
 from cloak.detect.recipe import NEVER, named
 from cloak.errors import UsageError, Withheld
+from cloak.files import read
 from cloak.geometry import RGB, Size
+from cloak.intake import Item, walk
 from cloak.photo import open_photo
 from cloak.photo.base import Limits
-from cloak.store import Item, read, walk
 
 ALIKE = 0.5
 """Correlation of two photos' surroundings from which they count as taken at one event (docs/audit.md)."""

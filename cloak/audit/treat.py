@@ -11,7 +11,8 @@ from cloak import effects
 from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.effects import Effect, Noise
-from cloak.geometry import RGB, Size, draw
+from cloak.geometry import RGB, Size
+from cloak.masks import draw
 from cloak.pipeline import Cover
 
 

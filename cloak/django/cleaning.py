@@ -11,9 +11,9 @@ from django.conf import settings as site
 
 from cloak.client import Client
 from cloak.errors import UnknownName, UsageError
+from cloak.intake import PHOTOS
 from cloak.metadata import sniff
 from cloak.pipeline import Pipeline, load
-from cloak.store import PHOTOS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cloak.geometry import Mask, Pixels
+from cloak.geometry import Pixels
+from cloak.masks import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Effect(Protocol):
     that window. The answer has the same shape and dtype; what it holds where `mask.weight` is 0 does not matter.
     Inside the core it may depend on the original only through a few cells a face.
 
-    `margin` is how much of the surroundings it has to see, as `cloak.geometry.draw` takes it: photos decode no more.
+    `margin` is how much of the surroundings it has to see, as `cloak.masks.draw` takes it: photos decode no more.
     """
 
     margin: ClassVar[float]

@@ -8,7 +8,8 @@ import numpy as np
 from cloak.effects.base import Effect, Noise
 from cloak.effects.registry import make, name_of
 from cloak.errors import CloakError, ConcealmentFailed
-from cloak.geometry import Mask, Pixels, Size, draw
+from cloak.geometry import Pixels, Size
+from cloak.masks import Mask, draw
 
 
 def conceal(pixels: Pixels, mask: Mask, effect: Effect, noise: Noise) -> Pixels:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from cloak.effects.base import Noise
 from cloak.effects.tone import LUMA
-from cloak.geometry import Mask, Pixels, Region
+from cloak.geometry import Pixels, Region
+from cloak.masks import Mask
 
 MIN_CELL = 4.0
 """Smallest side of a cell, in pixels. Smaller faces get fewer cells, so that none is the copy of a single pixel."""

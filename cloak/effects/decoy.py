@@ -15,7 +15,8 @@ from cloak.effects.cells import Grid, Patch, full_scale, grid, jittered, patches
 from cloak.effects.settings import check_cells, check_jitter
 from cloak.effects.tone import LUMA, luminance, saturation, tint
 from cloak.errors import SetupError, UnknownName
-from cloak.geometry import Box, Mask, Pixels, Region
+from cloak.geometry import Box, Pixels, Region
+from cloak.masks import Mask
 
 STYLES = ("cells", "soft")
 

@@ -8,7 +8,8 @@ import numpy as np
 from cloak.effects.base import Noise
 from cloak.effects.tone import tint
 from cloak.errors import UsageError
-from cloak.geometry import Mask, Pixels
+from cloak.geometry import Pixels
+from cloak.masks import Mask
 
 
 @dataclass(frozen=True, slots=True)

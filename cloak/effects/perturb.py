@@ -14,7 +14,8 @@ from cloak.effects.cells import grid, means, patches, put, spread
 from cloak.effects.evasion import FRAME, Budget, Change, evade, on_face, recognised
 from cloak.effects.pixelate import Pixelate
 from cloak.errors import ConcealmentFailed, UsageError
-from cloak.geometry import Mask, Pixels, Region, Size, draw
+from cloak.geometry import Pixels, Region, Size
+from cloak.masks import Mask, draw
 from cloak.recognise.align import Placement, chip, placement
 from cloak.recognise.surrogate import check, surrogate
 

@@ -8,7 +8,8 @@ import numpy as np
 from cloak.effects.base import Noise
 from cloak.effects.cells import full_scale, grid, means, patches, put, spread, toned
 from cloak.effects.settings import check_cells, check_jitter
-from cloak.geometry import Mask, Pixels
+from cloak.geometry import Pixels
+from cloak.masks import Mask
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from cloak.geometry import Box, Mask
+from cloak.geometry import Box
+from cloak.masks import Mask
 
 NEAR = 1.0
 """By how many times its size a face may have moved or grown, and be taken for the same without a second thought."""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from cloak.geometry import RGB, Mask, Pixels, Size
+from cloak.geometry import RGB, Pixels, Size
+from cloak.masks import Mask
 from cloak.metadata.fields import Fields
 from cloak.photo.resample import Resampling
 

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 import numpy as np
 
 from cloak.errors import ConcealmentFailed, Corrupt
-from cloak.geometry import RGB, Mask, Pixels, Size
+from cloak.geometry import RGB, Pixels, Size
+from cloak.masks import Mask
 from cloak.metadata import icc
 from cloak.metadata.write import exif_payload, iptc_payload, photoshop_payload, xmp_packet
 from cloak.photo import jpeg_pixels, jpeg_write

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.errors import ConcealmentFailed
-from cloak.geometry import Mask, Pixels, Size
+from cloak.geometry import Pixels, Size
+from cloak.masks import Mask
 from cloak.photo import _dct, jpeg_pixels
 from cloak.photo.base import Paint
 from cloak.photo.jpeg_coded import Changes, Coefficients

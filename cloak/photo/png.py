@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from cloak.errors import Corrupt, TooLarge, Unsupported
 from cloak.geometry import Size
-from cloak.metadata import icc
-from cloak.photo import exif, png_write
+from cloak.photo import exif, png_colour, png_write
 from cloak.photo.base import Limits
 from cloak.photo.pixels import Frame, reduced, swaps, upright
 from cloak.photo.png_write import GREY, GREY_ALPHA, PALETTE, RGB, RGB_ALPHA, SIGNATURE, Layout
@@ -24,7 +23,6 @@ _DEPTHS = {GREY: (1, 2, 4, 8, 16), RGB: (8, 16), PALETTE: (1, 2, 4, 8), GREY_ALP
 Samples = npt.NDArray[Any]
 
 _MAX_RATIO = 1032  # of deflate, in the best case (zlib's technical notes)
-_MAX_PROFILE = 4_000_000
 _PIECE, _INFLATED = 1 << 16, 1 << 20  # bytes of a stream, and of what they hold, at a time
 _FEW = 1 << 18  # pixels that are composed at a time: in floating point each takes 130 bytes
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -265,7 +263,7 @@ class _Reader:
         elif name == b"IEND":
             self.ended = True
         elif name in (b"PLTE", b"tRNS", b"acTL", b"eXIf", b"gAMA", b"cHRM", b"sRGB", b"cICP", b"iCCP"):
-            self.bodies.setdefault(name, bytes(body[: _MAX_PROFILE + 100]))
+            self.bodies.setdefault(name, bytes(body[: png_colour.MAX_PROFILE + 100]))
         elif not name[0] & 32:
             raise Unsupported("the PNG has a critical chunk that is not known")
 
@@ -328,7 +326,7 @@ class _Reader:
             palette=self.bodies.get(b"PLTE", b""),
             transparency=self.bodies.get(b"tRNS") if colour in (GREY, RGB, PALETTE) else None,
             orientation=exif.orientation(self.bodies.get(b"eXIf", b"")),
-            profile=_profile(self.bodies, grey=colour in (GREY, GREY_ALPHA)),
+            profile=png_colour.profile(self.bodies, grey=colour in (GREY, GREY_ALPHA)),
             plays=struct.unpack_from(">I", control, 4)[0] if len(control) == 8 else 0,
             animated=animated,
             pictures=pictures,
@@ -339,48 +337,6 @@ def _check_filters(filters: bytes) -> None:
     """The first byte of each row (PNG section 9.2)."""
     if max(filters, default=0) > 4:
         raise Corrupt("a row of the PNG has a filter that does not exist")
-
-
-def _profile(bodies: dict[bytes, bytes], *, grey: bool) -> bytes:
-    """The colour space as an ICC profile, by the precedence of PNG section 12.1: cICP, iCCP, sRGB, gAMA and cHRM."""
-    if b"cICP" in bodies:
-        return _coded_space(bodies[b"cICP"], grey=grey)
-    if b"iCCP" in bodies:
-        _, _, rest = bodies[b"iCCP"].partition(b"\0")
-        inflater = zlib.decompressobj()
-        try:
-            profile = inflater.decompress(rest[1:], _MAX_PROFILE)
-        except zlib.error:
-            return b""  # decoders show the pixels as they are
-        return profile if inflater.eof else b""
-    if b"sRGB" in bodies or len(bodies.get(b"gAMA", b"")) != 4:
-        return b""
-    return _gamma_space(bodies, grey=grey)
-
-
-def _coded_space(body: bytes, *, grey: bool) -> bytes:
-    """cICP: primaries, transfer, matrix (0 for RGB), full range (ITU-T H.273)."""
-    known = icc.from_cicp(body[0], body[1]) if len(body) == 4 and body[2:] == b"\0\1" else None
-    if known is None:
-        raise Unsupported("the PNG's coded colour space is none of the known ones (HDR?)")
-    return b"" if grey or known.name == "srgb" else known.data
-
-
-def _gamma_space(bodies: dict[bytes, bytes], *, grey: bool) -> bytes:
-    """gAMA, with cHRM if present: both in units of 1/100000."""
-    gamma = struct.unpack(">I", bodies[b"gAMA"])[0] / 100_000
-    model = "grey" if grey else "rgb"
-    corners = None
-    if not grey and len(bodies.get(b"cHRM", b"")) == 32:
-        values = [value / 100_000 for value in struct.unpack(">8I", bodies[b"cHRM"])]
-        white, red, green, blue = zip(values[::2], values[1::2], strict=True)
-        corners = (white, red, green, blue)
-    if gamma <= 0:
-        return b""
-    known = icc.from_gamma(gamma, corners, model)
-    if known is None:
-        return icc.gamma_profile(gamma, corners, model) or b""
-    return b"" if known.name in ("srgb", "grey-srgb") else known.data
 
 
 def _with_alpha(samples: Samples) -> Samples:

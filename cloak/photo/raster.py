@@ -10,7 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from cloak.errors import CloakError, ConcealmentFailed, Corrupt, NotAnImage, TooLarge, starved
-from cloak.geometry import RGB, Mask, Pixels, Size
+from cloak.geometry import RGB, Pixels, Size
+from cloak.masks import Mask
 from cloak.metadata.write import exif_payload, xmp_packet
 from cloak.photo import colour
 from cloak.photo.base import Encoded, Limits, Output, Paint, Rendering

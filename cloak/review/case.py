@@ -13,8 +13,8 @@ from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.effects import name_of
 from cloak.geometry import Region, Size
-from cloak.ledger import Entry, Origin
 from cloak.pipeline import Pipeline, parse
+from cloak.records import Entry, Origin
 from cloak.review.queue import Doubt
 from cloak.reviews import Reviewed
 

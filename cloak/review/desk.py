@@ -14,15 +14,17 @@ from pathlib import Path
 from cloak.bursts import Bare
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump, refused
 from cloak.errors import Conflict, NotFound, NotWritten, UsageError
+from cloak.intake import Item
 from cloak.job import Job
-from cloak.ledger import Ledger, beside, companion, lock_file
+from cloak.ledger import Ledger, companion, lock_file
 from cloak.provenance import Signer
+from cloak.records import beside
 from cloak.report import flagged
 from cloak.review.case import Case, Claim
 from cloak.review.neighbours import Neighbours
 from cloak.review.queue import Doubt, doubt
 from cloak.reviews import Reviewed, Reviews
-from cloak.store import Folder, Item
+from cloak.store import Folder
 
 LEASE = 45.0
 """Seconds for which a claim holds without a sign of life; pages send one every 10."""

@@ -16,11 +16,13 @@ from cloak import effects
 from cloak.decisions import Applied, Decisions, apply
 from cloak.effects import Noise
 from cloak.errors import NotFound
-from cloak.geometry import RGB, Mask, Size, draw
+from cloak.files import read
+from cloak.geometry import RGB, Size
+from cloak.masks import Mask, draw
 from cloak.photo import open_photo
 from cloak.review.case import Case
 from cloak.scaled import REDUCTIONS, fitted, jpeg, reduction
-from cloak.store import Folder, read
+from cloak.store import Folder
 
 Side = Literal["original", "result"]
 

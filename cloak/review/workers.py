@@ -7,10 +7,10 @@ from queue import SimpleQueue
 
 from cloak.decisions import Decisions
 from cloak.errors import CloakError, Withheld
+from cloak.intake import Item
 from cloak.job import Job
 from cloak.memory import share
 from cloak.pool import Pool
-from cloak.store import Item
 from cloak.work import release, set_up
 
 

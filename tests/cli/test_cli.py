@@ -8,13 +8,14 @@ import sys
 import tomllib
 from types import SimpleNamespace
 
-import cloak.cli
 import pytest
-from cloak.cli import COMMANDS
 
+import cloak.cli
+from cloak.cli import COMMANDS
 from cloak.decisions import Decisions, dump
 from cloak.geometry import Size
-from cloak.ledger import Entry, Ledger, beside
+from cloak.ledger import Ledger
+from cloak.records import Entry, beside
 
 
 def cli(capfd, *arguments):

@@ -7,9 +7,9 @@ import sys
 import threading
 
 import pytest
+
 from cloak.cli import main
 from cloak.cli.handover import worst
-
 from tests.service.conftest import TOKEN, service
 from tests.service.test_anonymize import bare_faces, carriers
 

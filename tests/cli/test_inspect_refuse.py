@@ -7,7 +7,7 @@ import pytest
 import yaml
 from PIL import Image, PngImagePlugin
 
-from cloak.store import PHOTOS
+from cloak.intake import PHOTOS
 from tests.cli.test_cli import cli
 from tests.conftest import ROOT
 from tests.plant import PLANTED

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from cloak.detect import RECIPES, find, registry
 from cloak.detect.base import Face
 from cloak.detect.cover import cover
-from cloak.geometry import Box, Size, draw
+from cloak.geometry import Box, Size
+from cloak.masks import draw
 from tests.detect.conftest import preview_of, size_of
 
 # Where the parts of a face lie in its annotated box (brow to chin, ear to ear), as shares of width and height.

@@ -13,7 +13,8 @@ from cloak.detect import search as search_module
 from cloak.detect.base import Detection
 from cloak.detect.cover import cover
 from cloak.errors import DetectionFailed, MissingExtra, UnknownName
-from cloak.geometry import Box, Size, draw
+from cloak.geometry import Box, Size
+from cloak.masks import draw
 from cloak.photo import open_photo
 from tests.detect.conftest import noise, preview_of, size_of
 

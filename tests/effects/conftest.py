@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cloak.effects import Noise
-from cloak.geometry import Ellipse, Region, Size, draw
+from cloak.geometry import Ellipse, Region, Size
+from cloak.masks import draw
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from cloak.effects import Blur, Decoy, Fill, Noise, Pixelate, blend, conceal
 from cloak.errors import ConcealmentFailed, UsageError
-from cloak.geometry import Box, Ellipse, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import draw
 
 ALL = [Pixelate(), Blur(), Fill(), Decoy(), Decoy(style="soft")]
 

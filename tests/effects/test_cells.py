@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloak.effects.cells import MIN_CELL, grid, jittered, means, patches, smooth, spread
-from cloak.geometry import Box, Ellipse, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import draw
 
 number = st.floats(-30, 130)
 length = st.floats(0.5, 90)

@@ -13,7 +13,8 @@ from cloak.effects import decoy as decoy_module
 from cloak.effects.decoy import LEVELS
 from cloak.effects.tone import luminance
 from cloak.errors import SetupError, UnknownName, UsageError
-from cloak.geometry import Box, Ellipse, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import draw
 
 ROOT = Path(__file__).parent.parent.parent
 STRICT = [Fill(), Decoy(), Decoy(style="soft"), Decoy(jitter=0.1)]

@@ -24,7 +24,8 @@ from PIL import Image
 from cloak.detect import Face
 from cloak.detect.cover import cover
 from cloak.effects import STRENGTHS, Blur, Decoy, Fill, Noise, Pixelate, conceal, make
-from cloak.geometry import Box, Size, draw
+from cloak.geometry import Box, Size
+from cloak.masks import draw
 from cloak.photo import Limits, Output, open_photo
 
 FILE = Path(__file__).with_name("golden.json")

@@ -10,7 +10,8 @@ from cloak.detect import registry
 from cloak.effects import Noise, Perturb, Pixelate, conceal
 from cloak.effects.evasion import FRAME, visibility
 from cloak.errors import ConcealmentFailed, UsageError
-from cloak.geometry import Ellipse, Region, Size, draw
+from cloak.geometry import Ellipse, Region, Size
+from cloak.masks import draw
 from cloak.recognise import ARCFACE, chips, load
 from tests.conftest import FACES
 

@@ -4,7 +4,8 @@ import numpy as np
 
 from cloak.effects.cells import toned
 from cloak.effects.steady import streams
-from cloak.geometry import Box, Ellipse, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import draw
 
 SIZE = Size(400, 300)
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from cloak.cli.verify import command as verify
 
-from cloak.ledger import Ledger, beside
+from cloak.cli.verify import command as verify
+from cloak.ledger import Ledger
+from cloak.records import beside
 
 CLOAK = [sys.executable, "-m", "cloak.cli"]
 SEAM = Path(__file__).parent / "seam"

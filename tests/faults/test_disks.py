@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from cloak import weights
-from cloak.ledger import beside
+from cloak.records import beside
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 BOUND = ("setpriv", *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")))

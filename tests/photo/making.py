@@ -9,7 +9,8 @@ import pillow_heif
 import tifffile
 from PIL import Image
 
-from cloak.geometry import Box, Ellipse, Mask, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import Mask, draw
 from cloak.photo import Encoded, Output, Photo, open_photo
 
 WIDTH, HEIGHT = 97, 61

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from cloak.errors import CloakError, ConcealmentFailed, Corrupt, NotAnImage, TooLarge, Unsupported, VerificationFailed
-from cloak.geometry import Box, Ellipse, Mask, Region, draw
+from cloak.geometry import Box, Ellipse, Region
+from cloak.masks import Mask, draw
 from cloak.metadata import icc, shaper
 from cloak.metadata.fields import Fields
 from cloak.photo import jpeg, jpeg_check, jpeg_pixels, jpeg_write

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cloak.errors import CloakError
-from cloak.geometry import Box, Ellipse, Mask, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import Mask, draw
 from cloak.metadata import read
 from cloak.metadata.fields import Fields
 from cloak.metadata.published import foreign

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import jpeg as benchmark
-from cloak.geometry import Ellipse, Region, Size, draw
+from cloak.geometry import Ellipse, Region, Size
+from cloak.masks import draw
 from cloak.photo import jpeg
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from cloak.geometry import Box, Ellipse, Region, draw
+from cloak.geometry import Box, Ellipse, Region
+from cloak.masks import draw
 from cloak.photo import Output, open_photo
 from cloak.photo.pixels import Frame, full_range, indexed, reduced, shown
 from tests.photo.making import paint, saved, tiff, untouched

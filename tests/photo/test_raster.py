@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from cloak.errors import ConcealmentFailed, Corrupt, Unsupported
-from cloak.geometry import Mask, Region
+from cloak.geometry import Region
+from cloak.masks import Mask
 from cloak.metadata.fields import Fields
 from cloak.photo import Limits, Output, open_photo
 from cloak.photo.tiff_write import packed

@@ -9,7 +9,8 @@ from PIL import Image
 from cloak import report
 from cloak.anonymizer import anonymize
 from cloak.detect import Face
-from cloak.geometry import Box, Ellipse, Region, Size, draw
+from cloak.geometry import Box, Ellipse, Region, Size
+from cloak.masks import draw
 from cloak.metadata import Kind, read
 from cloak.photo import Output, open_photo
 from cloak.photo.pixels import Frame

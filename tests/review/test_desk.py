@@ -18,14 +18,14 @@ import cv2
 import httpx
 import numpy as np
 import pytest
-from cloak.cli.review import _browser, _login
 from PIL import Image, ImageFilter
 
+from cloak.cli.review import _browser, _login
 from cloak.decisions import Change, parse
 from cloak.errors import Conflict, NotFound, NotWritten, OutputError, UsageError
 from cloak.geometry import Box, Region
-from cloak.ledger import beside
 from cloak.photo import open_photo
+from cloak.records import beside
 from cloak.report import flagged
 from cloak.review.app import Review, _version, create_app
 from cloak.review.case import detail

@@ -12,8 +12,9 @@ from PIL import Image, ImageOps
 
 from cloak.detect import RECIPES
 from cloak.geometry import Box
-from cloak.ledger import Ledger, beside
+from cloak.ledger import Ledger
 from cloak.photo import open_photo
+from cloak.records import beside
 from cloak.reviews import Reviews
 from cloak.verify import ALIKE, Look, alike
 from tests.conftest import from_behind
