@@ -81,6 +81,7 @@ def _parse(words: list[str]) -> tuple[dict[str, str], list[str], list[str]] | No
     """Query parameters, the options as they stand, and files; None for what only the whole command understands."""
     choice: dict[str, str] = {"pipeline": "photographer"}
     options: list[str] = []
+    flags = set[str]()
     files: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -88,6 +89,7 @@ def _parse(words: list[str]) -> tuple[dict[str, str], list[str], list[str]] | No
         if word == "--":
             files += rest
         elif word in FLAGS:
+            flags.add(word)
             options.append(word)
         elif name in TAKES_VALUE and name.startswith("--") and equals:
             choice[TAKES_VALUE[name]] = value
@@ -103,5 +105,7 @@ def _parse(words: list[str]) -> tuple[dict[str, str], list[str], list[str]] | No
         else:
             files.append(word)
     if not files or choice["pipeline"].endswith(".toml") or any(map(os.path.isdir, files)):
+        return None
+    if "--in-place" not in flags or choice.get("effect") == "perturb":  # a file's name; what no service promises
         return None
     return choice, options, files

@@ -6,11 +6,11 @@ import json
 import cv2
 import numpy as np
 import pytest
+from cloak.cli import main
 from PIL import Image
 
 import cloak
 from cloak import consent
-from cloak.cli import main
 from cloak.errors import UsageError
 from cloak.intake import portraits
 from cloak.pipeline import Pipeline

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from cloak.cli import COMMANDS
+
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"

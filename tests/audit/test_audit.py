@@ -6,13 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from cloak.cli import main
 
 from cloak import effects
 from cloak.audit import LATER, Settings, Treatment, audit, convolution, gather, split, verdicts, visible
 from cloak.audit.adversary import CLASSIFIERS, Lesson, trained
 from cloak.audit.figures import Rate
 from cloak.audit.report import headline, passes, table
-from cloak.cli import main
 from cloak.errors import UsageError
 
 SEARCH = Settings(("sface",), (), ("as published",), probes=1, splits=("photos",))

@@ -8,10 +8,10 @@ import sys
 import tomllib
 from types import SimpleNamespace
 
-import pytest
-
 import cloak.cli
+import pytest
 from cloak.cli import COMMANDS
+
 from cloak.decisions import Decisions, dump
 from cloak.geometry import Size
 from cloak.ledger import Ledger

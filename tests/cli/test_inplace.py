@@ -7,9 +7,9 @@ import sys
 import threading
 
 import pytest
-
 from cloak.cli import main
-from cloak.cli.handover import worst
+from cloak.cli.handover import hand_over, worst
+
 from tests.service.conftest import TOKEN, service
 from tests.service.test_anonymize import bare_faces, carriers
 
@@ -191,6 +191,22 @@ def test_an_interrupt_while_the_service_works_is_no_traceback(photos, monkeypatc
     with pytest.raises(SystemExit) as stop:
         main(["run", "--in-place", str(photos / "located.jpg")])
     assert (stop.value.code, capsys.readouterr().err) == (130, "cloak: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--", "--in-place", "a.jpg"],
+        ["-p", "--in-place", "a.jpg"],
+        ["--in-place", "--effect", "perturb", "a.jpg"],
+        ["--in-place", "--effect=perturb", "a.jpg"],
+    ],
+)
+def test_a_service_gets_no_photo_that_was_not_named_for_it_or_keeps_its_faces(monkeypatch, words):
+    """A file may be called as an option, and `cloak run -- *` replaces nothing."""
+    monkeypatch.setenv("CLOAK_SERVER", SERVER)
+    monkeypatch.delattr("cloak.client.Client")
+    assert hand_over(["run", *words]) == (0, ["run", *words])
 
 
 def test_what_ends_the_work_early_beats_what_was_found_before():

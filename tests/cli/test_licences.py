@@ -7,6 +7,7 @@ import sys
 import tomllib
 
 from cloak.cli.licences import packages, weights
+
 from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

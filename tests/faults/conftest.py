@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-
 from cloak.cli.verify import command as verify
+
 from cloak.ledger import Ledger
 from cloak.records import beside
 

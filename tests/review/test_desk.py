@@ -18,9 +18,9 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from cloak.cli.review import _browser, _login
 from PIL import Image, ImageFilter
 
-from cloak.cli.review import _browser, _login
 from cloak.decisions import Change, parse
 from cloak.errors import Conflict, NotFound, NotWritten, OutputError, UsageError
 from cloak.geometry import Box, Region
