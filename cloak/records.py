@@ -80,5 +80,7 @@ def beside(out: Place) -> Place:
                 next_step="Name another place with --ledger, or publish below a prefix.",
             )
         return Url(out.root, out.key + ".cloak")
-    whole = Path(os.path.abspath(out))
+    whole = Path(os.path.realpath(out))  # a folder has one ledger, whatever links lead to it
+    if not whole.name:
+        raise UsageError("the output is the whole disk", next_step="Name a folder on it with --out.")
     return whole.with_name(whole.name + ".cloak") / "ledger.sqlite"

@@ -1,9 +1,10 @@
 import sqlite3
 import stat
+from pathlib import Path
 
 import pytest
 
-from cloak.errors import OutputError
+from cloak.errors import OutputError, UsageError
 from cloak.ledger import Ledger, companion
 from cloak.records import Entry, beside
 
@@ -78,6 +79,14 @@ def test_only_the_owner_can_read_it(tmp_path):
     with Ledger(tmp_path / "l/ledger.sqlite"):
         assert stat.S_IMODE((tmp_path / "l").stat().st_mode) == 0o700
         assert stat.S_IMODE((tmp_path / "l/ledger.sqlite").stat().st_mode) == 0o600
+
+
+def test_an_output_has_one_ledger_whatever_links_lead_to_it(tmp_path):
+    (tmp_path / "2026-11").mkdir()
+    (tmp_path / "current").symlink_to("2026-11")
+    assert beside(tmp_path / "current") == beside(tmp_path / "2026-11") == beside(tmp_path / "current/../current")
+    with pytest.raises(UsageError, match="whole disk"):
+        beside(Path("/"))
 
 
 def test_the_ledger_lies_beside_the_output_and_not_in_it(tmp_path):
