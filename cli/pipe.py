@@ -19,10 +19,11 @@ def run(
 ) -> int:
     """The exit code for the photo on standard input; standard output gets its clean bytes, or nothing."""
     from cloak.anonymizer import anonymize
+    from cloak.errors import CloakError, Withheld
     from cloak.files import read_stream
     from cloak.job import Job
     from cloak.provenance import signed
-    from cloak.report import Outcome, Totals
+    from cloak.report import Outcome, Totals, internal, withheld
     from cloak.rows import open_report
     from cloak.work import decided
 
@@ -36,16 +37,26 @@ def run(
         )
     if sys.stdin is None or sys.stdout is None:
         raise click.UsageError("standard input and output must both be open")
-    nameless = Path("-")
-    word = decided(nameless, Job((nameless,), nameless, pipeline, decisions=decisions))
-    data = read_stream(sys.stdin.buffer, pipeline.limits.bytes)
+    nameless, totals = Path("-"), Totals()
     with open_report(report, None) as rows:
-        result = signed(anonymize(data, pipeline, key=key, decisions=word, people=people), signer)
-        totals = Totals()
-        row = Outcome("-", "-" if result.data else "", result.report.status, result.report).row()
-        totals.add(row)
-        rows.add(row)
-        rows.end(totals, pipeline.table(), pipeline.hash())
+
+        def tell(outcome: Outcome) -> None:
+            totals.add(row := outcome.row())
+            rows.add(row)
+            rows.end(totals, pipeline.table(), pipeline.hash())
+
+        try:
+            word = decided(nameless, Job((nameless,), nameless, pipeline, decisions=decisions))
+            data = read_stream(sys.stdin.buffer, pipeline.limits.bytes)
+            result = signed(anonymize(data, pipeline, key=key, decisions=word, people=people), signer)
+        except CloakError as error:
+            if isinstance(error, Withheld):
+                tell(withheld("-", error))
+            raise
+        except Exception as error:
+            tell(internal("-", error))
+            raise
+        tell(Outcome("-", "-" if result.data else "", result.report.status, result.report))
     if result.data is not None:
         sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()

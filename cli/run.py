@@ -33,8 +33,8 @@ IN_PLACE = ("photos", "in_place", "jobs", "deadline", "max_memory", "noise_key",
 PIPED = (
     "photos", "out", "keep_people", "report", "decisions", "noise_key", "c2pa_sign", "c2pa_key", "quiet", "debug",
 )  # fmt: skip
-"""Parameters that these two ways to run honour, beside those of a pipeline. Any other is refused: to leave it out in
-silence might publish what somebody decided to hold."""
+"""Parameters that these two ways to run honour, beside those of a pipeline but `names`. Any other is refused: to
+leave it out in silence might publish what somebody decided to hold."""
 
 
 @click.command(name="run", short_help="Conceal the faces in photos and strip their metadata.")
@@ -118,11 +118,11 @@ def command(
 
     piped = photos == (Path("-"),)
     if in_place:
-        _refuse_others({*IN_PLACE, *shape}, "--in-place: it takes files, and the flags of a pipeline")
+        _refuse_others({*IN_PLACE, *shape} - {"names"}, "--in-place: it takes files, and the flags of a pipeline")
         if not all(isinstance(photo, Path) and photo != Path("-") for photo in photos):
             raise click.UsageError("--in-place replaces files of this machine.")
     elif piped:
-        _refuse_others({*PIPED, *shape}, "- (standard input): name a file and --out PUBLIC")
+        _refuse_others({*PIPED, *shape} - {"names"}, "- (standard input): name a file and --out PUBLIC")
     elif Path("-") in photos:
         raise click.UsageError("- (standard input) stands alone.")
     if not piped and engine == "local":

@@ -79,8 +79,10 @@ def test_the_module_runs_as_the_command_does():
         (["run", "-", "{here}", "--out", "{here}/p"], 2, "stands alone"),
         (["run", "-", "--dry-run"], 2, "--dry-run does not go with"),
         (["run", "-", "--deadline", "300"], 2, "--deadline does not go with"),
+        (["run", "-", "--names", "random"], 2, "--names does not go with"),
         (["run", "-", "--decisions", "{here}/none"], 2, "--decisions names no file"),
         (["run", "--in-place", "{here}/a.jpg", "--force"], 2, "--force does not go with"),
+        (["run", "--in-place", "{here}/a.jpg", "--names", "random"], 2, "--names does not go with"),
         (["run", "{here}", "--out", "-"], 2, "standard input"),
         (["verify", "{here}/none"], 1, "FAILED"),
         (["verify", "{here}/empty"], 3, "no file"),
@@ -164,6 +166,16 @@ def test_what_is_held_back_from_standard_output_has_its_reason(
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO((samples / name).read_bytes())))
     code, out, err = cli(capfd, "run", "-", "--recall", "fast", *(flag.format(here=tmp_path) for flag in flags))
     assert (code, out, words in err) == (4, "", True), err
+
+
+def test_the_report_of_a_pipe_tells_of_a_photo_that_is_withheld(capfd, monkeypatch, tmp_path, landscape):
+    """What stood there of an earlier photo would say that all is well."""
+    report = tmp_path / "report.json"
+    for data, status, exit_code in (landscape, "no-face", 0), (landscape[:5000], "withheld", 1):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+        code, _, _ = cli(capfd, "run", "-", "--recall", "fast", "--report", report)
+        told = json.loads(report.read_text())
+        assert (code, told["photos"][0]["status"], told["totals"]["exit_code"]) == (exit_code, status, exit_code)
 
 
 def test_a_photo_without_a_face_comes_through_a_pipe_with_a_word(capfd, monkeypatch, landscape):
