@@ -73,7 +73,8 @@ def command(
             elif found:
                 click.echo(f"FAILED  {name}: {'; '.join(found)}")
             elif not quiet:
-                click.echo(f"clean   {name}{f': {sight} faces in sight, by choice' if sight else ''}")
+                bare_ones = f": {sight} face{'s' if sight > 1 else ''} in sight, by choice" if sight else ""
+                click.echo(f"clean   {name}{bare_ones}")
     if checked == 0:
         raise NothingMatched("there is no file to check")
     if not as_json and not quiet:

@@ -185,7 +185,7 @@ class Totals:
         if self.bare:
             rows.append(("to review", self.bare, "a face concealed in a neighbouring frame is bare: see the report"))
         if self.left_out:
-            rows.append(("left out", self.left_out, "sidecars, hidden files, links: never copied"))
+            rows.append(("left out", self.left_out, "not taken for photos (sidecars, hidden files, ...): never copied"))
         if self.resumed:
             rows.append(("of these", self.resumed, "done by an earlier run"))
         rows.append(("seconds", round(self.seconds, 1), ""))  # type: ignore[arg-type]
