@@ -96,9 +96,12 @@ class Applied:
 
 
 def fitted(decisions: Decisions, size: Size) -> Decisions:
-    """The same decisions for a photo of another size. Raises `DecisionsUnfit` if its proportions differ."""
+    """The same decisions for a photo of another size. Raises `DecisionsUnfit` if its proportions differ, unless they
+    are about no place in it."""
     if size == decisions.size:
         return decisions
+    if not decisions.changes and not any(decisions.seen):
+        return replace(decisions, size=size)
     across, along = size.width / decisions.size.width, size.height / decisions.size.height
     if abs(across / along - 1) > PROPORTIONS:
         raise DecisionsUnfit("the decisions were made for a photo of other proportions")

@@ -52,6 +52,12 @@ CREATE TABLE IF NOT EXISTS review (
     done INTEGER NOT NULL,       -- the version that the output folder shows
     failure TEXT NOT NULL        -- why it does not show the latest verdict; "" if nothing failed
 ) STRICT;
+CREATE TABLE IF NOT EXISTS hold (
+    name TEXT NOT NULL,          -- as in review, where other bytes of that name have taken its place
+    content TEXT NOT NULL,       -- as in review
+    decisions TEXT NOT NULL,     -- as in a sidecar
+    PRIMARY KEY (name, content)
+) STRICT;
 CREATE TABLE IF NOT EXISTS verdict (
     id INTEGER PRIMARY KEY,      -- in the order in which they were given; never changed, never removed
     name TEXT NOT NULL,

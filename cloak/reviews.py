@@ -86,7 +86,7 @@ class Reviews:
         versions = {name: review.version for name, review in about.items()}
         own = about.pop(name, Reviewed())
         review = own if own.decisions is not None or not about else max(about.values(), key=_weight)
-        held = [other for other in about.values() if other.verdict == "hold"]
+        held = [other for other in (*about.values(), *self._overwritten(content)) if other.verdict == "hold"]
         if held:  # under whatever name, until it is lifted there
             review = held[0]
         decisions, adopted = _binding(review, content), None
@@ -153,6 +153,13 @@ class Reviews:
             found = db.execute("SELECT version, done FROM review WHERE name = ?", (name,)).fetchone() or (0, 0)
             if found[0] != version:
                 raise Conflict("somebody else changed or decided this photo in the meantime")
+            # What other bytes of that name were held for is held still.
+            db.execute(
+                "INSERT OR REPLACE INTO hold SELECT name, content, decisions FROM review "
+                "WHERE name = ? AND content IS NOT ? AND json_extract(decisions, '$.verdict') = 'hold'",
+                (name, content),
+            )
+            db.execute("DELETE FROM hold WHERE name = ? AND content = ?", (name, content))
             db.execute(
                 "INSERT OR REPLACE INTO review VALUES (?, ?, ?, ?, ?, '')",
                 (name, version + 1, content, dump(made).decode(), found[1]),
@@ -185,6 +192,11 @@ class Reviews:
     def _about(self, name: str, content: str) -> dict[str, Reviewed]:
         """The latest word on a photo, and on those of other names that have just these bytes."""
         return self._reviewed("name = ? OR content = ?", (name, content))
+
+    def _overwritten(self, content: str) -> list[Reviewed]:
+        """Holds of just these bytes, of names under which others were reviewed since."""
+        rows = self._ledger.query("SELECT decisions FROM hold WHERE content = ?", (content,))
+        return [Reviewed(content=content, decisions=_told(text)) for (text,) in rows]
 
     def _reviewed(self, condition: str, values: tuple[object, ...]) -> dict[str, Reviewed]:
         rows = self._ledger.query(

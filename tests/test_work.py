@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from PIL import Image
 
 from cloak import work
 from cloak.batch import Run
@@ -313,6 +314,33 @@ def test_a_hold_withdraws_what_stands_of_the_bytes_under_every_name_until_it_is_
     assert folder.decide("P.JPG", "accept") == "accepted"
     folder.run()
     assert folder.published() == ["P.JPG", "p-2.jpg", "q.jpg"]
+
+
+def test_what_is_held_stays_so_when_other_bytes_of_its_name_are_accepted(folder, jpeg):
+    photo, first = folder.originals / "p.jpg", (folder.originals / "p.jpg").read_bytes()
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    photo.write_bytes(jpeg(quality=60))
+    assert folder.statuses() == {"p.jpg": "held"}
+    assert folder.decide("p.jpg", "accept") == "accepted"
+    (folder.originals / "q.jpg").write_bytes(first)
+    assert folder.statuses() == {"p.jpg": "concealed", "q.jpg": "held"}
+    photo.write_bytes(first)
+    assert folder.statuses() == {"p.jpg": "held", "q.jpg": "held"}
+    assert folder.decide("p.jpg", "accept") == "accepted"  # lifted, where it was held
+    assert folder.statuses() == {"p.jpg": "concealed", "q.jpg": "concealed"}
+
+
+@pytest.mark.parametrize("verdict", ["accept", "hold"])
+def test_a_reviewed_photo_that_comes_again_with_other_proportions_waits_for_a_review_anew(folder, verdict):
+    folder.run()
+    assert folder.decide("p.jpg", verdict, (BADGE,)) in {"accepted", "held"}
+    photo = folder.originals / "p.jpg"
+    cropped = Image.open(photo)
+    cropped.crop((0, 0, cropped.width, cropped.height - 16)).save(photo, quality=90)
+    assert folder.statuses() == {"p.jpg": "held"}
+    assert folder.decide("p.jpg", "accept", ()) == "accepted"
+    assert folder.published() == ["p.jpg"]
 
 
 def test_a_hold_goes_on_after_a_file_that_somebody_changed(folder):
