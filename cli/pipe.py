@@ -21,6 +21,7 @@ def run(
     from cloak.anonymizer import anonymize
     from cloak.errors import CloakError, Withheld
     from cloak.files import read_stream
+    from cloak.intake import Item
     from cloak.job import Job
     from cloak.provenance import signed
     from cloak.report import Outcome, Totals, internal, withheld
@@ -46,7 +47,9 @@ def run(
             rows.end(totals, pipeline.table(), pipeline.hash())
 
         try:
-            word = decided(nameless, Job((nameless,), nameless, pipeline, decisions=decisions))
+            word = decided(
+                Item(nameless, nameless), nameless, Job((nameless,), nameless, pipeline, decisions=decisions)
+            )
             data = read_stream(sys.stdin.buffer, pipeline.limits.bytes)
             result = signed(anonymize(data, pipeline, key=key, decisions=word, people=people), signer)
         except CloakError as error:

@@ -228,7 +228,7 @@ def _search(
         made = apply(decisions, number, search.faces, photo.size, settings.permitted)
     # All faces are compared, so that nobody is in a picture twice; only those that nobody decided about may be kept,
     # and who gave a verdict decided about all.
-    undecided = decisions is None or decisions.verdict is None
+    undecided = decisions is None or (decisions.verdict is None and not any(decisions.seen))
     consent = sort(views[0], search.faces, people if undecided else None)
     kept = tuple(face for face in made.faces if face in consent.kept)
     made = replace(made, faces=tuple(face for face in made.faces if face not in kept), revealed=(*made.revealed, *kept))

@@ -51,7 +51,7 @@ class Run:
                     next_step="Name the folder that it lies in: photos find theirs by name.",
                 )
             if job.decisions is not None and job.decisions.is_dir():
-                self.left_out += unfitting(job.decisions, (item.name for item in self.items))
+                self.left_out += unfitting(job.decisions, (item.own or item.name for item in self.items))
         # Frames of a burst are found among the photos of folders; those of stores are too many to remember.
         known = self.items if isinstance(self.items, list) else []
         self._numbers = {item.source: number for number, item in enumerate(known)}

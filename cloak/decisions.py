@@ -5,7 +5,7 @@ Stored beside a photo as `NAME.cloak.json`, it holds places and words: no pixels
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -33,6 +33,10 @@ re-exports have 0.85 to 0.99, whoever takes somebody's place in another portrait
 CONSTELLATION = 0.8
 """Share of the faces seen then that must be found again before anything is decided about any of them: where they are
 missing, it is another picture, and the place of the speaker may be the place of somebody else."""
+
+SAME_PICTURE = 0.5
+"""Likewise, where no face was decided about, but an area drawn: a weaker search may find fewer, one that was cropped in
+its own proportions has hardly any of them at its place."""
 
 PROPORTIONS = 0.01
 """How much the proportions of a re-export may differ; more is a crop, in which places mean something else."""
@@ -65,6 +69,7 @@ class Decisions:
         reason: why it is held.
         reviewer: who decided.
         at: when, ISO 8601 in UTC.
+        namesake: several photos had its name where they were made; of these only a ledger tells whose they are.
     """
 
     size: Size
@@ -74,6 +79,7 @@ class Decisions:
     reason: str = ""
     reviewer: str = ""
     at: str = ""
+    namesake: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +124,8 @@ def apply(
     decisions: Decisions, frame: int, faces: Sequence[Face], size: Size, permitted: Collection[str] = tuple(EFFECTS)
 ) -> Applied:
     """Lay a person's decisions over what was found in a frame of a photo of `size`. A face nobody decided about stays
-    concealed, and so does one that may not be the face whose area a person changed: besides that area. Where the photo
-    is accepted, a face that the person saw concealed stays so, whether or not it is found again.
+    concealed, and so does one that may not be the face whose area a person changed: besides that area. A face
+    that the person saw concealed stays so, whether or not it is found again.
 
     Raises `DecisionsUnfit` where the picture is not the one that the person saw, or an area has an effect of its own
     that is not among those `permitted`.
@@ -145,11 +151,10 @@ def apply(
     if frame < len(decisions.seen):
         then, decided = decisions.seen[frame], [change.face for change in here if change.face is not None]
         found = sum(any(box.iou(face.box) >= SAME for face in faces) for box in then)
-        if decided and found < CONSTELLATION * len(then):
+        if found < (CONSTELLATION if decided else SAME_PICTURE if here else 0) * len(then):
             raise DecisionsUnfit("the faces are not where they were when the decisions were made")
         fits = found >= CONSTELLATION * max(len(then), len(faces))
-        if decisions.verdict == "accept":
-            left = _as_accepted(left, then, decided)
+        left = _as_accepted(left, then, decided)
     return Applied(tuple(left), tuple(revealed), tuple(replaced), tuple(areas), fits)
 
 
@@ -191,12 +196,16 @@ def parse(text: bytes) -> Decisions:
         table = json.loads(text)
         if not isinstance(table, dict) or table.pop("cloak_decisions", None) != FORMAT:
             raise UsageError("it is no file of decisions of this version of cloak")
+        reason, reviewer, at = (msgspec.convert(table.get(name, ""), str) for name in ("reason", "reviewer", "at"))
         made = Decisions(
             msgspec.convert(table.get("size"), Size),
             changes(table.get("changes", [])),
             msgspec.convert(table.get("seen", []), tuple[tuple[Box, ...], ...]),
             msgspec.convert(table.get("verdict"), Literal["accept", "hold"] | None),
-            *(msgspec.convert(table.get(name, ""), str) for name in ("reason", "reviewer", "at")),
+            reason,
+            reviewer,
+            at,
+            msgspec.convert(table.get("namesake", False), bool),
         )
     except (ValueError, RecursionError):
         raise UsageError("it is no file of decisions") from None

@@ -34,14 +34,18 @@ class Item:
         name: below the output.
         version: by which a store tells that it is unchanged (its etag); "" where only the bytes tell.
         size: bytes, as a store lists it; 0 for files.
-        namesake: other photos of the run have its name below their inputs.
+        own: its name below its input, before numbers or other names were given; None where that is its name.
+        namesake: other photos of the run have its own name.
+        akin: other photos of the run have its own name but for the suffix.
     """
 
     source: Place
     name: PurePath
     version: str = ""
     size: int = 0
+    own: PurePath | None = None
     namesake: bool = False
+    akin: bool = False
 
     @property
     def path(self) -> Path:
@@ -67,12 +71,15 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
     """
     taken: dict[str, int] = {}
     met = list(_met(inputs, os.path.realpath(out) if out else None))
-    often = Counter(str(found.name).casefold() for found in met if isinstance(found, Item))
+    own = [found.name for found in met if isinstance(found, Item)]
+    whole = Counter(str(name).casefold() for name in own)
+    plain = Counter(str(without_suffix(name)).casefold() for name in own)
     for found in met:
         if isinstance(found, LeftOut):
             yield found
         else:
-            yield Item(found.source, unique(found.name, taken), namesake=often[str(found.name).casefold()] > 1)
+            same, alike = whole[str(found.name).casefold()], plain[str(without_suffix(found.name)).casefold()]
+            yield Item(found.source, unique(found.name, taken), own=found.name, namesake=same > 1, akin=alike > same)
 
 
 def _met(inputs: Sequence[Path], published: str | None) -> Iterator[Item | LeftOut]:
@@ -165,6 +172,11 @@ def passed_over(name: str) -> str:
 def promises_photo(name: str) -> bool:
     """Whether a name says that the file is a picture."""
     return PurePath(name).suffix.lower() in PHOTOS
+
+
+def without_suffix(name: PurePath) -> PurePath:
+    """A photo's name before the suffix of its format, if it has one: what follows a dot may be a part of the name."""
+    return name.with_suffix("") if promises_photo(name.name) else name
 
 
 def unique(name: PurePath, taken: dict[str, int]) -> PurePath:

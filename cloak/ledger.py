@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from cloak.errors import LedgerDamaged, OutputError
+from cloak.files import printable
 from cloak.records import VERSION, Entry, Origin
 
 _ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -258,6 +259,11 @@ class Ledger:
         """The name below its input of the original that was given a name; None if no policy gave it."""
         found = self.query("SELECT own FROM given WHERE name = ?", (name,))
         return _name(found[0][0]) if found else None
+
+    def aliases(self, name: str, own: PurePath) -> set[str]:
+        """Names below the output that an original has here beside this one, by whatever policy."""
+        given = self.query("SELECT name FROM given WHERE own = ?", (os.fsencode(own),))
+        return {printable(own), *(str(alias) for (alias,) in given)} - {name}
 
     def names_given(self, policy: str) -> int:
         """How many names a policy has given."""

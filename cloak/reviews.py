@@ -5,7 +5,7 @@ The tables lie in the ledger (`cloak.ledger`), so that what was decided and what
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -74,24 +74,34 @@ class Reviews:
         """The latest word on every photo that somebody touched."""
         return self._reviewed("1", ())
 
-    def word(self, name: str, content: str, sidecar: Decisions | None = None) -> Word:
+    def tell(self, name: str, sidecar: Decisions | None) -> bool:
+        """Whether it is known here what was decided about a photo, or of which photo a sidecar's decisions are."""
+        if self.latest(name).decisions is not None or sidecar is None:
+            return self.latest(name).decisions is not None
+        text = dump(replace(sidecar, namesake=False)).decode()
+        return bool(self._ledger.query("SELECT 1 FROM verdict WHERE decisions = ? LIMIT 1", (text,)))
+
+    def word(self, name: str, content: str, sidecar: Decisions | None = None, aliases: Collection[str] = ()) -> Word:
         """What counts for a photo: what was decided about it in this folder, or the sidecar if that is newer.
 
         Args:
             name: of the photo.
             content: the ledger's key of its bytes.
             sidecar: that was given for it.
+            aliases: names that it has here under other policies.
         """
-        about = self._about(name, content)
+        about = self._about((name, *aliases), content)
         versions = {name: review.version for name, review in about.items()}
         own = about.pop(name, Reviewed())
-        review = own if own.decisions is not None or not about else max(about.values(), key=_weight)
-        held = [other for other in (*about.values(), *self._overwritten(content)) if other.verdict == "hold"]
+        changed = [other for other in about.values() if other.content != content and other.decisions is not None]
+        review = own if own.decisions is not None or not about else max(changed or about.values(), key=_weight)
+        held = self._holds(content, about.values())
         if held:  # under whatever name, until it is lifted there
             review = held[0]
-        decisions, adopted = _binding(review, content), None
+        logged = self._logged((name, *about))
+        started = review.decisions is not None and bool(logged) and _is_taken(review.decisions, logged[-1])
+        decisions, adopted = _binding(review, content, started), None
         if sidecar is not None and not held:
-            logged = self._logged((name, *about))
             if review.decisions is not None and logged and _is_adopted(sidecar, review.decisions, logged[-1]):
                 decisions, adopted = (review.decisions, None) if review.content == content else (sidecar, sidecar)
             elif review.decisions is None or not _overtaken(sidecar, review.decisions, logged):
@@ -113,7 +123,7 @@ class Reviews:
             published: what must still be the digest in its record; None: whatever is.
         """
         known = self._ledger.find(name) if published else None
-        versions = {name: review.version for name, review in self._about(name, content).items()}
+        versions = {other: review.version for other, review in self._about((name, *word.versions), content).items()}
         if versions != word.versions or (known and known.published != published):
             raise Conflict("somebody decided about this photo in the meantime")
 
@@ -189,14 +199,21 @@ class Reviews:
             for at, reviewer, verdict, text in rows
         ]
 
-    def _about(self, name: str, content: str) -> dict[str, Reviewed]:
-        """The latest word on a photo, and on those of other names that have just these bytes."""
-        return self._reviewed("name = ? OR content = ?", (name, content))
+    def held(self, content: str) -> Decisions | None:
+        """The hold of just these bytes, under whatever name, if there is one."""
+        holds = self._holds(content, self._reviewed("content = ?", (content,)).values())
+        return holds[0].decisions if holds else None
 
-    def _overwritten(self, content: str) -> list[Reviewed]:
-        """Holds of just these bytes, of names under which others were reviewed since."""
+    def _holds(self, content: str, about: Iterable[Reviewed]) -> list[Reviewed]:
+        """Holds of just these bytes: those among the latest words, and those of names under which others were reviewed
+        since."""
         rows = self._ledger.query("SELECT decisions FROM hold WHERE content = ?", (content,))
-        return [Reviewed(content=content, decisions=_told(text)) for (text,) in rows]
+        overwritten = [Reviewed(content=content, decisions=_told(text)) for (text,) in rows]
+        return [review for review in (*about, *overwritten) if (review.content, review.verdict) == (content, "hold")]
+
+    def _about(self, names: Collection[str], content: str) -> dict[str, Reviewed]:
+        """The latest word on a photo, and on those of other names that have just these bytes."""
+        return self._reviewed(f"name IN ({', '.join('?' * len(names))}) OR content = ?", (*names, content))
 
     def _reviewed(self, condition: str, values: tuple[object, ...]) -> dict[str, Reviewed]:
         rows = self._ledger.query(
@@ -215,12 +232,13 @@ class Reviews:
         return [_told(text) for (text,) in rows]
 
 
-def _binding(review: Reviewed, content: str) -> Decisions | None:
+def _binding(review: Reviewed, content: str, started: bool) -> Decisions | None:
     """What was decided about a photo in an earlier review into the same folder: a run that starts over must neither
-    undo it nor apply it to other bytes."""
+    undo it nor apply it to other bytes. What it `started` from, a sidecar whose verdict does not count there, is no
+    review that nobody has finished."""
     if review.decisions is None:
         return None
-    if review.content == content and review.verdict is not None:
+    if review.content == content and (review.verdict is not None or started):
         return review.decisions
     changed = "the original has changed since its review" if review.content != content else "its review is not finished"
     return Decisions(review.decisions.size, verdict="hold", reason=changed)
@@ -233,11 +251,15 @@ def _weight(review: Reviewed) -> tuple[bool, str]:
 
 def _is_adopted(sidecar: Decisions, latest: Decisions, logged: Decisions) -> bool:
     """Whether a photo's latest word is what the sidecar says, and nothing was drafted since."""
+    return _is_taken(latest, logged) and _as_given(sidecar, logged)
+
+
+def _is_taken(latest: Decisions, logged: Decisions) -> bool:
+    """Whether a photo's latest word is one that was logged, and nothing was drafted since."""
     try:
-        taken = replace(fitted(logged, latest.size), at=logged.at or latest.at)
+        return replace(fitted(logged, latest.size), at=logged.at or latest.at) == latest
     except DecisionsUnfit:
         return False
-    return taken == latest and _as_given(sidecar, logged)
 
 
 def _overtaken(sidecar: Decisions, latest: Decisions, logged: Sequence[Decisions]) -> bool:

@@ -1,22 +1,32 @@
 """Decisions that lie beside photos, as `NAME.cloak.json`: found again by the name of the photo that they are about."""
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 
 from cloak.decisions import SUFFIX, Decisions, parse
 from cloak.errors import CloakError, DecisionsUnfit
 from cloak.files import read
-from cloak.intake import LeftOut, promises_photo
+from cloak.intake import LeftOut, without_suffix
 
 
-def sidecar(place: Path, own: PurePath, *, namesake: bool = False) -> Decisions | None:
+def sidecar(
+    place: Path,
+    own: PurePath,
+    *,
+    namesake: bool = False,
+    akin: bool = False,
+    noted: Callable[[Decisions | None], bool] = lambda _: False,
+) -> Decisions | None:
     """The decisions about a photo; another suffix of the re-export does not matter.
 
     Args:
         place: a folder of sidecars, or the only one.
         own: the photo's name below its input.
         namesake: other inputs of the run have a photo of that name.
+        akin: the run has a photo of that name with another suffix.
+        noted: whether a ledger tells what was decided about this photo, or whose some decisions are: those that may
+            be another's are passed over then.
 
     Raises `DecisionsUnfit` when there are some that cannot be read, or may be about another photo: not to apply them
     would reveal or hide the wrong.
@@ -29,16 +39,27 @@ def sidecar(place: Path, own: PurePath, *, namesake: bool = False) -> Decisions 
             raise DecisionsUnfit(
                 "several files of decisions have its name", next_step="Keep the one that was made for this photo."
             )
-        if namesake:
-            raise DecisionsUnfit(
-                "several photos of this run have its name: whose the decisions are hangs on the order of the inputs",
-                next_step="Run cloak on each input alone, with the decisions about its photos.",
-            )
         place = found[0]
+        akin &= _plain(place.name) != _plain(own.name + SUFFIX)
+    else:
+        akin = False
     try:
-        return parse(read(place, 10_000_000))
+        decisions = parse(read(place, 10_000_000))
     except (CloakError, OSError) as error:
         raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
+    if not (namesake or akin or decisions.namesake):
+        return decisions
+    if noted(None if akin else decisions):
+        return None
+    if namesake or akin:
+        raise DecisionsUnfit(
+            "several photos of this run have its name: whose the decisions are cannot be told",
+            next_step="Run cloak on each input alone, with the decisions about its photos.",
+        )
+    raise DecisionsUnfit(
+        "several photos had its name where the decisions were made: whose they are cannot be told",
+        next_step="Take its file out of the folder of decisions, and review the photo anew.",
+    )
 
 
 def unfitting(place: Path, names: Iterable[PurePath]) -> Iterator[LeftOut]:
@@ -77,8 +98,7 @@ def _key(name: PurePath) -> tuple[str, str]:
 
 
 def _stem(name: str) -> str:
-    """A photo's name before the suffix of its format, if it has one: what follows a dot may be a part of the name."""
-    return _plain(PurePath(name).stem if promises_photo(name) else name)
+    return _plain(without_suffix(PurePath(name)).name)
 
 
 def _plain(name: str) -> str:

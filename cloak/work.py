@@ -121,7 +121,7 @@ def _photo(
 def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, content_seen: str | None) -> Done:
     limit = job.pipeline.limits.bytes
     if job.dry_run:
-        decisions = decisions or decided(item.name, job, item.namesake)
+        decisions = decisions or decided(item, item.own or item.name, job)
         result = anonymize(_fetch(item, limit), job.pipeline, key=job.key, decisions=decisions, people=job.people)
         return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
@@ -130,17 +130,17 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     target = printable(item.name)
     known, origin = ledger.find(target), _origin(item, job)
     own = _own_name(item, ledger, job) if decisions is None else item.name
-    # What was decided here about a photo that shares its name is known by its bytes.
-    noted = reviews is not None and item.namesake and reviews.latest(target).decisions is not None
+    noted = partial(reviews.tell, target) if reviews is not None else lambda _: False
     try:
-        given = decided(own, job, item.namesake) if decisions is None and not noted else None
+        given = decided(item, own, job, noted) if decisions is None else None
     except DecisionsUnfit:
         _withdraw(item.name, store, ledger, known, origin)  # somebody may have decided otherwise
         raise
     digest, again = treatment(job, ledger), job.force or content_seen is not None
     stale = _refuse_foreign(item, store, known, job)
+    aliases = ledger.aliases(target, ledger.own_name(target) or item.name) if isinstance(ledger, Ledger) else ()
     if known is not None:
-        word = reviews.word(target, known.content, given) if reviews else Word()
+        word = reviews.word(target, known.content, given, aliases) if reviews else Word()
         stale = bool(known.pipeline != digest or content_seen is not None or word.adopted or word.pending)
     if stale:
         known = _withdraw(item.name, store, ledger, known, origin)  # even if the original can no longer be read
@@ -149,7 +149,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     content = ledger.key(item.version.encode() if data is None else data)
     if content_seen not in {None, content}:
         raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
-    word = reviews.word(target, content, given) if reviews else Word()
+    word = reviews.word(target, content, given, aliases) if reviews else Word()
     if decisions not in {None, word.decisions}:
         raise DecisionsUnfit(
             "somebody has decided otherwise since, or holds the same photo under another name",
@@ -170,6 +170,8 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         known = _withdraw(item.name, store, ledger, known, origin)
     if data is None:
         data = _fetch(item, limit)
+        if hold := reviews.held(ledger.key(data)) if reviews else None:  # of a file with the same bytes
+            word = replace(word, decisions=hold, held=True)
     try:
         made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
         result = signed(made, job.signer)
@@ -225,15 +227,19 @@ def _own_name(item: Item, ledger: Records, job: Job) -> PurePath:
     given = ledger.own_name(printable(item.name)) if isinstance(ledger, Ledger) else None
     if given is not None and job.pipeline.names == "keep":
         raise NotWritten("an earlier run gave its name to another photo", next_step="Name another folder with --out.")
-    return given or item.name
+    return item.own or given or item.name
 
 
-def decided(own: PurePath, job: Job, namesake: bool = False) -> Decisions | None:
+def decided(
+    item: Item, own: PurePath, job: Job, noted: Callable[[Decisions | None], bool] = lambda _: False
+) -> Decisions | None:
     """The decisions that belong to a photo by its own name, if it is given any; see `sidecar`.
 
     Raises `DecisionsUnfit`.
     """
-    found = sidecar(job.decisions, own, namesake=namesake) if job.decisions is not None else None
+    if job.decisions is None:
+        return None
+    found = sidecar(job.decisions, own, namesake=item.namesake, akin=item.akin, noted=noted)
     # Where a person must accept photos, a verdict on another export is no verdict on this one.
     holds = job.pipeline.review == "required" or job.pipeline.no_face == "hold"
     return replace(found, verdict=None) if found is not None and found.verdict == "accept" and holds else found

@@ -58,7 +58,7 @@ def test_what_a_person_saw_concealed_and_accepted_stays_so_whatever_is_found_aga
     assert made.revealed == (LEFT,)
     assert [face.extent or face.box for face in made.faces] == [RIGHT.box.united(wider.box), *FEW]
     assert made.fits
-    assert apply(replace(decisions, verdict=None), 0, found, SIZE).faces == (wider, *map(face_at, FEW[:3]))
+    assert apply(replace(decisions, verdict=None), 0, found, SIZE) == made  # where an "accept" does not release
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,13 @@ def test_an_acceptance_is_of_the_faces_that_were_seen(seen, found, fits):
     made = apply(Decisions(SIZE, (), seen, "accept"), 0, found, SIZE)
     assert made.fits == fits
     assert {box for frame in seen for box in frame} <= {face.box for face in made.faces}
+
+
+def test_an_area_is_not_laid_over_a_picture_that_was_cropped_in_its_own_proportions():
+    decisions = Decisions(SIZE, (Change(area=BADGE),), ((LEFT.box, RIGHT.box),))
+    assert apply(decisions, 0, [LEFT], SIZE).areas == (BADGE,)  # a weaker search
+    with pytest.raises(DecisionsUnfit, match="not where they were"):
+        apply(decisions, 0, [replace(RIGHT, box=RIGHT.box.shifted(-150, 40))], SIZE)
 
 
 def test_a_change_is_of_its_own_frame_and_one_without_a_frame_of_all():
@@ -111,7 +118,7 @@ def test_a_sidecar_is_read_back_and_holds_places_and_words_only():
     )
     assert parse(dump(decisions)) == decisions
     assert set(json.loads(dump(decisions))) == {
-        "cloak_decisions", "size", "changes", "seen", "verdict", "reason", "reviewer", "at",
+        "cloak_decisions", "size", "changes", "seen", "verdict", "reason", "reviewer", "at", "namesake",
     }  # fmt: skip
 
 

@@ -18,12 +18,14 @@ from cloak.geometry import Box, Region, Size
 from cloak.intake import Item, walk
 from cloak.job import Job
 from cloak.ledger import Ledger
+from cloak.naming import Naming
 from cloak.pipeline import load
 from cloak.provenance import load_signer
 from cloak.records import beside
 from cloak.result import Status
 from cloak.review.desk import Desk
 from cloak.reviews import Reviews
+from cloak.store import Folder as Store
 
 SIZE = Size(256, 256)
 FAST = load("photographer", recall="fast")
@@ -153,7 +155,32 @@ def test_the_order_of_the_inputs_does_not_tell_whose_decisions_are_whose(folder,
     folder.out = folder.out.with_name("again")
     Ledger(beside(folder.out)).close()
     elsewhere = folder.statuses(other, folder.originals, decisions=ours)
-    assert elsewhere == {"p.jpg": "withheld", "p-2.jpg": "concealed"}
+    assert elsewhere == {"p.jpg": "withheld", "p-2.jpg": "withheld"}
+    for alone in (other, folder.originals):  # the one that comes second has the other's name elsewhere
+        assert folder.statuses(alone, decisions=ours) == {"p.jpg": "withheld"}
+    folder.out = folder.out.with_name("public")
+    assert folder.statuses(decisions=ours) == {"p.jpg": "concealed"}
+
+
+def test_decisions_about_a_photo_are_not_those_of_one_with_another_suffix(folder):
+    folder.run()
+    folder.sidecar("p.jpg", folder.face())
+    Image.open(folder.originals / "p.jpg").save(folder.originals / "p.png")
+    assert folder.statuses() == {"p.jpg": "revealed", "p.png": "withheld"}
+    (folder.originals / "p.jpg").unlink()
+    assert folder.statuses() == {"p.png": "revealed"}  # another export of it
+
+
+@pytest.mark.parametrize("no_face", ["hold", "publish"])
+def test_what_was_accepted_as_concealed_stays_so_where_photos_without_a_face_are_held(folder, no_face):
+    strict = replace(FAST, no_face=no_face)
+    folder.run(pipeline=strict)
+    ((face,),) = msgspec.convert(folder.find("p.jpg").row["detections"], list[list[Face]])
+    folder.sidecar("p.jpg", seen=((face.box, Box(200, 150, 30, 40)),))
+    for pipeline in (strict, replace(strict, min_face=20)):
+        (outcome,) = folder.run(pipeline=pipeline).values()
+        assert (str(outcome.status), len(outcome.report.detections[0])) == ("concealed", 2)
+        (folder.sidecars / "p.jpg.cloak.json").unlink(missing_ok=True)  # nobody began a review
 
 
 def test_a_sidecar_that_was_changed_since_counts_unless_it_may_be_older_than_a_hold(revealed):
@@ -329,6 +356,19 @@ def test_what_is_held_stays_so_when_other_bytes_of_its_name_are_accepted(folder,
     assert folder.statuses() == {"p.jpg": "held", "q.jpg": "held"}
     assert folder.decide("p.jpg", "accept") == "accepted"  # lifted, where it was held
     assert folder.statuses() == {"p.jpg": "concealed", "q.jpg": "concealed"}
+
+
+def test_what_is_held_and_saved_anew_is_held_under_every_policy_of_names(folder, jpeg):
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    (folder.originals / "p.jpg").write_bytes(jpeg(quality=60))
+    for names in ("keep", "random", "sequence"):
+        given = Naming(names, ledger := Ledger(beside(folder.out)), Store(folder.out))
+        with ledger:
+            item = given(next(iter(walk([folder.originals], folder.out))))
+        job = Job((folder.originals,), folder.out, replace(FAST, names=names), key=b"k")
+        assert str(work.work(item, job=job).outcome.status) == "held"
+    assert folder.published() == []
 
 
 @pytest.mark.parametrize("verdict", ["accept", "hold"])

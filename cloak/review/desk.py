@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cloak.bursts import Bare
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump, refused
@@ -206,10 +206,12 @@ class Desk:
         way, which it is whatever becomes of the sidecar. Raises `NotWritten`."""
         assert case.review.decisions is not None
         # Under its own name: numbers and random names differ between runs.
-        own = self._ledger.own_name(case.name) or case.origin.target
+        own = self._own_name(case)
         sidecar = own.with_name(own.name + SUFFIX)
+        folded = str(own).casefold()
+        shared = [other for other in self.cases.values() if str(self._own_name(other)).casefold() == folded]
         try:
-            self._sidecars.publish(sidecar, dump(case.review.decisions))
+            self._sidecars.publish(sidecar, dump(replace(case.review.decisions, namesake=len(shared) > 1)))
         except NotWritten as error:
             with contextlib.suppress(NotWritten):
                 self._sidecars.withdraw(sidecar)
@@ -217,6 +219,11 @@ class Desk:
                 f"the verdict is stored and carried out, but not written for other exports: {error}",
                 next_step="Do not use the decisions of this folder for another export of this photo.",
             ) from None
+
+    def _own_name(self, case: Case) -> PurePath:
+        """The name of a photo below its input."""
+        published = self._ledger.own_name(case.name) or case.origin.target
+        return published.with_name(case.origin.source.name)
 
     def _id(self, name: str) -> str:
         return hmac.digest(self._ledger.secret, b"review|" + name.encode(), "sha256").hex()[:20]
