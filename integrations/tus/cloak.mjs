@@ -42,9 +42,9 @@ export async function anonymize(photo, chosen) {
     if (!STATUSES.includes(status) || !verified?.length || !image || data.length === 0) {
       throw new Refusal(503, 'What answers at the address of the cloak service is not cloak.')
     }
-    // An answer that does not say where it ends may have broken off anywhere; fetch sees to the others.
-    if (!response.headers.has('content-length') && !response.headers.has('transfer-encoding')) {
-      throw new Refusal(503, 'The answer of the cloak service does not say where it ends. A proxy must pass Content-Length on.')
+    // fetch takes an answer in chunks that breaks off for a whole one where the connection ends with it.
+    if (Number(response.headers.get('content-length')) !== data.length) {
+      throw new Refusal(503, 'The answer of the cloak service is not whole, or does not say its length. A proxy must pass Content-Length on.')
     }
     return data
   }

@@ -69,11 +69,14 @@ def test_another_server_at_the_address_is_not_believed(finish, service, photo, h
     assert "is not cloak" in out
 
 
-def test_an_answer_without_an_end_may_have_broken_off(finish, service, photo):
-    with before(service, (200, REPORT | {"Connection": "close"}, photo[:1000])) as server:
+@pytest.mark.parametrize("encoding", [None, "identity", "chunked"])
+def test_an_answer_that_does_not_say_its_length_may_have_broken_off(finish, service, photo, encoding):
+    headers = REPORT | {"Connection": "close"} | ({"Transfer-Encoding": encoding} if encoding else {})
+    body = b"3e8\r\n" + photo[:1000] + b"\r\n" if encoding == "chunked" else photo[:1000]
+    with before(service, (200, headers, body)) as server:
         code, out, left = finish(photo, server=server)
     assert (code, left) == (1, {})
-    assert "where it ends" in out
+    assert "is not whole" in out
 
 
 def test_a_finished_upload_is_clean_and_its_length_known(finish, photo):
