@@ -40,10 +40,14 @@ class Choice(BaseModel):
         return {"recall": self.recall}
 
 
+_CONCEALING = tuple(name for name in EFFECTS if name != "perturb")
+"""Faces stay in sight under perturb: an operator's pipeline may have it, no request may ask for it."""
+
+
 class AnonymizeChoice(Choice):
     """What a request for a clean photo may choose; what it names beats the pipeline's settings."""
 
-    effect: Literal[tuple(EFFECTS)] | None = Field(None, description="What replaces a face.")  # type: ignore[valid-type]
+    effect: Literal[_CONCEALING] | None = Field(None, description="What replaces a face.")  # type: ignore[valid-type]
     strength: Literal[tuple(STRENGTHS)] | None = Field(None, description="How strong the effect is.")  # type: ignore[valid-type]
     no_face: Literal["hold", "publish"] | None = Field(None, description="What becomes of a photo without a face.")
     keep: str | None = Field(

@@ -70,6 +70,7 @@ def test_without_the_token_nothing_is_answered(running, jpeg):
         ("pipeline=mine", "portrait", 400, "unknown-name"),
         ("pipeline=../../etc/passwd.toml", "portrait", 400, "unknown-name"),
         ("effect=sepia", "portrait", 400, "usage"),
+        ("effect=perturb", "portrait", 400, "usage"),
         ("keep=gps", "portrait", 400, "unknown-name"),
         ("colour=red", "portrait", 400, "usage"),
     ],
