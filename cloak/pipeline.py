@@ -11,9 +11,10 @@ from typing import Any, Literal, get_type_hints
 import msgspec
 
 from cloak.detect.recipe import ALWAYS, LARGEST_FACE, NEVER, RECIPES, Recipe, named
-from cloak.detect.registry import NEAR_ONLY, models, names
+from cloak.detect.registry import NEAR_ONLY, models, names, version
 from cloak.effects import EFFECTS, STRENGTHS, TRACELESS, Effect, Perturb, Pixelate, floor, name_of
 from cloak.errors import RiskRefused, UnknownName, UsageError
+from cloak.files import printable
 from cloak.metadata.fields import DISCLOSURE, KEEP_NAMES
 from cloak.photo.base import Limits
 from cloak.recognise.surrogate import fingerprint
@@ -186,7 +187,8 @@ class Pipeline:
         return table
 
     def hash(self) -> str:
-        """SHA-256 over everything that decides the output: settings, recipe, version of cloak, model weights."""
+        """SHA-256 over everything that decides the output: settings, recipe, version of cloak, model weights; of a
+        plug-in, its version."""
         deciding = {
             **self.table(),
             "recipe": asdict(self.recipe),
@@ -194,6 +196,8 @@ class Pipeline:
             "weights": sorted(card.sha256 for card in models() if card.name in self.recipe.used),
             "surrogates": sorted(map(fingerprint, self.effect.surrogates)) if isinstance(self.effect, Perturb) else [],
         }
+        if plugins := [plugin for name in sorted(self.recipe.used) if (plugin := version(name))]:
+            deciding["plugins"] = plugins
         del deciding["names"]  # of the bytes it decides nothing
         canonical = json.dumps(deciding, sort_keys=True, separators=(",", ":"), default=list)
         return hashlib.sha256(canonical.encode()).hexdigest()
@@ -211,7 +215,7 @@ def load(name: str, **overrides: Any) -> Pipeline:
 
     Raises `UnknownName` and `UsageError` with the place and the known names, `RiskRefused` below the floor.
     """
-    return parse(source(name), Path(name).stem, **overrides)
+    return parse(source(name), printable(Path(name).stem), **overrides)
 
 
 def source(name: str) -> bytes:
@@ -224,7 +228,7 @@ def source(name: str) -> bytes:
         with Path(name).open("rb") as file:
             return file.read(LARGEST + 1)
     except OSError as error:
-        raise UsageError(f"cannot read the pipeline {Path(name).name!r}: {error.strerror}") from None
+        raise UsageError(f"cannot read the pipeline {printable(Path(name).name)!r}: {error.strerror}") from None
 
 
 def parse(text: bytes, name: str, **overrides: Any) -> Pipeline:

@@ -115,6 +115,12 @@ def models() -> list[ModelCard]:
     return cards
 
 
+def version(name: str) -> str:
+    """Package and version of a plug-in, which is all that is known of what it finds; "" for our own."""
+    point = _plugins().get(name)
+    return f"{point.dist.name} {point.dist.version}" if point is not None and point.dist is not None else ""
+
+
 @cache
 def _plugins() -> dict[str, EntryPoint]:
     # A plug-in cannot take the place of one of our own.

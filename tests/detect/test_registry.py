@@ -9,6 +9,7 @@ from cloak.detect import registry, weights
 from cloak.detect.base import Detection
 from cloak.errors import MissingExtra, SetupError, UnknownName
 from cloak.geometry import Box
+from cloak.pipeline import load
 from tests.conftest import ROOT
 
 
@@ -89,9 +90,10 @@ class Own:
 def plugin(monkeypatch):
     """Install entry points for the length of a test."""
 
-    def install(**loaders):
+    def install(version="1.0", **loaders):
+        dist = SimpleNamespace(name="own-detectors", version=version)
         points = [
-            SimpleNamespace(name=name, value=f"own:{name}", load=lambda loader=loader: loader)
+            SimpleNamespace(name=name, value=f"own:{name}", load=lambda loader=loader: loader, dist=dist)
             for name, loader in loaders.items()
         ]
         monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "cloak.detectors" else [])
@@ -107,6 +109,16 @@ def test_a_users_own_detector_comes_through_an_entry_point(plugin):
     assert registry.load("own")(None)[0].model == "own"
     assert "own" in registry.names()
     assert any(card.name == "own" and card.licence == "" for card in registry.models())
+
+
+def test_another_version_of_a_plugin_is_another_pipeline(plugin):
+    """What the earlier one did not find stands published otherwise, as done."""
+    ours, hashes = load("photographer").hash(), set()
+    for version in ("1.0", "2.0"):
+        plugin(version, own=Own)
+        hashes.add(load("photographer", models=("yunet", "own")).hash())
+        assert load("photographer").hash() == ours
+    assert len(hashes) == 2
 
 
 def test_a_plugin_cannot_take_the_place_of_our_own(plugin):
