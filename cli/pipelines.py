@@ -1,5 +1,6 @@
 """`cloak pipelines`: what each pipeline does."""
 
+import unicodedata
 from typing import Any
 
 import click
@@ -37,4 +38,14 @@ def show(name: str | None, **shape: Any) -> None:
     click.echo(f"# {made.name}, hash {made.hash()}")
     for risk in made.risks():
         click.echo(f"# below the floor: {risk}")
-    click.echo(tomli_w.dumps(made.table()), nl=False)
+    click.echo("".join(map(_escaped, tomli_w.dumps(made.table()))), nl=False)
+
+
+def _escaped(character: str) -> str:
+    """What drives a terminal, or would not be seen, as TOML writes it in strings."""
+    from cloak.files import HIDDEN
+
+    if character == "\n" or unicodedata.category(character) not in HIDDEN:
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

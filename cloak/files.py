@@ -22,7 +22,7 @@ PIECE = 1 << 26
 TEMPORARY = ".cloak-"
 """Prefix of names that hold a file while it is written; in an output, only verified bytes are ever in one."""
 
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that are not printed."""
 
 
@@ -37,7 +37,7 @@ def printable(place: object) -> str:
 def _printable(character: str) -> str:
     if character == "\\" and os.sep != "\\":
         return "\\\\"  # or it would look like the escapes
-    if unicodedata.category(character) not in _HIDDEN:
+    if unicodedata.category(character) not in HIDDEN:
         return character
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is no text

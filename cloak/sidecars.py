@@ -54,7 +54,7 @@ def sidecar(
     if namesake or akin:
         raise DecisionsUnfit(
             "several photos of this run have its name: whose the decisions are cannot be told",
-            next_step="Run cloak on each input alone, with the decisions about its photos.",
+            next_step="Run cloak alone on the one that they are about.",
         )
     raise DecisionsUnfit(
         "several photos had its name where the decisions were made: whose they are cannot be told",

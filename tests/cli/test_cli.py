@@ -256,6 +256,18 @@ def test_verify_knows_published_bytes_wherever_they_lie_below_the_output(tmp_pat
     assert _nearest(tmp_path / "other.jpg") is None
 
 
+def test_a_strangers_pipeline_does_not_drive_the_terminal(capfd, tmp_path):
+    sly = "\x9b31m\u202e\U000e0041"
+    place = tmp_path / "a\x1b[31m\nmin_face = 48.toml"
+    place.write_text(f'disclosure = "{sly}"\n')
+    code, out, _ = cli(capfd, "pipelines", "show", place)
+    assert (code, tomllib.loads(out)["disclosure"], tomllib.loads(out).get("min_face")) == (0, sly, None)
+    assert not [c for c in out if c != "\n" and not c.isprintable()]
+    place.write_text("bogus = 1\n")
+    code, _, err = cli(capfd, "pipelines", "show", place)
+    assert (code, [c for c in err if c != "\n" and not c.isprintable()]) == (2, [])
+
+
 def test_pipelines_show_prints_the_effective_values_as_toml(capfd):
     code, out, _ = cli(capfd, "pipelines", "show", "newsroom", "--effect", "fill", "--no-face", "publish")
     table = tomllib.loads(out)
