@@ -86,7 +86,7 @@ def _nearest(published: Path) -> Path | None:
     """The ledger beside a published folder or file, or beside the nearest folder around it that has one."""
     from cloak.records import beside
 
-    whole = Path(os.path.abspath(published))
+    whole = Path(os.path.realpath(published))
     places = (beside(folder) for folder in (whole, *whole.parents) if folder.name)
     return next((place for place in places if place.exists()), None)
 

@@ -74,11 +74,11 @@ class Case:
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What was changed about just these bytes; at first, who consented stays bare."""
+        """What people changed about just these bytes. At first that is nothing, even if the run left somebody bare:
+        consent can be withdrawn, and stored with a verdict it would be a person's decision for good."""
         if self.review.decisions is not None and self.review.content == self.entry.content:
             return self.review.decisions.changes
-        kept = enumerate(msgspec.convert(self.entry.row.get("revealed", []), list[list[Face]]))
-        return tuple(Change(face=face.box, frame=frame) for frame, faces in kept for face in faces)
+        return ()
 
     def found(self) -> list[list[Face]]:
         """Every face that the detectors found, whatever was decided about it, a list a frame."""

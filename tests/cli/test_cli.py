@@ -249,7 +249,8 @@ def test_verify_knows_published_bytes_wherever_they_lie_below_the_output(tmp_pat
     row = {"cover": {"shape": "head", "scale": 1.4}, "detections": [[]], "kept": ["caption"]}
     with Ledger(beside(tmp_path / "public")) as ledger:
         ledger.record("DAY/a-2.jpg", Entry("", "", hashlib.sha256(b"clean").hexdigest(), row))
-    for given in (photo, photo.parent, tmp_path / "public"):
+    (tmp_path / "today").symlink_to("public/day")
+    for given in (photo, photo.parent, tmp_path / "public", tmp_path / "today", tmp_path / "today/a.jpg"):
         memory = _Memory(_nearest(given))
         assert memory.recall(b"clean") == ([[]], [[]], {"caption"})
         assert memory.recall(b"other")[0] is None

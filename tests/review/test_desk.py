@@ -141,6 +141,17 @@ def test_a_decision_on_what_a_run_has_replaced_meanwhile_is_refused(desk):
             _version(seen, other)
 
 
+def test_who_was_left_bare_by_consent_of_a_run_is_revealed_by_no_acceptance(desk):
+    """Consent can be withdrawn; a person's decision stays."""
+    photo = case(desk, "group.jpg")
+    first, *others = photo.entry.row["detections"][0]
+    row = photo.entry.row | {"detections": [others], "revealed": [[first]]}
+    desk.cases[photo.id] = kept = replace(photo, entry=replace(photo.entry, row=row))
+    assert (kept.changes, kept.found()) == ((), photo.found())
+    desk.claim(photo.id, "ada", "Ada")
+    assert desk.accept(photo.id, "ada", "Ada", 0).review.decisions.changes == ()
+
+
 def test_an_effect_that_the_newsroom_refuses_is_neither_offered_nor_stored(desk):
     photo = case(desk, "group.jpg")
     assert detail(photo, None)["effects"] == ("fill", "decoy")
