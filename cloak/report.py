@@ -50,7 +50,8 @@ class Outcome:
     def row(self) -> dict[str, Any]:
         """For JSON."""
         if self.earlier is not None:
-            return self.earlier | {"source": self.source, "resumed": True}
+            told = {key: value for key, value in self.earlier.items() if key != "decided"}  # the ledger's own
+            return told | {"source": self.source, "resumed": True}
         row: dict[str, Any] = {"source": self.source, "status": str(self.status)}
         if self.target:
             row["target"] = self.target

@@ -156,7 +156,8 @@ class Reviews:
         assert word.adopted is not None
         made = replace(fitted(word.adopted, size), at=word.adopted.at or _now())
         review = self._store(name, word.versions.get(name, 0), content, made, word.adopted)
-        return replace(word, version=review.version, versions=word.versions | {name: review.version})
+        versions = word.versions | {name: review.version}
+        return replace(word, decisions=made, version=review.version, versions=versions)
 
     def _store(self, name: str, version: int, content: str, made: Decisions, logged: Decisions | None) -> Reviewed:
         with self._ledger.transaction() as db:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 import tomli_w
 
 from cloak.anonymizer import anonymize
-from cloak.decisions import Decisions
+from cloak.decisions import Decisions, dump
 from cloak.errors import Conflict, DecisionsUnfit, NotWritten
 from cloak.files import printable, read
 from cloak.intake import Item, is_among
@@ -161,7 +161,8 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
             accepted = word.decisions is not None and word.decisions.verdict == "accept"
             unchanged = not accepted and store.standing(item.name) is None
         else:
-            unchanged = not word.held and known.published == store.standing(item.name)
+            as_decided = known.row.get("decided", "") == _mark(word.decisions)
+            unchanged = as_decided and not word.held and known.published == store.standing(item.name)
         if unchanged:
             status, name = Status(known.row["status"]), known.row.get("target", "")
             place = job.out / item.name if name and isinstance(job.out, Path) else None
@@ -183,9 +184,9 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         glance=result.glance, thumbnail=_thumbnail(result.data, job),
     )  # fmt: skip
     published = sha256(result.data).hexdigest() if result.data else None
-    entry = Entry(content, digest, published, outcome.row())
     if reviews is not None and word.adopted is not None:
         word = reviews.adopt(target, content, word, result.report.size)
+    entry = Entry(content, digest, published, outcome.row() | {"decided": _mark(word.decisions)})
     # Before its row goes: nothing stands that the ledger does not know.
     if not result.data:
         _take_back(store, ledger, content, digest, item.name, held=word.held)
@@ -243,6 +244,14 @@ def decided(
     # Where a person must accept photos, a verdict on another export is no verdict on this one.
     holds = job.pipeline.review == "required" or job.pipeline.no_face == "hold"
     return replace(found, verdict=None) if found is not None and found.verdict == "accept" and holds else found
+
+
+def _mark(decisions: Decisions | None) -> str:
+    """Tells what was decided about the picture from anything else that may be; "" of nothing."""
+    if decisions is None:
+        return ""
+    picture = replace(decisions, verdict=None, reason="", reviewer="", at="", namesake=False)
+    return sha256(dump(picture)).hexdigest()[:16]
 
 
 def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:

@@ -455,6 +455,18 @@ def test_what_was_accepted_follows_the_bytes_to_another_name(folder):
     assert len(outcome.report.areas[0]) == 1
 
 
+def test_what_was_drawn_on_a_photo_is_drawn_on_its_copies_that_were_done_before(folder):
+    (folder.originals / "q.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
+    folder.run()
+    assert folder.decide("p.jpg", "accept", (BADGE,)) == "accepted"
+    before = (folder.out / "q.jpg").read_bytes()
+    assert len(folder.run()["q.jpg"].report.areas[0]) == 1
+    assert (folder.out / "q.jpg").read_bytes() != before
+    again = folder.run()
+    assert [outcome.earlier is not None for outcome in again.values()] == [True, True]
+    assert "decided" not in again["q.jpg"].row()
+
+
 @pytest.mark.parametrize("harm", ["gone", "changed"])
 def test_what_stands_and_is_not_what_was_decided_goes_even_if_the_verdict_cannot_be_carried_out(folder, jpeg, harm):
     folder.run()
