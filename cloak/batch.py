@@ -72,7 +72,7 @@ class Run:
                 self._give_names(self._store, self._ledger)
                 if isinstance(self.items, list) and isinstance(self._ledger, Ledger):
                     self.left_out += replaced(self.items, self._ledger)
-            self._engine = open_engine(job)
+            self._engine = open_engine(job, self._ledger)
         except BaseException:
             self.__exit__()
             raise

@@ -12,6 +12,7 @@ from cloak.job import Job
 from cloak.memory import share
 from cloak.place import Url
 from cloak.pool import Pool
+from cloak.records import Records
 from cloak.report import Outcome, withheld
 from cloak.work import Done, open_ledger, set_up, work
 
@@ -35,11 +36,14 @@ class Local:
     Args:
         job: the run.
         workers: processes at most; 0: one for every core.
+        ledger: that of the run, if it is in this process: what is noted here, the run must find there. Whoever opened
+            it closes it.
     """
 
-    def __init__(self, job: Job, workers: int) -> None:
+    def __init__(self, job: Job, workers: int, ledger: Records | None = None) -> None:
         late = not job.dry_run and isinstance(job.records, Url)
-        self._ledger = open_ledger(job.records, lock=False) if late else None
+        self._opened = open_ledger(job.records, lock=False) if late and ledger is None else None
+        self._ledger = (ledger or self._opened) if late else None
         count = workers or os.cpu_count() or 1
         # Ray starts an engine for each core, so that each has as many neighbours.
         most = job.memory or share(max(count, os.cpu_count() or 1) if job.engine == "ray" else count)
@@ -58,8 +62,9 @@ class Local:
 
     def close(self) -> None:
         self._pool.__exit__(None, None, None)
-        if self._ledger is not None:
-            self._ledger.close()
+        self.flush()
+        if self._opened is not None:
+            self._opened.close()
 
     def _note(self, answered: tuple[Item, Done | Withheld]) -> tuple[Item, Outcome]:
         item, answer = answered
@@ -70,10 +75,11 @@ class Local:
         return item, answer.outcome
 
 
-def open_engine(job: Job) -> Engine:
-    """The engine that a job asks for. Raises `SetupError` or `MissingExtra` if there is none."""
+def open_engine(job: Job, ledger: Records | None = None) -> Engine:
+    """The engine that a job asks for, for the run that has opened a ledger. Raises `SetupError` or `MissingExtra` if
+    there is none."""
     if job.engine == "ray":
         from cloak.cluster import Cluster
 
         return Cluster(partial(Local, job, 1), job.jobs, job.address)
-    return Local(job, job.jobs)
+    return Local(job, job.jobs, ledger)

@@ -201,7 +201,12 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         turn = reviews.unchanged(target, content, word, published)
     if result.data:
         times = item.path.stat().st_mtime if job.preserve_times else None
-        store.publish(item.name, result.data, times, turn)
+        try:
+            store.publish(item.name, result.data, times, turn)
+        except NotWritten:
+            if isinstance(ledger, Ledger) and store.standing(item.name) != published:
+                ledger.record(target, replace(entry, published=None, pipeline=""), origin)  # to be done again
+            raise
     if reviews is not None and word.version:
         reviews.carried_out(target, word.version)
     return Done(outcome, None if isinstance(ledger, Ledger) else (target, entry))

@@ -145,7 +145,7 @@ def test_a_run_says_what_it_replaces(tmp_path, monkeypatch):
     one, two = (item(tmp_path, f"{card}/1.jpg", card.encode()).path for card in ("one", "two"))
     with Ledger(beside(tmp_path / "public")) as ledger:
         ledger.record("1.jpg", Entry("content", "", "digest", {}), Origin(one, PurePath("1.jpg"), "", "", ""))
-    monkeypatch.setattr("cloak.batch.open_engine", lambda _: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr("cloak.batch.open_engine", lambda *_: SimpleNamespace(close=lambda: None))
     with Run(Job((two.parent,), tmp_path / "public", load("photographer"))) as run:
         assert [left.source for left in run.left_out] == [one]
 

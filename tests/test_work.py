@@ -480,6 +480,19 @@ def test_what_stands_and_is_not_what_was_decided_goes_even_if_the_verdict_cannot
     assert folder.published() == []
 
 
+def test_a_photo_that_could_not_be_written_is_not_published_for_anybody(folder):
+    folder.out.mkdir()
+    (folder.originals / "s").mkdir()
+    (folder.originals / "p.jpg").rename(folder.originals / "s/p.jpg")
+    elsewhere = folder.originals.with_name("elsewhere")
+    elsewhere.mkdir()
+    (folder.out / "s").symlink_to(elsewhere)
+    assert folder.statuses() == {"s/p.jpg": "withheld"}
+    assert (folder.find("s/p.jpg").published, list(elsewhere.iterdir())) == (None, [])
+    (folder.out / "s").unlink()
+    assert folder.statuses() == {"s/p.jpg": "concealed"}
+
+
 def test_decisions_that_no_ledger_takes_are_refused_before_anything_is_published(folder):
     folder.run()
     sidecar = folder.sidecars / "p.jpg.cloak.json"
