@@ -4,7 +4,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cloak.bursts import Bare, Bursts
 from cloak.engine import Engine, open_engine
@@ -101,6 +101,10 @@ class Run:
         """The same for other photos of these inputs, such as those that came later; they are in no burst."""
         assert self._engine is not None
         return map(self._compared, self._engine.map(map(self._named, items)))
+
+    def own_names(self) -> dict[Path, PurePath]:
+        """What earlier runs called photos before a policy gave them other names; of a store nothing is known."""
+        return self._ledger.own_names() if isinstance(self._ledger, Ledger) else {}
 
     def finish(self) -> Iterator[Outcome]:
         """After an interrupt: what was in work, and nothing more."""

@@ -67,10 +67,13 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
 
     The output folder itself is passed over where it lies inside an input. Links to folders are followed, once: a loop
     is left out. A folder that cannot be read stands for the photos in it. Names are made unique without regard to
-    case, as some disks have it, by a number: deterministic for the same inputs.
+    case, as some disks have it, by a number: deterministic for the same inputs. What is named twice is met once.
     """
     taken: dict[str, int] = {}
-    met = list(_met(inputs, os.path.realpath(out) if out else None))
+    once: dict[object, Item | LeftOut] = {}
+    for found in _met(inputs, os.path.realpath(out) if out else None):
+        once.setdefault(os.path.abspath(found.path) if isinstance(found, Item) else found, found)
+    met = list(once.values())
     own = [found.name for found in met if isinstance(found, Item)]
     whole = Counter(str(name).casefold() for name in own)
     plain = Counter(str(without_suffix(name)).casefold() for name in own)

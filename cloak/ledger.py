@@ -208,6 +208,11 @@ class Ledger:
         rows = self.query("SELECT name, source FROM photo JOIN origin USING (name) WHERE published IS NOT NULL", ())
         return {str(name): Path(_name(source)) for name, source in rows}
 
+    def own_names(self) -> dict[Path, PurePath]:
+        """What each original was called below the output, before a policy gave it another name."""
+        rows = self.query("SELECT source, target, own FROM origin LEFT JOIN given USING (name)", ())
+        return {Path(_name(source)): _name(target if own is None else own) for source, target, own in rows}
+
     def stamp(self) -> tuple[int, int]:
         """Differs from an earlier one when anybody wrote to the ledger in between."""
         return self._db.execute("PRAGMA data_version").fetchone()[0], self._db.total_changes

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from threading import Event
 
 from cloak.batch import Job, Run
@@ -70,6 +70,7 @@ class Watch:
             raise UsageError("a watched folder is published into a folder only", next_step="Name a folder with --out.")
         self._folder, self._out, self._job, self._settle = folders[0], job.out, job, settle
         self._files: dict[Path, _File] = {}
+        self._earlier: dict[Path, PurePath] = {}
         self._stop = Event()
 
     def stop(self) -> None:
@@ -83,6 +84,7 @@ class Watch:
         except ImportError:
             raise MissingExtra("watching a folder", "watch") from None
         with Run(self._job) as run:
+            self._earlier = run.own_names()
             swept, due, news = -math.inf, -math.inf, False
             for events in watch(
                 self._folder, watch_filter=None, stop_event=self._stop, debounce=int(TICK * 1000),
@@ -97,17 +99,19 @@ class Watch:
                 yield from self._publish(run, now)
 
     def _look(self, now: float) -> None:
-        """Note what lies in the folder. What is known keeps its name, whatever comes later."""
+        """Note what lies in the folder. What is known, here or to the ledger, keeps its name, whatever comes later."""
         walked = [item for item in walk([self._folder], self._out) if isinstance(item, Item)]
         items = [item for item in walked if item.path.suffix.lower() not in UNFINISHED]
-        taken = {str(self._files[item.path].item.name).casefold(): 1 for item in items if item.path in self._files}
+        given = {path: file.item.name for path, file in self._files.items()}
+        names = {item.path: given.get(item.path) or self._earlier.get(item.path.absolute()) for item in items}
+        taken = {str(name).casefold(): 1 for name in names.values() if name is not None}
         found: dict[Path, _File] = {}
         for item in items:
             if (stamp := _stamp(item.path)) is None:
                 continue
             known = self._files.get(item.path)
             if known is None:
-                named = replace(item, name=unique(item.path.relative_to(self._folder), taken))
+                named = replace(item, name=names[item.path] or unique(item.path.relative_to(self._folder), taken))
                 found[item.path] = _File(named, stamp, now)
             else:
                 found[item.path] = known if known.stamp == stamp else _File(known.item, stamp, now)

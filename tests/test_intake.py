@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,12 @@ def test_names_that_differ_in_case_only_do_not_collide(tmp_path):
 def test_two_inputs_of_one_name_do_not_collide(tmp_path):
     tree(tmp_path, "x/a.jpg", "y/a.jpg", "z/a.jpg")
     assert found([tmp_path / "x/a.jpg", tmp_path / "y/a.jpg", tmp_path / "z"])[0] == ["a.jpg", "a-2.jpg", "a-3.jpg"]
+
+
+def test_what_is_named_twice_is_met_once(tmp_path, monkeypatch):
+    root = tree(tmp_path / "in", "a.jpg", "b.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert found([root, Path("in/a.jpg"), root / ".." / "in"])[0] == ["a.jpg", "b.jpg"]
 
 
 def test_a_number_given_to_one_name_does_not_take_anothers(tmp_path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +41,24 @@ def watching(folder, *options):
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_restart_calls_what_it_finds_as_before(tmp_path, inbox):
+    """Names that differ in case only get numbers in the order in which they came."""
+    job = Job((inbox,), tmp_path / "out", load("photographer", names="random"))
+    first = Watch(job)
+    names = []
+    for name in ("dsc_1.jpg", "DSC_1.JPG"):
+        (inbox / name).write_bytes(b"x")
+        first._look(0)
+    names.append({path.name: str(file.item.name) for path, file in first._files.items()})
+    restarted = Watch(job)
+    restarted._earlier = {path.absolute(): file.item.name for path, file in first._files.items()}
+    (inbox / "Dsc_1.jpg").write_bytes(b"x")
+    restarted._look(0)
+    names.append({path.name: str(file.item.name) for path, file in restarted._files.items()})
+    assert names[0] == {"dsc_1.jpg": "dsc_1.jpg", "DSC_1.JPG": "DSC_1-2.JPG"}
+    assert names[1] == names[0] | {"Dsc_1.jpg": "Dsc_1-2-2.jpg"}
 
 
 @pytest.fixture
@@ -149,7 +168,7 @@ def test_a_folder_that_gets_more_all_the_time_is_looked_through_for_a_tenth_of_t
             yield {("added", "another.jpg")} if clock[0] < 250 else set()
 
     monkeypatch.setattr("watchfiles.watch", events)
-    monkeypatch.setattr("cloak.watch.Run", contextlib.nullcontext)
+    monkeypatch.setattr("cloak.watch.Run", lambda _: contextlib.nullcontext(SimpleNamespace(own_names=dict)))
     monkeypatch.setattr("cloak.watch.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(Watch, "_look", look)
     assert list(Watch(Job((tmp_path,), tmp_path / "out", load("photographer")))) == []
