@@ -134,6 +134,17 @@ def test_a_16_bit_picture_that_uses_a_sliver_of_its_values_is_stretched(base):
     assert np.ptp(photo.preview()[20:].astype(int), axis=(0, 1)).max() <= 1
 
 
+@pytest.mark.parametrize("places", [np.s_[::4, ::4], np.s_[:, :500], np.s_[:, :800]])
+def test_ordinary_values_elsewhere_do_not_hide_a_sliver(places):
+    samples = gradient(1024, 1024).astype("u2") + 40_000
+    samples[places] = np.random.default_rng(1).integers(0, 65_536, samples[places].shape)
+    photo = open_photo(tiff(samples, photometric="rgb"))
+    assert photo.renderings() == ("shown", "levels")
+    kept = np.s_[1::4, 901::4]
+    assert np.ptp(photo.preview()[kept].astype(int), axis=(0, 1)).max() <= 1
+    assert np.ptp(photo.preview(1, 0, "levels")[kept].astype(int), axis=(0, 1)).max() > 150
+
+
 @pytest.mark.parametrize("scale", [64, 257])
 def test_a_16_bit_picture_that_uses_its_values_is_not(scale):
     assert open_photo(tiff(gradient().astype("u2") * scale, photometric="rgb")).renderings() == ("shown",)
