@@ -77,7 +77,11 @@ def renderings(frame: Frame, square: int = SQUARE) -> tuple[Rendering, ...]:
         (inks or alpha) and _varies(frame, "colour", _colour_hidden, square)
     ):
         found.append("colour")
-    if alpha and (_varies(frame, "alpha", _soft, square, SOFT) or _varies(frame, "alpha", _alpha_hidden, square)):
+    if frame.alpha is not None and (
+        _varies(frame, "alpha", _soft, square, SOFT)
+        or _varies(frame, "alpha", _alpha_hidden, square)
+        or _levels(frame.alpha[..., None]) is not None
+    ):
         found.append("alpha")
     if inks and _varies(frame, "black", _black_hidden, square):
         found.append("black")
@@ -93,7 +97,8 @@ def rendered(frame: Frame, rendering: Rendering) -> Frame:
         pixels = top - frame.pixels[..., :3] if frame.pixels.shape[2] == 4 else frame.pixels
         return Frame(pixels, _published(frame.alpha))
     if rendering == "alpha" and frame.alpha is not None:
-        return Frame(frame.alpha[..., None])
+        values = frame.alpha[..., None]
+        return Frame(values if (levels := _levels(values)) is None else _stretched(values, levels))
     if rendering == "black" and frame.pixels.shape[2] == 4:
         return Frame(top - frame.pixels[..., 3:])
     if rendering == "levels" and (levels := _levels(frame.pixels)) is not None:

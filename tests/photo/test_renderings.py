@@ -134,6 +134,14 @@ def test_a_16_bit_picture_that_uses_a_sliver_of_its_values_is_stretched(base):
     assert np.ptp(photo.preview()[20:].astype(int), axis=(0, 1)).max() <= 1
 
 
+@pytest.mark.parametrize("base", [0, 30_000, 65_280])
+def test_a_sliver_of_alpha_is_stretched(base):
+    samples = np.dstack([np.full_like(gradient(), 200).astype("u2") * 257, RAMP.astype("u2") + base])
+    photo = open_photo(tiff(samples, photometric="rgb", extrasamples=["unassalpha"]))
+    assert "alpha" in photo.renderings()
+    assert np.abs(photo.preview(1, 0, "alpha").astype(int) - RAMP[..., None]).max() < 8
+
+
 @pytest.mark.parametrize("places", [np.s_[::4, ::4], np.s_[:, :500], np.s_[:, :800]])
 def test_ordinary_values_elsewhere_do_not_hide_a_sliver(places):
     samples = gradient(1024, 1024).astype("u2") + 40_000
