@@ -19,7 +19,7 @@ from cloak.geometry import Pixels, Size
 from cloak.photo import exif
 from cloak.photo.base import Limits
 from cloak.photo.pixels import Frame, changed, swaps, upright, with_alpha
-from cloak.photo.raster import Carry, RasterPhoto, check
+from cloak.photo.raster import Carry, Decoding, RasterPhoto, check
 
 QUALITY = 92
 """For lossy files: WebP stores no quality; at 92 the second loss stays under what the first one left."""
@@ -35,6 +35,7 @@ class WebP:
     Attributes:
         lossless: of each frame.
         durations: of each frame, in milliseconds.
+        unused: of each frame, its lossless bitstream where that says that its alpha is not used, else b"".
         plays: how often an animation is shown, 0 for ever.
     """
 
@@ -47,6 +48,7 @@ class WebP:
     plays: int
     lossless: tuple[bool, ...]
     durations: tuple[int, ...]
+    unused: tuple[bytes, ...]
     format: str = "webp"
     embeds: bool = True
     _reader: tuple[int, WebPImagePlugin.WebPImageFile] | None = field(default=None, repr=False)
@@ -116,6 +118,20 @@ class WebP:
         )
 
 
+class WebPPhoto(RasterPhoto):
+    """A photo whose lossless pictures may hold an alpha plane that they say they do not use."""
+
+    def surplus(self, frame: int = 0) -> str:
+        """See `Photo.surplus`: a viewer shows no such plane, but a decoder that is asked for RGBA hands it out."""
+        codec = cast(WebP, self.codec)
+        if codec.unused[frame]:
+            with Decoding(self.format):
+                samples = imagecodecs.webp_decode(_riff([(b"VP8L", codec.unused[frame])]), hasalpha=True)
+            if samples[..., 3].min() < 255:
+                return "an alpha plane that it says it does not use"
+        return super().surplus(frame)
+
+
 def open_webp(data: bytes, limits: Limits) -> RasterPhoto:
     """Read the chunks of a WebP; raises `Corrupt`, `TooLarge` or `NotAnImage`."""
     (length,) = struct.unpack_from("<I", data, 4)
@@ -137,6 +153,7 @@ def open_webp(data: bytes, limits: Limits) -> RasterPhoto:
     check(canvas, 1, limits)
     lossless: list[bool] = []
     durations: list[int] = []
+    unused: list[bytes] = []
     pictures = chunks
     if animated:
         pictures = []
@@ -147,6 +164,7 @@ def open_webp(data: bytes, limits: Limits) -> RasterPhoto:
                 raise TooLarge(f"more than {limits.frames} frames")
             inner = list(_chunks(data, start + 16, start + size))
             lossless.append(any(name == b"VP8L" for name, _, _ in inner))
+            unused.append(_unused(data, inner))
             pictures += inner
             durations.append(int.from_bytes(data[start + 12 : start + 15], "little"))
     else:
@@ -154,6 +172,7 @@ def open_webp(data: bytes, limits: Limits) -> RasterPhoto:
         if picture is None or _coded_size(data, *picture) != (width, height):
             raise Corrupt("the WebP's picture has another size than its header says")
         lossless.append(picture[0] == b"VP8L")
+        unused.append(_unused(data, [picture]))
         durations.append(0)
     check(canvas, len(lossless), limits)
     # Some viewers go by what a lossless picture says in its bitstream, whatever the header says.
@@ -171,8 +190,9 @@ def open_webp(data: bytes, limits: Limits) -> RasterPhoto:
         plays=int.from_bytes(loops[4:6], "little"),
         lossless=tuple(lossless),
         durations=tuple(durations),
+        unused=tuple(unused),
     )
-    return RasterPhoto(photo)
+    return WebPPhoto(photo)
 
 
 _HEADS = (b"VP8X", b"ANIM", b"EXIF", b"ICCP")
@@ -201,6 +221,14 @@ def _coded_size(data: bytes, name: bytes, start: int, size: int) -> tuple[int, i
 
 def _declares_alpha(data: bytes, start: int) -> bool:
     return bool(data[start + 4] & 0x10)
+
+
+def _unused(data: bytes, chunks: Sequence[tuple[bytes, int, int]]) -> bytes:
+    """The lossless bitstream among a picture's chunks if it does not declare its alpha."""
+    for name, start, size in chunks:
+        if name == b"VP8L" and size > 4 and not _declares_alpha(data, start):
+            return data[start : start + size]
+    return b""
 
 
 def _coded(frame: Frame, *, lossless: bool, quality: int | None) -> list[tuple[bytes, bytes]]:

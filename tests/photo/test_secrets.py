@@ -7,6 +7,7 @@ import struct
 import subprocess
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image
@@ -55,6 +56,28 @@ def test_colour_that_was_not_cleared_is_told(kind):
     assert open_photo(data).surplus() == "colour under full transparency"
     for quality in (5, None):
         assert open_photo(concealed(data, (), Output(quality=quality)).data).surplus() == ""
+
+
+@pytest.mark.parametrize("moving", [False, True])
+def test_an_alpha_plane_that_a_lossless_webp_says_it_does_not_use_is_told_and_dropped(moving):
+    image = Image.fromarray(np.dstack([gradient(), np.maximum(gradient()[..., 0], 1)]))
+    more = {"save_all": True, "append_images": [image.rotate(180)]} if moving else {}
+    data = bytearray(saved(image, "WEBP", lossless=True, exact=True, **more))
+    for found in re.finditer(b"VP8L", bytes(data)):
+        data[found.end() + 8] &= ~0x10
+    if moving:
+        data[20] &= ~0x10  # the header's word for it
+    photo = open_photo(bytes(data))
+    assert all(photo.surplus(i) == "an alpha plane that it says it does not use" for i in range(photo.frames))
+    out = concealed(bytes(data), ()).data
+    written = open_photo(out)
+    assert not any(written.surplus(i) for i in range(written.frames))
+    assert all(written.codec.decode(i).alpha is None for i in range(written.frames))
+    for chunk in re.finditer(b"VP8L", out):
+        length = struct.unpack_from("<I", out, chunk.end())[0]
+        still = b"WEBP" + out[chunk.start() : chunk.end() + 4 + length + length % 2]
+        samples = imagecodecs.webp_decode(b"RIFF" + struct.pack("<I", len(still)) + still, hasalpha=True)
+        assert (samples[..., 3] == 255).all()
 
 
 def _by_palette(kind, palette, levels):
