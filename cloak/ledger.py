@@ -54,7 +54,7 @@ CREATE TABLE IF NOT EXISTS review (
     failure TEXT NOT NULL        -- why it does not show the latest verdict; "" if nothing failed
 ) STRICT;
 CREATE TABLE IF NOT EXISTS hold (
-    name TEXT NOT NULL,          -- as in review, where other bytes of that name have taken its place
+    name TEXT NOT NULL,          -- as in review, where something else has taken its place
     content TEXT NOT NULL,       -- as in review
     decisions TEXT NOT NULL,     -- as in a sidecar
     PRIMARY KEY (name, content)

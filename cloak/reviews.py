@@ -5,7 +5,7 @@ The tables lie in the ledger (`cloak.ledger`), so that what was decided and what
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -95,7 +95,7 @@ class Reviews:
         own = about.pop(name, Reviewed())
         changed = [other for other in about.values() if other.content != content and other.decisions is not None]
         review = own if own.decisions is not None or not about else max(changed or about.values(), key=_weight)
-        held = self._holds(content, about.values())
+        held = self._holds(content, about, but=name)
         if held:  # under whatever name, until it is lifted there
             review = held[0]
         logged = self._logged((name, *about))
@@ -124,7 +124,8 @@ class Reviews:
         """
         known = self._ledger.find(name) if published else None
         versions = {other: review.version for other, review in self._about((name, *word.versions), content).items()}
-        if versions != word.versions or (known and known.published != published):
+        missed = not word.held and self._holds(content, {}, but=name)
+        if versions != word.versions or missed or (known and known.published != published):
             raise Conflict("somebody decided about this photo in the meantime")
 
     @contextlib.contextmanager
@@ -164,13 +165,14 @@ class Reviews:
             found = db.execute("SELECT version, done FROM review WHERE name = ?", (name,)).fetchone() or (0, 0)
             if found[0] != version:
                 raise Conflict("somebody else changed or decided this photo in the meantime")
-            # What other bytes of that name were held for is held still.
+            # A hold is lifted by a verdict on the same bytes alone, by none on others and by no draft.
             db.execute(
                 "INSERT OR REPLACE INTO hold SELECT name, content, decisions FROM review "
-                "WHERE name = ? AND content IS NOT ? AND json_extract(decisions, '$.verdict') = 'hold'",
-                (name, content),
+                "WHERE name = ? AND json_extract(decisions, '$.verdict') = 'hold'",
+                (name,),
             )
-            db.execute("DELETE FROM hold WHERE name = ? AND content = ?", (name, content))
+            if made.verdict is not None:
+                db.execute("DELETE FROM hold WHERE name = ? AND content = ?", (name, content))
             db.execute(
                 "INSERT OR REPLACE INTO review VALUES (?, ?, ?, ?, ?, '')",
                 (name, version + 1, content, dump(made).decode(), found[1]),
@@ -202,15 +204,16 @@ class Reviews:
 
     def held(self, content: str) -> Decisions | None:
         """The hold of just these bytes, under whatever name, if there is one."""
-        holds = self._holds(content, self._reviewed("content = ?", (content,)).values())
+        holds = self._holds(content, self._reviewed("content = ?", (content,)))
         return holds[0].decisions if holds else None
 
-    def _holds(self, content: str, about: Iterable[Reviewed]) -> list[Reviewed]:
-        """Holds of just these bytes: those among the latest words, and those of names under which others were reviewed
-        since."""
-        rows = self._ledger.query("SELECT decisions FROM hold WHERE content = ?", (content,))
-        overwritten = [Reviewed(content=content, decisions=_told(text)) for (text,) in rows]
-        return [review for review in (*about, *overwritten) if (review.content, review.verdict) == (content, "hold")]
+    def _holds(self, content: str, about: Mapping[str, Reviewed], but: str = "") -> list[Reviewed]:
+        """Holds of just these bytes: those among the latest words, and those that others took the place of, unless they
+        are of the name `but`, where the latest word counts."""
+        rows = self._ledger.query("SELECT decisions FROM hold WHERE content = ? AND name <> ?", (content, but))
+        overwritten = (Reviewed(content=content, decisions=_told(text)) for (text,) in rows)
+        words = (*about.values(), *overwritten)
+        return [review for review in words if (review.content, review.verdict) == (content, "hold")]
 
     def _about(self, names: Collection[str], content: str) -> dict[str, Reviewed]:
         """The latest word on a photo, and on those of other names that have just these bytes."""

@@ -371,6 +371,20 @@ def test_what_is_held_and_saved_anew_is_held_under_every_policy_of_names(folder,
     assert folder.published() == []
 
 
+def test_a_draft_lifts_no_hold_of_a_copy(folder):
+    (folder.originals / "q.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
+    folder.run()
+    assert folder.decide("q.jpg", "accept") == "accepted"
+    assert folder.decide("p.jpg", "hold") == "held"
+    assert folder.statuses() == {"p.jpg": "held", "q.jpg": "held"}
+    desk = Desk(folder.out)
+    (case,) = [case for case in desk.cases.values() if case.name == "p.jpg"]
+    desk.claim(case.id, "page", "Ada")
+    desk.change(case.id, "page", "Ada", case.review.version, (BADGE,))
+    desk.close()
+    assert folder.statuses() == {"p.jpg": "held", "q.jpg": "held"}
+
+
 @pytest.mark.parametrize("verdict", ["accept", "hold"])
 def test_a_reviewed_photo_that_comes_again_with_other_proportions_waits_for_a_review_anew(folder, verdict):
     folder.run()
