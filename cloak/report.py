@@ -32,6 +32,7 @@ class Outcome:
         report: what was done; None if it failed before there was anything to say.
         reason, message, next_step: why it was withheld.
         earlier: the row of an earlier run that did it, if it is unchanged since.
+        withdrawn: names of what stood of the same bytes and was taken back with this photo.
         thumbnail: a small JPEG of what was published, if the run was asked for them; never in a row.
         glance: to compare it with its neighbours in a burst; never in a row.
     """
@@ -44,6 +45,7 @@ class Outcome:
     message: str = ""
     next_step: str = ""
     earlier: dict[str, Any] | None = None
+    withdrawn: tuple[str, ...] = ()
     thumbnail: bytes | None = None
     glance: Glance | None = field(default=None, repr=False)
 
@@ -59,6 +61,8 @@ class Outcome:
             row |= {"reason": self.reason, "message": self.message, "next": self.next_step}
         if self.report is not None:
             row |= msgspec.to_builtins(self.report) | {"status": str(self.status), "faces": self.report.faces}
+        if self.withdrawn:
+            row["withdrawn"] = list(self.withdrawn)
         return row
 
 

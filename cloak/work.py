@@ -189,7 +189,8 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     entry = Entry(content, digest, published, outcome.row() | {"decided": _mark(word.decisions)})
     # Before its row goes: nothing stands that the ledger does not know.
     if not result.data:
-        _take_back(store, ledger, content, digest, item.name, held=word.held)
+        gone = _take_back(store, ledger, content, digest, item.name, held=word.held)
+        outcome = replace(outcome, withdrawn=gone)
     elif isinstance(ledger, Ledger):
         _withdraw(item.name, store, ledger, known)
     turn = None
@@ -215,8 +216,8 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
 def _hold(item: Item, source: str, job: Job, content: str) -> Done:
     """Keep a photo unpublished; what was published of it, or of its very bytes under another name, is withdrawn."""
     store, ledger = _edges(job.out, job.records)
-    _take_back(store, ledger, content, "", item.name, held=True)
-    return Done(Outcome(source, "", Status.HELD))
+    gone = _take_back(store, ledger, content, "", item.name, held=True)
+    return Done(Outcome(source, "", Status.HELD, withdrawn=gone))
 
 
 def _origin(item: Item, job: Job) -> Origin | None:
@@ -293,7 +294,9 @@ def _withdraw(
     return gone
 
 
-def _take_back(store: Store, ledger: Records, content: str, digest: str, own: PurePath | None, *, held: bool) -> None:
+def _take_back(
+    store: Store, ledger: Records, content: str, digest: str, own: PurePath | None, *, held: bool
+) -> tuple[str, ...]:
     """Nothing of a photo is to be published: nothing of its bytes stands afterwards, or it is named.
 
     Args:
@@ -302,14 +305,16 @@ def _take_back(store: Store, ledger: Records, content: str, digest: str, own: Pu
         own: the photo's name; None if what stands there is as it is asked for.
         held: a person holds the bytes: nothing of them stays.
 
-    Raises `NotWritten` for what is not ours to withdraw, or cannot be withdrawn, once all the rest is.
+    Returns the names of what stood there but under its own. Raises `NotWritten` for what is not ours to withdraw, or
+    cannot be withdrawn, once all the rest is.
     """
-    names, refused = [] if own is None else [own], list[NotWritten]()
+    names, refused, gone = [] if own is None else [own], list[NotWritten](), list[str]()
     with ledger.transaction() if isinstance(ledger, Ledger) else contextlib.nullcontext():  # nobody publishes meanwhile
         if isinstance(ledger, Ledger):  # of photos in a store nobody remembers which are alike
             names += [name for name in ledger.published_of(content, None if held else digest) if name != own]
         for name in names:
             target, known = printable(name), ledger.find(printable(name))
+            stood = name != own and store.standing(name) is not None
             try:
                 _withdraw(name, store, ledger, known)
                 if store.standing(name) is not None:
@@ -320,11 +325,13 @@ def _take_back(store: Store, ledger: Records, content: str, digest: str, own: Pu
             except NotWritten as error:
                 refused.append(error)
                 continue
+            gone += [target] if stood else []
             if held and known is not None and known.published is not None:
                 row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
                 ledger.record(target, replace(known, published=None, row=row))
     if refused:
         raise refused[0]
+    return tuple(gone)
 
 
 def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> bool:

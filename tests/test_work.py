@@ -371,6 +371,15 @@ def test_what_is_held_and_saved_anew_is_held_under_every_policy_of_names(folder,
     assert folder.published() == []
 
 
+def test_what_is_withdrawn_with_a_photo_is_named(folder):
+    folder.run()
+    (folder.originals / "p.jpg").rename(folder.originals / "q.jpg")
+    (outcome,) = folder.run(pipeline=replace(FAST, review="required")).values()
+    assert (str(outcome.status), outcome.withdrawn, outcome.row()["withdrawn"]) == ("held", ("p.jpg",), ["p.jpg"])
+    assert folder.published() == []
+    assert "withdrawn" not in folder.run(pipeline=replace(FAST, review="required"))["q.jpg"].row()
+
+
 def test_a_draft_lifts_no_hold_of_a_copy(folder):
     (folder.originals / "q.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
     folder.run()
