@@ -34,4 +34,5 @@ fi
 .venv-test/bin/ruff check .
 .venv-test/bin/mypy
 .venv-test/bin/lint-imports
-"$python" -m pytest -n 2 -m "not hooks" "$@"
+# More workers than the two cores of a small machine: many tests wait, for Ray, a timeout or another process.
+"$python" -m pytest -n 3 --dist worksteal -m "not hooks" "$@"
