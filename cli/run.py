@@ -201,10 +201,7 @@ def command(
                         words = f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}"
                         bar.write(words, file=sys.stderr)
                     for name in outcome.withdrawn:
-                        words = (
-                            f"withdrawn  {name}: {outcome.source} has the same bytes, and nothing of them is published"
-                        )
-                        bar.write(words, file=sys.stderr)
+                        bar.write(f"withdrawn  {name}: {outcome.source} has its bytes, and is held", file=sys.stderr)
                     bar.total = max(run.total, totals.photos)
                     bar.update()
                     bar.set_postfix(faces=totals.faces, withheld=totals.withheld, refresh=False)

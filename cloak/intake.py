@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,13 +76,12 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
         once.setdefault(os.path.abspath(found.path) if isinstance(found, Item) else found, found)
     met = list(once.values())
     own = [found.name for found in met if isinstance(found, Item)]
-    whole = Counter(str(name).casefold() for name in own)
-    plain = Counter(str(without_suffix(name)).casefold() for name in own)
+    whole, plain = Counter(map(spoken, own)), Counter(spoken(without_suffix(name)) for name in own)
     for found in met:
         if isinstance(found, LeftOut):
             yield found
         else:
-            same, alike = whole[str(found.name).casefold()], plain[str(without_suffix(found.name)).casefold()]
+            same, alike = whole[spoken(found.name)], plain[spoken(without_suffix(found.name))]
             yield Item(found.source, unique(found.name, taken), own=found.name, namesake=same > 1, akin=alike > same)
 
 
@@ -175,6 +175,11 @@ def passed_over(name: str) -> str:
 def promises_photo(name: str) -> bool:
     """Whether a name says that the file is a picture."""
     return PurePath(name).suffix.lower() in PHOTOS
+
+
+def spoken(name: PurePath) -> str:
+    """What a person calls a photo: neither case nor how accents are written tells two names apart."""
+    return unicodedata.normalize("NFC", str(name).casefold())
 
 
 def without_suffix(name: PurePath) -> PurePath:

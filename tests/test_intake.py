@@ -38,6 +38,13 @@ def test_two_inputs_of_one_name_do_not_collide(tmp_path):
     assert found([tmp_path / "x/a.jpg", tmp_path / "y/a.jpg", tmp_path / "z"])[0] == ["a.jpg", "a-2.jpg", "a-3.jpg"]
 
 
+@pytest.mark.parametrize("other", ["Zo\u00eb.jpg", "Zoe\u0308.jpg", "zo\u00eb.JPG"])
+def test_photos_whose_names_a_person_cannot_tell_apart_are_namesakes(tmp_path, other):
+    """A sidecar is found by such a name: it must not be taken for both."""
+    roots = [tree(tmp_path / "1", "Zo\u00eb.jpg"), tree(tmp_path / "2", other)]
+    assert [(item.namesake, item.akin) for item in walk(roots, None)] == [(True, False)] * 2
+
+
 def test_what_is_named_twice_is_met_once(tmp_path, monkeypatch):
     root = tree(tmp_path / "in", "a.jpg", "b.jpg")
     monkeypatch.chdir(tmp_path)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from cloak.bursts import Bare
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump, refused
 from cloak.errors import Conflict, NotFound, NotWritten, UsageError
-from cloak.intake import Item
+from cloak.intake import Item, spoken
 from cloak.job import Job
 from cloak.ledger import Ledger, companion, lock_file
 from cloak.provenance import Signer
@@ -208,8 +208,7 @@ class Desk:
         # Under its own name: numbers and random names differ between runs.
         own = self._own_name(case)
         sidecar = own.with_name(own.name + SUFFIX)
-        folded = str(own).casefold()
-        shared = [other for other in self.cases.values() if str(self._own_name(other)).casefold() == folded]
+        shared = [other for other in self.cases.values() if spoken(self._own_name(other)) == spoken(own)]
         try:
             self._sidecars.publish(sidecar, dump(replace(case.review.decisions, namesake=len(shared) > 1)))
         except NotWritten as error:
