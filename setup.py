@@ -10,7 +10,7 @@ import sys
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-MODULES = ("_stream", "_splice", "_dct", "_progressive", "_check")
+MODULES = ("_loud", "_stream", "_splice", "_dct", "_progressive", "_check")
 REQUIRED = os.environ.get("CLOAK_REQUIRE_NATIVE") == "1"
 
 

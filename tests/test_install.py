@@ -50,7 +50,7 @@ def test_the_wheel_holds_what_the_package_is_made_of_and_nothing_else(wheel):
     }  # fmt: skip
     assert names - about - native == sources
     assert {name.partition(".")[0] for name in native} == {
-        f"cloak/photo/{name}" for name in ("_check", "_dct", "_progressive", "_splice", "_stream")
+        f"cloak/photo/{name}" for name in ("_check", "_dct", "_loud", "_progressive", "_splice", "_stream")
     }
     texts = {name.removeprefix(f"{folder}/licenses/") for name in about if "/licenses/" in name}
     assert {"LICENSE", "NOTICE", "cloak/recognise/weights/LICENSE-sface"} <= texts

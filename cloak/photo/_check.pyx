@@ -4,13 +4,30 @@
 This shares no code with the modules that write JPEGs: a fault there must not blind the look at what they wrote.
 """
 
+from libc.math cimport M_PI, cos, fabs, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 cdef enum:
     WINDOW = 12  # bits that several symbols are looked up by; a table of 16 kB stays in the first-level cache
     # The square of the energy that a block may have: samples of 8 bits give 1024 at most (Parseval), rounding to steps
     # doubles that at most. Decoders that calculate in 16 bits may show a picture of their own from there on.
     MOST = 2048 * 2048
+    # Levels from the middle past which no sample may be where several of a block can: libjpeg's C code shows black for
+    # what is 512 above it, its vector code white.
+    EDGE = 500
+    SEVERAL = 3
+
+# By frequency, then sample, of 8, 4 or 2 a side: what decoders make of the lowest frequencies for reduced pictures.
+cdef float[9][8][8] COSINES
+cdef Py_ssize_t[64] ORDER  # row * 8 + column of each coefficient as it is coded: diagonals, there and back
+memset(&COSINES[0][0][0], 0, sizeof(COSINES))
+for _side in (2, 4, 8):
+    for _f in range(_side):
+        for _i in range(_side):
+            COSINES[_side][_f][_i] = <float> (cos((2 * _i + 1) * _f * M_PI / (2 * _side)) * sqrt((2 if _f else 1) / 8.0))
+for _i, _f in enumerate(sorted(range(64), key=lambda n: (n // 8 + n % 8, n // 8 if (n // 8 + n % 8) % 2 else n % 8))):
+    ORDER[_i] = _f
 
 
 def codebook(const uint8_t[::1] table, uint16_t[::1] out):
@@ -31,7 +48,7 @@ def codebook(const uint8_t[::1] table, uint16_t[::1] out):
 def strides(const uint16_t[::1] book, uint32_t[::1] out):
     """Fill (4096,) with how far the AC symbols that a window of 12 bits begins with reach, with their values.
 
-    Each is bits | coefficients << 8 | whether the block ends << 16 | a bound of the sum of the values' squares << 17,
+    Each is bits | coefficients << 8 | whether the block ends << 16 | the sum of the values' squares << 17,
     and 0 where not even one symbol fits.
     """
     cdef uint32_t window, used, skipped, entry, length, power
@@ -43,8 +60,11 @@ def strides(const uint16_t[::1] book, uint32_t[::1] out):
         while True:
             entry = book[(window << (used + 16 - WINDOW)) & 0xFFFF]
             length = (entry >> 8) + (entry & 0x0F)
-            power += _largest(entry & 0x0F)
-            if entry == 0 or used + length > WINDOW or power > 0x7FFF:
+            if entry == 0 or used + length > WINDOW:
+                break
+            if entry & 0x0F:
+                power += _square(<uint64_t> window << (64 - WINDOW + used + (entry >> 8)), entry & 0x0F)
+            if power > 0x7FFF:
                 break
             used += length
             if entry & 0x0F == 0 and entry & 0xF0 != 0xF0:
@@ -76,8 +96,8 @@ def scan_end(
         coarsest: (blocks, 64) the largest square of a step of AC up to there, no larger than 2^23 so that sums fit.
         units: MCUs of the scan. interval: MCUs between restart markers, 0 for none.
 
-    Each interval must end with fewer than eight bits, all ones, and its restart marker must follow at once. No block
-    may have more energy than `MOST`.
+    Each interval must end with fewer than eight bits, all ones, and its restart marker must follow at once. All
+    decoders must show the same of every block.
     """
     cdef Py_ssize_t end, i
     if steps.shape[0] != books.shape[0] or steps.shape[1] != 1 << WINDOW:
@@ -115,7 +135,7 @@ cdef Py_ssize_t _scan(
     cdef int bits = 0, k, size, before
     cdef uint32_t entry, step
     cdef int64_t[4] brightness
-    cdef double dc_energy
+    cdef double level, room
     brightness[0] = brightness[1] = brightness[2] = brightness[3] = 0
     for unit in range(units):
         if interval and left == 0:
@@ -137,8 +157,7 @@ cdef Py_ssize_t _scan(
             if entry == 0 or size > 15 or <int> step > bits:
                 return -1
             brightness[component[b] & 3] += _value(held << (entry >> 8), size)
-            dc_energy = <double> brightness[component[b] & 3] * quant[b, 0]
-            dc_energy *= dc_energy
+            level = <double> brightness[component[b] & 3] * quant[b, 0]
             held <<= step
             bits -= step
             begin, first, before, power = at, held, bits, 0
@@ -164,24 +183,34 @@ cdef Py_ssize_t _scan(
                         k += (entry >> 4 & 15) + 1
                         if k > 64:
                             return -1
-                        power += _largest(entry & 0x0F) * coarsest[b, k - 1]
+                        power += _square(held << (entry >> 8), entry & 0x0F) * coarsest[b, k - 1]
                 if <int> step > bits:
                     return -1
                 held <<= step
                 bits -= step
-            if dc_energy + power > MOST:
-                if dc_energy + _energy(data, begin, first, before, books[ac[b]], quant[b]) > MOST:
+            room = EDGE - fabs(level) / 8
+            if room < EDGE // 2 or power > SEVERAL * room * room:
+                if not _agreed(data, begin, first, before, books[ac[b]], quant[b], level):
                     return -1
     return _whole(data, at, held, bits)
 
 
-cdef double _energy(
-    const uint8_t[::1] data, Py_ssize_t at, uint64_t held, int bits, const uint16_t[::1] book, const int32_t[::1] quant
-) except -2 nogil:
-    """The squares of all AC coefficients of a block that was walked over before, times those of their steps."""
-    cdef double energy = 0
+cdef bint _agreed(
+    const uint8_t[::1] data,
+    Py_ssize_t at,
+    uint64_t held,
+    int bits,
+    const uint16_t[::1] book,
+    const int32_t[::1] quant,
+    double dc,
+) except -1 nogil:
+    """Whether decoders show the same of a block whose AC coefficients were walked over before."""
+    cdef float[64] values
+    cdef double energy = 0, room = EDGE - fabs(dc) / 8, value
     cdef uint32_t entry, step
     cdef int k = 1
+    memset(&values[0], 0, sizeof(values))
+    values[0] = <float> dc
     while k < 64:
         if bits < 32:
             _refill(data, &at, &held, &bits)
@@ -190,17 +219,38 @@ cdef double _energy(
         if entry & 0x0F == 0 and entry & 0xF0 != 0xF0:
             break
         k += entry >> 4 & 15
-        energy += (<double> _value(held << (entry >> 8), entry & 0x0F) * quant[k]) ** 2
+        value = <double> _value(held << (entry >> 8), entry & 0x0F) * quant[k]
+        energy += value * value
+        values[ORDER[k]] = <float> value
         held <<= step
         bits -= step
         k += 1
-    return energy
+    if energy + dc * dc > MOST:
+        return False
+    # The sum of the squares of the samples around their mean is that of AC.
+    if room > 0 and energy <= SEVERAL * room * room:
+        return True
+    return _within(&values[0], 8) and _within(&values[0], 4) and _within(&values[0], 2)
 
 
-cdef inline uint32_t _largest(uint32_t size) noexcept nogil:
-    """The largest square of a value of `size` bits, 15 at most."""
-    cdef uint32_t value = (1u << size) - 1
-    return value * value
+cdef bint _within(const float* values, Py_ssize_t side) noexcept nogil:
+    """Whether no sample of a block is past `EDGE`, of `side` x `side` that are made of so many frequencies."""
+    cdef float[8][8] rows
+    cdef float sample
+    cdef Py_ssize_t f, g, x, y
+    for f in range(side):
+        for x in range(side):
+            rows[f][x] = 0
+            for g in range(side):
+                rows[f][x] += values[8 * f + g] * COSINES[side][g][x]
+    for y in range(side):
+        for x in range(side):
+            sample = 0
+            for f in range(side):
+                sample += rows[f][x] * COSINES[side][f][y]
+            if fabs(sample) > EDGE:
+                return False
+    return True
 
 
 cdef inline int32_t _value(uint64_t held, int size) noexcept nogil:
@@ -210,6 +260,11 @@ cdef inline int32_t _value(uint64_t held, int size) noexcept nogil:
         return 0
     value = <int32_t> (held >> (64 - size))
     return value if held >> 63 else value - (1 << size) + 1
+
+
+cdef inline uint64_t _square(uint64_t held, int size) noexcept nogil:
+    cdef int64_t value = _value(held, size)
+    return <uint64_t> (value * value)
 
 
 cdef inline int _refill(const uint8_t[::1] data, Py_ssize_t* at, uint64_t* held, int* bits) except -1 nogil:

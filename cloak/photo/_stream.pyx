@@ -8,16 +8,13 @@ cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
+from cloak.photo._loud cimport FARTHEST, LOUDEST, SEVERAL, loud
 from cloak.photo._stream cimport DAMAGED, FULL, LOUD, MISSING, RANGE, extend, peek
 
 # Bits of the window that the table of runs is indexed by. 4096 entries of 4 bytes stay in the first-level cache.
 cdef enum:
     WINDOW = 12
     TAIL = 264
-    # Samples of 8 bits make blocks of an energy (the root of the sum of all squared coefficients) of at most 1024, by
-    # Parseval's theorem, and rounding to the nearest step doubles a coefficient at most. Up to here 16-bit arithmetic
-    # does not overflow; beyond, libjpeg-turbo wraps around what others clip, and they show different pictures.
-    LOUDEST = 2048
 
 # A block takes at most 64 * (16 + 15) bits: with so many zero bytes behind the data no read within one leaves it.
 PADDING = TAIL
@@ -25,6 +22,10 @@ PADDING = TAIL
 
 class Damaged(ValueError):
     """The entropy-coded data breaks the rules of T.81."""
+
+
+class Disputed(Damaged):
+    """Decoders show different pictures of a block."""
 
 
 class Full(Exception):
@@ -45,7 +46,7 @@ cdef int check(int status) except -1:
     if status == RANGE:
         raise Damaged("a coefficient is out of range")
     if status == LOUD:
-        raise Damaged("it has blocks that decoders do not agree on")
+        raise Disputed("it has blocks that decoders do not agree on")
     raise Damaged("damaged entropy-coded data")
 
 
@@ -109,7 +110,7 @@ def runs(const uint16_t[::1] look, uint16_t[::1] near, uint32_t[::1] out):
             coefficients << 8 | end of block << 16 | the most that their squares come to << 17, 0 where the first code
             is longer.
     """
-    cdef uint32_t window, bits, coefficients, code, symbol, size, squares
+    cdef uint32_t window, bits, coefficients, code, symbol, size, squares, value
     if look.shape[0] != 65536 or near.shape[0] != 1024 or out.shape[0] != 1 << WINDOW:
         raise ValueError("a table has a wrong size")
     for window in range(1024):
@@ -121,7 +122,8 @@ def runs(const uint16_t[::1] look, uint16_t[::1] near, uint32_t[::1] out):
         while bits < WINDOW:
             code = look[(window << (16 - WINDOW) << bits) & 0xFFFF]
             symbol, size = code & 0xFF, code & 15
-            squares += most(size)
+            value = (window << bits << (code >> 8)) & ((1 << WINDOW) - 1)
+            squares += square(value >> (WINDOW - size), size) if bits + (code >> 8) + size <= WINDOW else most(size)
             if code == 0 or bits + (code >> 8) > WINDOW or squares >> 15:
                 break
             bits += (code >> 8) + size
@@ -138,31 +140,10 @@ cdef inline uint32_t most(uint32_t size) noexcept nogil:
     return ((1u << size) - 1) * ((1u << size) - 1)
 
 
-cdef inline bint loud(const int16_t* block, const int32_t* steps) noexcept nogil:
-    """Whether the 64 coefficients have more energy than samples can have given them."""
-    cdef double energy = 0, value
-    cdef int k
-    for k in range(64):
-        value = <double> block[k] * steps[k]
-        energy += value * value
-    return energy > LOUDEST * LOUDEST
-
-
-def tame(const int16_t[:, :, ::1] coefficients, const int32_t[:, ::1] steps):
-    """Make sure that decoders agree on what (MCUs, blocks, 64) coefficients show; `steps` are (blocks, 64).
-
-    Raises `Damaged` where a block is `loud`.
-    """
-    cdef Py_ssize_t m, b
-    cdef int status = 0
-    if coefficients.shape[2] != 64 or steps.shape[0] != coefficients.shape[1] or steps.shape[1] != 64:
-        raise ValueError("arrays do not fit each other")
-    with nogil:
-        for m in range(coefficients.shape[0]):
-            for b in range(coefficients.shape[1]):
-                if loud(&coefficients[m, b, 0], &steps[b, 0]):
-                    status = LOUD
-    check(status)
+cdef inline uint32_t square(uint32_t value, int size) noexcept nogil:
+    """The square of the coefficient that has these additional bits, up to 15."""
+    cdef int32_t coefficient = extend(value, size)
+    return <uint32_t> (coefficient * coefficient)
 
 
 @cython.final
@@ -273,6 +254,7 @@ cdef class Stream:
         cdef uint32_t entry, used, length, size
         cdef int b, k, ac, doubt = 0
         cdef int32_t value
+        cdef int64_t dc, room
         for b in range(self.blocks):
             window = peek(self.bits, position)
             entry = self._code(self.dc[b], window)
@@ -285,8 +267,9 @@ cdef class Stream:
                 if value < -32768 or value > 32767:
                     return RANGE
                 pred[self.component[b] & 3] = value
-            value = pred[self.component[b] & 3]
-            energy = <uint64_t> (<int64_t> value * value) * <uint64_t> (<int64_t> self.steps[b, 0] * self.steps[b, 0])
+            dc = <int64_t> pred[self.component[b] & 3] * self.steps[b, 0]
+            room = FARTHEST - ((-dc if dc < 0 else dc) + 7) // 8
+            energy = 0
             window <<= used
             ac = self.ac[b]
             k = 1
@@ -309,20 +292,22 @@ cdef class Stream:
                 entry = self.look[ac, window >> 48]
                 if entry == 0:
                     return DAMAGED
-                size = entry & 15
-                length = (entry >> 8) + size
-                used += length
+                length, size = entry >> 8, entry & 15
+                used += length + size
                 window <<= length
                 if size == 0 and (entry & 0xFF) != 0xF0:
                     break
                 k += ((entry >> 4) & 15) + 1
-                energy += most(size) * self.reach[b][(k - 1) & 63]
+                if size:
+                    energy += square(<uint32_t> (window >> (64 - size)), size) * self.reach[b][(k - 1) & 63]
+                    window <<= size
             if k > 64:
                 return DAMAGED
             position += used
             if position > limit:
                 return DAMAGED
-            if energy > LOUDEST * LOUDEST:
+            # See `loud`; with a mean of half of that at most, what has room is within LOUDEST, too.
+            if room < FARTHEST // 2 or energy > <uint64_t> (SEVERAL * room * room):
                 doubt = 1
         at[0] = position
         return doubt

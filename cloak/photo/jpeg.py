@@ -22,9 +22,13 @@ from cloak.photo.renderings import SQUARE, rendered, renderings
 from cloak.photo.resample import resampled
 
 # Without a compiler at installation they are missing; a module that is there but broken is an error, not a fallback.
-NATIVE = all(find_spec(f"cloak.photo._{name}") for name in ("stream", "splice", "dct", "progressive"))
+NATIVE = all(find_spec(f"cloak.photo._{name}") for name in ("loud", "stream", "splice", "dct", "progressive"))
 if NATIVE:
-    from cloak.photo import jpeg_coded, jpeg_margin, jpeg_scans, jpeg_window
+    from cloak.photo import _loud, jpeg_coded, jpeg_margin, jpeg_scans, jpeg_window
+    from cloak.photo._stream import Disputed
+
+FINE = 64
+"""Steps up to here take no sample farther than 224 from where it was, whatever is rounded: decoders agree on it."""
 
 
 def engine() -> str:
@@ -118,7 +122,8 @@ class JpegPhoto:
         try:
             return self._edited(masks[0], paint, output, plan)
         except jpeg_coded.Unable as reason:
-            return self._reencoded(masks[0], paint, output, plan, (f"Re-encoded: {reason}.",))
+            coarsest = FINE if isinstance(reason, Disputed) else None
+            return self._reencoded(masks[0], paint, output, plan, (f"Re-encoded: {reason}.",), coarsest)
 
     def written(self, mask: Mask, output: Output) -> Callable[[Pixels], Pixels]:
         """See `Photo.written`: exact where the file is edited in place."""
@@ -139,6 +144,8 @@ class JpegPhoto:
             notes.append("The stored orientation is kept: the size allows no lossless turn.")
         changes = jpeg_window.edit(source, self.header.colour, stored, masks, paint)
         changes = jpeg_margin.emptied(source, changes)
+        if not _loud.tame(changes.coefficients, source.layout.steps()):
+            raise Disputed("rounding to its steps makes blocks that decoders do not agree on")
         written = source.write(changes, stored if turns else 1, optimize=output.optimize)
         self._index = None
         del source, changes  # a copy of the data and all masks' coefficients
@@ -150,11 +157,22 @@ class JpegPhoto:
         return Encoded(data, "recoded-coefficients", tuple(notes))
 
     def _reencoded(
-        self, masks: Sequence[Mask], paint: Paint, output: Output, plan: Plan, notes: tuple[str, ...]
+        self,
+        masks: Sequence[Mask],
+        paint: Paint,
+        output: Output,
+        plan: Plan,
+        notes: tuple[str, ...],
+        coarsest: int | None = None,
     ) -> Encoded:
-        """Every pixel is decoded and coded again, with the file's own tables and sampling unless told otherwise."""
+        """Every pixel is decoded and coded again, with the file's own tables and sampling unless told otherwise.
+
+        Steps of quantisation larger than `coarsest` are made that, if it is given.
+        """
         pixels = jpeg_pixels.upright(self._decoded(), self.header.orientation).copy()
         components = turned(self.header.components, self.header.orientation)
+        if coarsest is not None:
+            components = jpeg_pixels.no_coarser(components, coarsest)
         if output.quality is not None:
             components = jpeg_pixels.at_quality(components, output.quality)
         for mask in masks:

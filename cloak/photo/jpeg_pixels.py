@@ -172,6 +172,11 @@ def at_quality(components: tuple[Component, ...], quality: int) -> tuple[Compone
     )
 
 
+def no_coarser(components: tuple[Component, ...], step: int) -> tuple[Component, ...]:
+    """The components with larger steps of quantisation made `step`."""
+    return tuple(replace(c, quant=tuple(min(q, step) for q in c.quant)) for c in components)
+
+
 # T.81 tables K.1 and K.2, in zigzag order.
 _LUMINANCE = (
     16, 11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24, 40, 26, 24, 22, 22, 24, 49, 35, 37, 29, 40, 58, 51, 61,

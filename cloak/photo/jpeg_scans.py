@@ -5,9 +5,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cloak.photo import _stream, jpeg_huffman
+from cloak.photo import _loud, _stream, jpeg_huffman
 from cloak.photo._progressive import Reader
-from cloak.photo._stream import Damaged
+from cloak.photo._stream import Damaged, Disputed
 from cloak.photo.jpeg_coded import Coefficients, Planes
 from cloak.photo.jpeg_header import Header, Scan
 from cloak.photo.jpeg_layout import Layout, layout
@@ -31,7 +31,8 @@ def planes(data: bytes, header: Header) -> Planes:
     if known.any():
         # libjpeg shows an estimate of what is missing; what was looked at would not be what is published.
         raise Damaged("scans are missing")
-    _stream.tame(out, grid.steps())
+    if not _loud.tame(out, grid.steps()):
+        raise Disputed("it has blocks that decoders do not agree on")
     return Planes(grid, out)
 
 
