@@ -103,6 +103,7 @@ def anonymize(
         quality=settings.quality,
         optimize=settings.optimize,
         bake_orientation=settings.bake_orientation,
+        agreed=settings.recipe.agreed,
         resampling=resampling,
     )
     for attempt in range(ROUNDS):

@@ -60,6 +60,7 @@ class Recipe:
         tilts: whether they look again at weak hits, turned in steps of 30 degrees.
         closer: how many of the unsure faces a megapixel of the photo, largest first, get a closer look by two models.
         persons: megapixels of the smallest photo in which persons are looked for too, to flag those without a face.
+        agreed: whether a file that may show more to other decoders is not kept: see `cloak.photo.base.Output`.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Recipe:
     tilts: bool = False
     closer: float = 0.0
     persons: float = NEVER
+    agreed: bool = False
 
     def __post_init__(self) -> None:
         # All of these are written so that NaN is refused, too.
@@ -136,6 +138,7 @@ RECIPES: dict[str, Recipe] = {
         turns=(90, 180, 270),
         tilts=True,
         persons=ALWAYS,
+        agreed=True,
     ),
 }
 

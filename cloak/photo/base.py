@@ -39,6 +39,8 @@ class Output:
         quality: for lossy formats: 1-100, or None to keep the file's own quantisation (JPEG) or a high default.
         optimize: give a JPEG the Huffman tables that suit it best; a few percent smaller, for a second pass.
         bake_orientation: re-encode a JPEG whose size allows no lossless turn, rather than keep its Orientation tag.
+        agreed: look whether all decoders show the same of a JPEG, and re-encode one of which they may not; else its
+            coefficients are kept.
         resampling: the pixels are brought to another grid once they are concealed; None leaves them where they are.
     """
 
@@ -48,6 +50,7 @@ class Output:
     quality: int | None = None
     optimize: bool = False
     bake_orientation: bool = False
+    agreed: bool = False
     resampling: Resampling | None = None
 
 

@@ -11,7 +11,7 @@ from cloak.geometry import RGB, Pixels, Size
 from cloak.masks import Mask
 from cloak.metadata import icc
 from cloak.metadata.write import exif_payload, iptc_payload, photoshop_payload, xmp_packet
-from cloak.photo import jpeg_pixels, jpeg_write
+from cloak.photo import jpeg_agreement, jpeg_pixels, jpeg_write
 from cloak.photo.base import Encoded, Limits, Output, Paint, Rendering
 from cloak.photo.colour import plain
 from cloak.photo.jpeg_colour import Plan, rebuilds, settle
@@ -119,6 +119,9 @@ class JpegPhoto:
             return self._reencoded(masks[0], paint, output, plan, (note,))
         if not NATIVE:
             return self._reencoded(masks[0], paint, output, plan, ("Re-encoded: the native part is not installed.",))
+        if output.agreed and not jpeg_agreement.agreed(self._plain(), self.header):
+            note = "Re-encoded: reduced, or without its colours, it may show more than as it was searched."
+            return self._reencoded(masks[0], paint, output, plan, (note,), FINE)
         try:
             return self._edited(masks[0], paint, output, plan)
         except jpeg_coded.Unable as reason:
@@ -198,13 +201,17 @@ class JpegPhoto:
         return Encoded(data, "re-encoded", (*plan.notes, *notes), plan.convert is not None)
 
     def _decoded(self, reduction: int = 1, *, smooth: bool = True) -> jpeg_pixels.U8:
-        """Pixels as stored. What libjpeg gets to see is what is published, without a byte more."""
+        """Pixels as stored."""
+        return jpeg_pixels.decode(self._plain(), self.header, reduction, sound=self._sound, smooth=smooth)
+
+    def _plain(self) -> bytes:
+        """What libjpeg gets to see is what is published, without a byte more."""
         found = None if self.checked else self._indexed()
         data = jpeg_write.normalised(self.data, self.header)
         if found is not None and found.surplus:
             written = found.write(jpeg_coded.no_changes(found.layout), 1)
             data = written.behind(jpeg_write.start(self.header.colour))
-        return jpeg_pixels.decode(data, self.header, reduction, sound=self._sound, smooth=smooth)
+        return data
 
     def _sound(self) -> bool:
         """Whether the entropy-coded data was read to its end; that of several scans is read here, which takes time."""
