@@ -43,7 +43,7 @@ def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
     from cloak.client import Client
     from cloak.errors import TooLarge, Unavailable, UsageError, of_failure
     from cloak.files import printable
-    from cloak.inplace import once, replace
+    from cloak.inplace import doubts, once, replace
     from cloak.process import take_secret
 
     client = Client(server, take_secret("CLOAK_TOKEN"))
@@ -54,9 +54,14 @@ def hand_over(arguments: list[str]) -> tuple[int, list[str] | None]:
                 Path(file), LARGEST, lambda data: client.anonymize(data, **choice),
                 preserve_times="--preserve-times" in options,
             )  # fmt: skip
-            code = worst(code, 4 if report.get("doubtful") or report.get("faceless") else 0)
-            if report.get("status") == "no-face" and not {"-q", "--quiet"} & {*options}:
+            why = doubts(report)
+            code = worst(code, 4 if why else 0)
+            if {"-q", "--quiet"} & {*options}:
+                continue
+            if report.get("status") == "no-face":
                 print(f"no face    {printable(file)}: none was found; stripped, look at it", file=sys.stderr)
+            if why:
+                print(f"to review  {printable(file)}: {why}; look at it", file=sys.stderr)
         except TooLarge:  # for the service: this process has limits of its own
             left.append(file)
         except Unavailable as error:

@@ -22,10 +22,11 @@ def run(
     debug: bool,
     quiet: bool,
 ) -> int:
-    """Clean photos in place; names only those without a face, and those that are withheld, which stay as they are."""
+    """Clean photos in place; names only those at which a person should look, and those that are withheld, which stay as
+    they are."""
     from cloak.errors import UsageError, Withheld
     from cloak.files import printable
-    from cloak.inplace import once
+    from cloak.inplace import DOUBTS, doubts, once
     from cloak.pool import Pool
     from cloak.report import Totals, withheld
     from cloak.result import Status
@@ -37,11 +38,17 @@ def run(
     with Pool(work, max(1, min(jobs, len(photos))), deadline, _setup, memory) as pool:
         for path, answer in pool.map(once(photos)):
             outcome = withheld(printable(path), answer) if isinstance(answer, Withheld) else answer
-            totals.add(outcome.row())
+            row, alone = outcome.row(), Totals()
+            totals.add(row)
+            alone.add(row)
             if outcome.reason:
                 click.echo(f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}", err=True)
-            elif outcome.status is Status.NO_FACE and not quiet:
+            if quiet:
+                continue
+            if outcome.status is Status.NO_FACE:
                 click.echo(f"no face    {outcome.source}: none was found; stripped, look at it", err=True)
+            if why := doubts({name: getattr(alone, name) for name in DOUBTS}):
+                click.echo(f"to review  {outcome.source}: {why}; look at it", err=True)
     return totals.exit_code
 
 

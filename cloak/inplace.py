@@ -1,15 +1,27 @@
 """Photos cleaned where they lie: the original is replaced, or left as it is and named. Quick to import."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cloak.errors import NotWritten
 from cloak.files import NEUTRAL_TIME, read, write
 
 Name = TypeVar("Name", str, Path)
 Said = TypeVar("Said")
+
+DOUBTS = {
+    "doubtful": "weak hits were left bare",
+    "faceless": "people without a face, as from behind, are bare",
+    "unprotected": "recognisers still find faces",
+}
+"""By the name of what a report counts: why a person should look at a photo that was replaced."""
+
+
+def doubts(counts: Mapping[str, Any]) -> str:
+    """Why a person should look at a photo; "" if nobody need."""
+    return ", ".join(words for name, words in DOUBTS.items() if counts.get(name))
 
 
 def once(paths: Iterable[Name]) -> list[Name]:

@@ -79,11 +79,13 @@ def test_options_reach_the_service_as_they_reach_the_command(photos, server):
     assert not bare_faces(photo.read_bytes())
 
 
-def test_a_person_without_a_face_ends_with_4_here_and_through_the_service(tmp_path, server, behind):
+def test_a_person_without_a_face_ends_with_4_and_is_named_here_and_through_the_service(tmp_path, server, behind):
     for hand in ({}, {"CLOAK_SERVER": server.url, "CLOAK_TOKEN": TOKEN}):
         (tmp_path / "a.jpg").write_bytes(behind)
         done = in_place("-p", "cms", tmp_path / "a.jpg", **hand)
         assert done.returncode == 4, done.stderr
+        words = "people without a face, as from behind, are bare; look at it"
+        assert f"to review  {tmp_path / 'a.jpg'}: {words}" in done.stderr.splitlines()
 
 
 def test_a_photo_without_a_face_is_named_here_and_by_way_of_the_service(photos, server, monkeypatch, capsys):
