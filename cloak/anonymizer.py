@@ -16,12 +16,13 @@ from cloak.detect import Face, find, joined, united
 from cloak.detect.cover import cover
 from cloak.detect.persons import faceless
 from cloak.effects import Noise, Perturb, steady
-from cloak.errors import VerificationFailed
+from cloak.errors import DecisionsUnfit, VerificationFailed
 from cloak.geometry import Box, Pixels, Region, Size, within
 from cloak.masks import Mask, draw
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import read_fields
 from cloak.metadata.write import FIELD_CARRIERS
+from cloak.moment import contradicts
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo, Rendering
 from cloak.photo.resample import Resampling, plan
@@ -86,6 +87,11 @@ def anonymize(
     with watch("inspect"):
         before = metadata.read(data)
         fields = read_fields(data, frozenset(settings.keep) - {"icc"})
+    if decisions is not None and contradicts(decisions.taken, data):
+        raise DecisionsUnfit(
+            "its decisions were made for a photo that was taken at another moment",
+            next_step="Take their file out of the folder of decisions, and review the photo anew: cloak review.",
+        )
     with watch("detect"):
         frames = [_search(photo, frame, settings, decisions, people) for frame in range(photo.frames)]
 

@@ -14,6 +14,7 @@ from cloak.detect import Face
 from cloak.effects import EFFECTS
 from cloak.errors import DecisionsUnfit, UnknownName, UsageError
 from cloak.geometry import FARTHEST, Box, Ellipse, Region, Size
+from cloak.moment import is_seal
 
 SUFFIX = ".cloak.json"
 """Ends the name of a sidecar: the photo's own name, then this."""
@@ -70,6 +71,8 @@ class Decisions:
         reviewer: who decided.
         at: when, ISO 8601 in UTC.
         namesake: several photos had its name where they were made; of these only a ledger tells whose they are.
+        akin: others had its name but for the suffix.
+        taken: when that photo was taken, as `cloak.moment` seals it; "" if nobody knows.
     """
 
     size: Size
@@ -80,6 +83,12 @@ class Decisions:
     reviewer: str = ""
     at: str = ""
     namesake: bool = field(default=False, compare=False)
+    akin: bool = field(default=False, compare=False)
+    taken: str = field(default="", compare=False)
+
+    def alone(self) -> "Decisions":
+        """Without what is only to tell whose they are."""
+        return replace(self, namesake=False, akin=False, taken="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +215,8 @@ def parse(text: bytes) -> Decisions:
             reviewer,
             at,
             msgspec.convert(table.get("namesake", False), bool),
+            msgspec.convert(table.get("akin", False), bool),
+            msgspec.convert(table.get("taken", ""), str),
         )
     except (ValueError, RecursionError):
         raise UsageError("it is no file of decisions") from None
@@ -220,6 +231,8 @@ def check(decisions: Decisions) -> None:
         f"{decisions.reason}{decisions.reviewer}{decisions.at}".encode()
     except UnicodeEncodeError:  # half a character, which no ledger and no page takes
         raise UsageError("a text of the decisions is none") from None
+    if not is_seal(decisions.taken):
+        raise UsageError("a moment of the decisions is none")
     if not all(1 <= side < FARTHEST for side in (size.width, size.height)) or len(decisions.changes) > MOST:
         raise UsageError("the decisions have no size, or too many changes")
     for change in decisions.changes:

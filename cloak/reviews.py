@@ -78,7 +78,7 @@ class Reviews:
         """Whether it is known here what was decided about a photo, or of which photo a sidecar's decisions are."""
         if self.latest(name).decisions is not None or sidecar is None:
             return self.latest(name).decisions is not None
-        text = dump(replace(sidecar, namesake=False)).decode()
+        text = dump(sidecar.alone()).decode()
         return bool(self._ledger.query("SELECT 1 FROM verdict WHERE decisions = ? LIMIT 1", (text,)))
 
     def word(self, name: str, content: str, sidecar: Decisions | None = None, aliases: Collection[str] = ()) -> Word:

@@ -40,18 +40,19 @@ def sidecar(
                 "several files of decisions have its name", next_step="Keep the one that was made for this photo."
             )
         place = found[0]
-        akin &= _plain(place.name) != _plain(own.name + SUFFIX)
+        other = _plain(place.name) != _plain(own.name + SUFFIX)
     else:
-        akin = False
+        other = False
     try:
         decisions = parse(read(place, 10_000_000))
     except (CloakError, OSError) as error:
         raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
-    if not (namesake or akin or decisions.namesake):
+    here, there = namesake or (other and akin), decisions.namesake or (other and decisions.akin)
+    if not (here or there):
         return decisions
-    if noted(None if akin else decisions):
+    if noted(None if other and (akin or decisions.akin) else decisions):
         return None
-    if namesake or akin:
+    if here:
         raise DecisionsUnfit(
             "several photos of this run have its name: whose the decisions are cannot be told",
             next_step="Run cloak alone on the one that they are about.",

@@ -256,8 +256,8 @@ def _mark(decisions: Decisions | None) -> str:
     """Tells what was decided about the picture from anything else that may be; "" of nothing."""
     if decisions is None:
         return ""
-    picture = replace(decisions, verdict=None, reason="", reviewer="", at="", namesake=False)
-    return sha256(dump(picture)).hexdigest()[:16]
+    picture = replace(decisions, verdict=None, reason="", reviewer="", at="")
+    return sha256(dump(picture.alone())).hexdigest()[:16]
 
 
 def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:

@@ -1,9 +1,11 @@
 """What a worker does with one photo, called in this process."""
 
+import io
 from dataclasses import replace
 from pathlib import PurePath
 
 import pytest
+from PIL import Image
 
 from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump
@@ -12,6 +14,7 @@ from cloak.geometry import Box, Region, Size
 from cloak.intake import Item
 from cloak.job import Job
 from cloak.ledger import Ledger
+from cloak.moment import contradicts, sealed
 from cloak.naming import Naming
 from cloak.photo import open_photo
 from cloak.pipeline import load
@@ -89,6 +92,66 @@ def test_decisions_about_photos_of_one_name_in_two_folders_are_told_apart_under_
     again = run(tmp_path / "again", decisions=tmp_path / "public.cloak/decisions")
     assert {outcome.target for outcome in first}.isdisjoint(outcome.target for outcome in again)
     assert [outcome.report.areas for outcome in again] == [((DRAWN.area,),), ((),)]
+
+
+def taken(moment: str, side: int = 256, format: str = "JPEG", tag: int = 0x9003) -> bytes:
+    out, exif = io.BytesIO(), Image.Exif()
+    if moment:
+        exif.get_ifd(0x8769)[tag] = moment
+    Image.new("RGB", (side, side), (120, 130, 140)).save(out, format, exif=exif)
+    return out.getvalue()
+
+
+NOON, LATER = "2026:05:31 12:00:00", "2026:05:31 12:00:01"
+
+
+@pytest.mark.parametrize(
+    ("export", "fits"),
+    [
+        (taken(NOON), True),
+        (taken(NOON, 128, "PNG"), True),
+        (taken("", 128), True),  # stripped: nobody can tell
+        (taken("2026:05:31"), True),
+        (taken(LATER, tag=0x9004), True),  # when it was exported
+        (taken(LATER), False),
+        (taken(LATER, 128, "WEBP"), False),
+    ],
+)
+def test_a_photo_of_the_same_name_that_was_taken_at_another_moment_is_another_photo(tmp_path, export, fits):
+    place, photo = tmp_path / "a.jpg.cloak.json", tmp_path / "a.jpg"
+    place.write_bytes(dump(Decisions(Size(256, 256), (DRAWN,), verdict="accept", taken=sealed(taken(NOON)))))
+    photo.write_bytes(export)
+    job = Job((photo,), tmp_path / "public", FAST, decisions=tmp_path, dry_run=True)
+    outcome = work(Item(photo, PurePath("a.jpg")), job=job).outcome
+    assert (outcome.report is not None) == fits
+    assert fits or "another moment" in outcome.message
+
+
+def test_the_moment_is_in_a_sidecar_as_a_digest_only():
+    one, other = sealed(taken(NOON)), sealed(taken(NOON))
+    assert one != other
+    assert not contradicts(one, taken(NOON))
+    assert contradicts(one, taken(LATER))
+    assert sealed(taken("")) == sealed(taken("2026:05:31")) == ""
+
+
+def test_a_sidecar_of_a_photo_that_had_a_namesake_of_another_suffix_is_for_its_own_suffix_only(tmp_path, photo):
+    out, decisions = tmp_path / "public", tmp_path / "public.cloak/decisions"
+    items = [replace(photo(name), akin=True) for name in ("IMG_7.jpg", "IMG_7.jpeg")]
+    with Ledger(beside(out)):
+        for item in items:
+            work(item, job=Job((tmp_path / "in",), out, FAST))
+    desk = Desk(out)
+    (case,) = [case for case in desk.cases.values() if case.name == "IMG_7.jpg"]
+    desk.claim(case.id, "ada", "Ada")
+    desk.change(case.id, "ada", "Ada", 0, (DRAWN,))
+    desk.keep(desk.accept(case.id, "ada", "Ada", 1))
+    desk.close()
+    for item, fits in zip(items, (True, False), strict=True):
+        job = Job((item.path,), tmp_path / "again", FAST, decisions=decisions, dry_run=True)
+        outcome = work(replace(item, akin=False), job=job).outcome
+        assert (outcome.report is not None and outcome.report.areas == ((DRAWN.area,),)) == fits
+        assert fits or "several photos had its name" in outcome.message
 
 
 def test_what_was_accepted_elsewhere_is_not_released_here_where_no_face_is_found(tmp_path, landscape):

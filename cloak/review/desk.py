@@ -13,10 +13,12 @@ from pathlib import Path, PurePath
 
 from cloak.bursts import Bare
 from cloak.decisions import SUFFIX, Change, Decisions, check, dump, refused
-from cloak.errors import Conflict, NotFound, NotWritten, UsageError
-from cloak.intake import Item, spoken
+from cloak.errors import Conflict, NotFound, NotWritten, UsageError, Withheld
+from cloak.files import read
+from cloak.intake import Item, spoken, without_suffix
 from cloak.job import Job
 from cloak.ledger import Ledger, companion, lock_file
+from cloak.moment import sealed
 from cloak.provenance import Signer
 from cloak.records import beside
 from cloak.report import flagged
@@ -208,9 +210,12 @@ class Desk:
         # Under its own name: numbers and random names differ between runs.
         own = self._own_name(case)
         sidecar = own.with_name(own.name + SUFFIX)
-        shared = [other for other in self.cases.values() if spoken(self._own_name(other)) == spoken(own)]
+        names = [self._own_name(other) for other in self.cases.values()]
+        same = sum(spoken(name) == spoken(own) for name in names)
+        alike = sum(spoken(without_suffix(name)) == spoken(without_suffix(own)) for name in names)
+        about = replace(case.review.decisions, namesake=same > 1, akin=alike > same, taken=_taken(case))
         try:
-            self._sidecars.publish(sidecar, dump(replace(case.review.decisions, namesake=len(shared) > 1)))
+            self._sidecars.publish(sidecar, dump(about))
         except NotWritten as error:
             with contextlib.suppress(NotWritten):
                 self._sidecars.withdraw(sidecar)
@@ -226,3 +231,11 @@ class Desk:
 
     def _id(self, name: str) -> str:
         return hmac.digest(self._ledger.secret, b"review|" + name.encode(), "sha256").hex()[:20]
+
+
+def _taken(case: Case) -> str:
+    """When the photo was taken, sealed."""
+    try:
+        return sealed(read(case.origin.source, case.settings.limits.bytes))
+    except Withheld:
+        return ""
