@@ -2,14 +2,17 @@
 
 import asyncio
 import json
+import logging
 import secrets
 from collections import Counter
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from cloak.detect.recipe import RECIPES
 from cloak.effects import EFFECTS, STRENGTHS
@@ -25,6 +28,11 @@ MEDIA_TYPES = {name: f"image/{name}" for name in ("avif", "bmp", "gif", "jpeg", 
 REPORT_HEADER = "Cloak-Report"
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+PIECE = 65_536
+"""Bytes of an answer that a connection is given at once: what it holds when its client has had its time."""
+
+_log = logging.getLogger("cloak.service")
 
 
 class Choice(BaseModel):
@@ -98,6 +106,34 @@ async def receive(request: Request, limit: int, until: float) -> bytes:
             raise HTTPException(408) from None
         if len(data) > limit:
             raise too_large
+
+
+class Kept(Response):
+    """A response that keeps its request's place, for it is in memory, until its client has taken it or is gone.
+
+    Args:
+        response: what is sent.
+        place: is given back then.
+        seconds: that the client may take; past them the answer is cut off.
+    """
+
+    def __init__(self, response: Response, place: AbstractContextManager[Any], seconds: float) -> None:
+        super().__init__(response.body, response.status_code)
+        self.raw_headers = response.raw_headers
+        self._place, self._seconds = place, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        with self._place:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                    for start in range(0, len(self.body), PIECE):
+                        piece = self.body[start : start + PIECE]
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+                        await asyncio.sleep(0)  # others have their turn, and a connection that broke is told of
+                    await send({"type": "http.response.body"})  # which waits until the last piece is taken
+            except TimeoutError:
+                _log.warning("an answer was not taken in %g seconds", self._seconds)
 
 
 def clean(request: Request, answer: Answer) -> Response:

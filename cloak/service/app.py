@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from importlib.metadata import version
@@ -20,7 +20,7 @@ from cloak.errors import Unavailable, UnknownName
 from cloak.photo.base import Limits
 from cloak.pipeline import Pipeline, parse, source
 from cloak.service import manual, problems
-from cloak.service.answers import HEADERS, MEDIA_TYPES, REPORT_HEADER, AnonymizeChoice, Choice, clean, receive
+from cloak.service.answers import HEADERS, MEDIA_TYPES, REPORT_HEADER, AnonymizeChoice, Choice, Kept, clean, receive
 from cloak.service.crew import Crew
 from cloak.service.metrics import Metrics
 from cloak.service.settings import Settings
@@ -68,7 +68,7 @@ class Service:
         for name in self._sources:
             self.pipeline(name)
         self.crew = crew = Crew(settings, self.pipeline(), lambda why: self.metrics.replaced.labels(why).inc())
-        self.metrics = Metrics(lambda: crew.queued, lambda: crew.busy, lambda: float(crew.ready))
+        self.metrics = Metrics(lambda: crew.queued, lambda: crew.busy, lambda: crew.untaken, lambda: float(crew.ready))
 
     def pipeline(self, name: str | None = None, **overrides: Any) -> Pipeline:
         """A pipeline of this service with a request's changes. Raises `UsageError` and its kinds."""
@@ -81,15 +81,26 @@ class Service:
         return replace(pipeline, limits=bounded)
 
     async def answer(self, request: Request, kind: Literal["anonymize", "inspect"], choice: Choice) -> Response:
-        """Receive a photo and have it worked on. Raises what the request is answered with instead."""
+        """Receive a photo and have it worked on. Raises what the request is answered with instead.
+
+        The request has a place until its answer is taken, for which there is the deadline's time once more.
+        """
         pipeline = self.pipeline(choice.pipeline, **choice.overrides())
         until = asyncio.get_running_loop().time() + self.settings.deadline
         watch = Stopwatch()
-        with self.crew.place():
+        with ExitStack() as place:
+            place.enter_context(self.crew.place())
             with watch("receive"):
                 data = await receive(request, self.settings.max_bytes, until)
             task = Task(kind, data, pipeline, self.settings.key)
             answer = await _unless_gone(request, self.crew.do(task, until, watch))
+            response = self._respond(request, kind, answer, watch)
+            place.enter_context(self.crew.sending())
+            return Kept(response, place.pop_all(), self.settings.deadline)
+
+    def _respond(
+        self, request: Request, kind: Literal["anonymize", "inspect"], answer: Answer, watch: Stopwatch
+    ) -> Response:
         self.metrics.worked(watch.milliseconds)
         _log.info("%s: %s, %d faces, %s ms", kind, answer.status, answer.faces, watch.milliseconds)
         if kind == "inspect":

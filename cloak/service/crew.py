@@ -22,7 +22,7 @@ _log = logging.getLogger("cloak.service")
 
 
 class Crew:
-    """The workers, and the places of requests that wait for them.
+    """The workers, and the places of requests: from before their body is read until their answer is taken.
 
     Args:
         settings: how many.
@@ -42,6 +42,7 @@ class Crew:
         self._seconds = 1.0  # of a photo, a running mean: for Retry-After
         self.places = 0
         self.busy = 0
+        self.untaken = 0
         self.stopping = False
         self.failure: CloakError | None = None
 
@@ -53,7 +54,7 @@ class Crew:
     @property
     def queued(self) -> int:
         """Requests that are being received or wait for a worker."""
-        return max(0, self.places - self.busy)
+        return max(0, self.places - self.busy - self.untaken)
 
     @property
     def idle(self) -> bool:
@@ -98,6 +99,15 @@ class Crew:
             yield
         finally:
             self.places -= 1
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """While a request that has a place waits for its client to take the answer."""
+        self.untaken += 1
+        try:
+            yield
+        finally:
+            self.untaken -= 1
 
     async def do(self, task: Task, until: float, watch: Stopwatch) -> Answer:
         """Work on a photo until a point of the loop's time; `watch` gets the steps "wait" and "work".

@@ -13,7 +13,13 @@ class Metrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, queued: Callable[[], float], busy: Callable[[], float], ready: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        queued: Callable[[], float],
+        busy: Callable[[], float],
+        untaken: Callable[[], float],
+        ready: Callable[[], float],
+    ) -> None:
         self._registry = registry = CollectorRegistry()
         self.photos = Counter("cloak_photos", "Photos answered clean.", ["status"], registry=registry)
         self.faces = Counter("cloak_faces", "Faces concealed.", registry=registry)
@@ -25,6 +31,7 @@ class Metrics:
         for name, words, value in (
             ("cloak_queue_depth", "Requests that are received or wait for a worker.", queued),
             ("cloak_workers_busy", "Workers with a photo.", busy),
+            ("cloak_answers_untaken", "Answers that their clients have not taken yet.", untaken),
             ("cloak_ready", "1 when all workers have loaded their models.", ready),
         ):
             Gauge(name, words, registry=registry).set_function(value)

@@ -25,8 +25,9 @@ class Settings:
             harmless. Drawn anew for each start unless given.
         tokens: bearer tokens, any of which lets a request in; none: only names of this very machine are answered.
         workers: processes that work on photos.
-        queue: requests that may wait for a worker, or still be sending; those beyond get 503.
-        deadline: seconds from a request's first byte to its answer.
+        queue: requests that may wait for a worker, still be sending, or not have taken their answer; those beyond get
+            503.
+        deadline: seconds from a request's first byte to its answer, and again until the client has taken that.
         max_bytes, max_pixels: what one photo may cost.
         max_memory: bytes that a worker may hold, past which it is killed; 0: its share of the machine's.
     """

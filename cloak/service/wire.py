@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import TimerHandle
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 IDLE = 15.0
 """Seconds that a client may take for the head of a request (and the rest of the body before it, where that was answered
@@ -23,6 +23,7 @@ class Impatient(HttpToolsProtocol):
     _reading: TimerHandle | None = None
     _writing: TimerHandle | None = None
     _held = 0
+    _cycles: tuple[RequestResponseCycle, ...] = ()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -30,6 +31,9 @@ class Impatient(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        for cycle in self._cycles:  # uvicorn tells only the newest, and those before it would go on sending
+            cycle.disconnected = True
+            cycle.message_event.set()
         super().connection_lost(exc)
         self._head_came()
         self._taken()
@@ -54,6 +58,7 @@ class Impatient(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_came()
         super().on_headers_complete()
+        self._cycles = (*(one for one in self._cycles if not one.response_complete), self.cycle)
 
     def on_body(self, body: bytes) -> None:
         self._held = 0

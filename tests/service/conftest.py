@@ -8,11 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
+
+from cloak.service import wire
 
 TOKEN = "a-token-for-the-tests-0123456789"
 
@@ -74,6 +78,30 @@ def service(*options, token=TOKEN, environment=(), ready=True):
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@contextlib.contextmanager
+def connections(app):
+    """A function that opens a connection to an app in a server of its own, in this process; `server` is that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(app, http=wire.Impatient, ws="none", lifespan="off", log_config=None, access_log=False)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        opened = []
+
+        def connection():
+            opened.append(socket.create_connection(listener.getsockname(), timeout=20))
+            return opened[-1]
+
+        connection.server = server
+        try:
+            yield connection
+        finally:
+            for one in opened:
+                one.close()
+            server.should_exit = True
+            thread.join(20)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,12 @@
 """Connections that hold on to a place or to memory, against the protocol of the service in a server of its own."""
 
 import socket
-import threading
 import time
 
 import pytest
-import uvicorn
 
 from cloak.service import wire
+from tests.service.conftest import connections
 
 ANSWER = bytes(16_000_000)
 
@@ -29,23 +28,8 @@ async def app(scope, receive, send):
 def connect(monkeypatch):
     """A function that opens a connection to a server which waits for 0.5 seconds."""
     monkeypatch.setattr(wire, "IDLE", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, http=wire.Impatient, ws="none", lifespan="off", log_config=None, access_log=False)
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        opened = []
-
-        def connection():
-            opened.append(socket.create_connection(listener.getsockname(), timeout=20))
-            return opened[-1]
-
-        connection.server = server
+    with connections(app) as connection:
         yield connection
-        for one in opened:
-            one.close()
-        server.should_exit = True
-        thread.join(20)
 
 
 def read(connection):
