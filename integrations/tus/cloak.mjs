@@ -4,7 +4,7 @@
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 
-const STATUSES = ['concealed', 'no-face']
+const STATUSES = ['concealed', 'no-face', 'perturbed'] // The last only where the operator's own pipeline says so.
 const ATTEMPTS = 3 // A busy service says when to come again.
 
 /** A photo may not be kept. Its `body` is for the person who uploads, its `status_code` for the client. */

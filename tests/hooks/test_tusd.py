@@ -69,6 +69,13 @@ def test_another_server_at_the_address_is_not_believed(finish, service, photo, h
     assert "is not cloak" in out
 
 
+def test_faces_in_sight_are_taken_where_the_operators_pipeline_leaves_them(finish, service, photo):
+    report = {"Cloak-Report": '{"status":"perturbed","verified":["faces"]}'}
+    with before(service, (200, REPORT | report, photo)) as server:
+        code, out, left = finish(photo, server=server)
+    assert (code, out, left[""]) == (0, "", photo)
+
+
 @pytest.mark.parametrize("encoding", [None, "identity", "chunked"])
 def test_an_answer_that_does_not_say_its_length_may_have_broken_off(finish, service, photo, encoding):
     headers = REPORT | {"Connection": "close"} | ({"Transfer-Encoding": encoding} if encoding else {})

@@ -1,10 +1,12 @@
 """Media in a real WordPress: clean by every way in, and refused when the service cannot make it so."""
 
+import io
 import json
 import re
 import xmlrpc.client
 
 import pytest
+from PIL import Image
 
 from tests.hooks.running import REPORT, SECRET, TOKEN, assert_clean, before, make_photo, need
 from tests.hooks.wordpress import NEEDS, PASSWORD, USER, wordpress
@@ -232,6 +234,15 @@ def test_another_server_at_the_address_is_not_believed(site, photo, files):
     site.option(address=site.address)
     assert site.by_form(photo)[0] is None
     assert files(site.uploads) == {}
+
+
+def test_faces_in_sight_are_taken_where_the_operators_pipeline_leaves_them(site, service, photo):
+    answer = io.BytesIO()
+    Image.new("RGB", (840, 560)).save(answer, "JPEG")
+    report = {"Cloak-Report": '{"status":"perturbed","verified":["faces"]}'}
+    with before(service, (200, REPORT | report, answer.getvalue())) as server:
+        site.option(address=server)
+        assert site.by_form(photo)[0] is not None
 
 
 def test_an_answer_without_an_end_may_have_broken_off(site, service, photo, files):

@@ -65,7 +65,7 @@ function cloak_read( $response ) {
 	// The report is what tells cloak's answer from that of any other server at this address.
 	$report = json_decode( (string) wp_remote_retrieve_header( $response, 'cloak-report' ), true );
 	$status = is_array( $report ) ? ( $report['status'] ?? '' ) : '';
-	if ( ! in_array( $status, array( 'concealed', 'no-face' ), true ) || empty( $report['verified'] ) || 0 !== strpos( $type, 'image/' ) || '' === $data ) {
+	if ( ! in_array( $status, array( 'concealed', 'no-face', 'perturbed' ), true ) || empty( $report['verified'] ) || 0 !== strpos( $type, 'image/' ) || '' === $data ) {
 		throw new Cloak_Refusal( __( 'What answers at the address of the cloak service is not cloak. Tell your administrator: Settings > Cloak.', 'cloak' ) );
 	}
 	// An answer that does not say where it ends may have broken off anywhere.
