@@ -18,11 +18,11 @@ from cloak.detect.persons import faceless
 from cloak.effects import Noise, Perturb, steady
 from cloak.errors import DecisionsUnfit, VerificationFailed
 from cloak.geometry import Box, Pixels, Region, Size, within
+from cloak.identity import same
 from cloak.masks import Mask, draw
 from cloak.metadata.base import Contents, Kind
 from cloak.metadata.fields import read_fields
 from cloak.metadata.write import FIELD_CARRIERS
-from cloak.moment import contradicts
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo, Rendering
 from cloak.photo.resample import Resampling, plan
@@ -87,7 +87,7 @@ def anonymize(
     with watch("inspect"):
         before = metadata.read(data)
         fields = read_fields(data, frozenset(settings.keep) - {"icc"})
-    if decisions is not None and contradicts(decisions.taken, data):
+    if decisions is not None and same(decisions.of, data) is False:
         raise DecisionsUnfit(
             "its decisions were made for a photo that was taken at another moment",
             next_step="Take their file out of the folder of decisions, and review the photo anew: cloak review.",

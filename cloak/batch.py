@@ -10,7 +10,7 @@ from cloak.bursts import Bare, Bursts
 from cloak.engine import Engine, open_engine
 from cloak.errors import CloakError, UsageError
 from cloak.files import printable
-from cloak.intake import Item, LeftOut, unique, walk
+from cloak.intake import Item, LeftOut, numbered, unique, walk
 from cloak.job import Job, refuse
 from cloak.ledger import Ledger
 from cloak.naming import Naming, earlier_names, replaced
@@ -133,6 +133,8 @@ class Run:
         return outcome
 
     def _give_names(self, store: Store, ledger: Records) -> None:
+        if isinstance(self.items, list) and isinstance(ledger, Ledger) and any(item.namesake for item in self.items):
+            self.items = numbered(self.items, ledger.own_names())
         if self.job.pipeline.names == "keep":
             return
         # Whatever else a job names, `refuse` has refused.

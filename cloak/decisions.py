@@ -14,7 +14,7 @@ from cloak.detect import Face
 from cloak.effects import EFFECTS
 from cloak.errors import DecisionsUnfit, UnknownName, UsageError
 from cloak.geometry import FARTHEST, Box, Ellipse, Region, Size
-from cloak.moment import is_seal
+from cloak.identity import is_seal
 
 SUFFIX = ".cloak.json"
 """Ends the name of a sidecar: the photo's own name, then this."""
@@ -72,7 +72,7 @@ class Decisions:
         at: when, ISO 8601 in UTC.
         namesake: several photos had its name where they were made; of these only a ledger tells whose they are.
         akin: others had its name but for the suffix.
-        taken: when that photo was taken, as `cloak.moment` seals it; "" if nobody knows.
+        of: that photo, as `cloak.identity` seals it; "" where only the name tells.
     """
 
     size: Size
@@ -84,11 +84,11 @@ class Decisions:
     at: str = ""
     namesake: bool = field(default=False, compare=False)
     akin: bool = field(default=False, compare=False)
-    taken: str = field(default="", compare=False)
+    of: str = field(default="", compare=False)
 
     def alone(self) -> "Decisions":
         """Without what is only to tell whose they are."""
-        return replace(self, namesake=False, akin=False, taken="")
+        return replace(self, namesake=False, akin=False, of="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def parse(text: bytes) -> Decisions:
             at,
             msgspec.convert(table.get("namesake", False), bool),
             msgspec.convert(table.get("akin", False), bool),
-            msgspec.convert(table.get("taken", ""), str),
+            msgspec.convert(table.get("of", ""), str),
         )
     except (ValueError, RecursionError):
         raise UsageError("it is no file of decisions") from None
@@ -231,8 +231,8 @@ def check(decisions: Decisions) -> None:
         f"{decisions.reason}{decisions.reviewer}{decisions.at}".encode()
     except UnicodeEncodeError:  # half a character, which no ledger and no page takes
         raise UsageError("a text of the decisions is none") from None
-    if not is_seal(decisions.taken):
-        raise UsageError("a moment of the decisions is none")
+    if decisions.of and not is_seal(decisions.of):
+        raise UsageError("what the decisions say of their photo is nothing that can be told")
     if not all(1 <= side < FARTHEST for side in (size.width, size.height)) or len(decisions.changes) > MOST:
         raise UsageError("the decisions have no size, or too many changes")
     for change in decisions.changes:

@@ -4,8 +4,8 @@ import contextlib
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePath
 
@@ -196,6 +196,36 @@ def unique(name: PurePath, taken: dict[str, int]) -> PurePath:
         return name
     numbered = name.with_name(f"{name.stem}-{count}{name.suffix}")
     return unique(numbered, taken)
+
+
+def as_before(items: Sequence[Item], *earlier: Mapping[Path, PurePath]) -> dict[Path, PurePath]:
+    """The names that photos had before, by their paths: in their own folder, and each given once.
+
+    Args:
+        earlier: names by absolute paths; those before count more.
+    """
+    names: dict[Path, PurePath] = {}
+    taken = set[str]()
+    for known in earlier:
+        for item in items:
+            name = known.get(item.path.absolute())
+            if name is None or item.path in names or str(name).casefold() in taken:
+                continue
+            if name.parent == (item.own or item.name).parent:
+                names[item.path] = name
+                taken.add(str(name).casefold())
+    return names
+
+
+def numbered(items: Sequence[Item], earlier: Mapping[Path, PurePath]) -> list[Item]:
+    """Namesakes with the numbers that they had before, whatever the order of the inputs: a hold is of a name."""
+    names = as_before([item for item in items if item.namesake], earlier)
+    taken = {str(name).casefold(): 1 for name in names.values()}
+    taken |= {str(item.name).casefold(): 1 for item in items if not item.namesake}
+    return [
+        replace(item, name=names.get(item.path) or unique(item.own or item.name, taken)) if item.namesake else item
+        for item in items
+    ]
 
 
 def portraits(folder: Path, limit: int) -> dict[str, list[bytes]]:

@@ -69,6 +69,8 @@ CREATE TABLE IF NOT EXISTS verdict (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS review_content ON review (content);
 CREATE INDEX IF NOT EXISTS verdict_name ON verdict (name);
+CREATE INDEX IF NOT EXISTS given_own ON given (own);
+CREATE INDEX IF NOT EXISTS origin_source ON origin (source);
 """
 
 
@@ -265,10 +267,13 @@ class Ledger:
         found = self.query("SELECT own FROM given WHERE name = ?", (name,))
         return _name(found[0][0]) if found else None
 
-    def aliases(self, name: str, own: PurePath) -> set[str]:
-        """Names below the output that an original has here beside this one, by whatever policy."""
-        given = self.query("SELECT name FROM given WHERE own = ?", (os.fsencode(own),))
-        return {printable(own), *(str(alias) for (alias,) in given)} - {name}
+    def aliases(self, name: str, own: PurePath, source: Path | None) -> set[str]:
+        """Names below the output that an original has here beside this one, by whatever policy or inputs."""
+        rows = self.query(
+            "SELECT name FROM given WHERE own = ? UNION SELECT name FROM origin WHERE source = ?",
+            (os.fsencode(own), os.fsencode(source) if source else None),
+        )
+        return {printable(own), *(str(alias) for (alias,) in rows)} - {name}
 
     def names_given(self, policy: str) -> int:
         """How many names a policy has given."""

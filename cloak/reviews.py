@@ -88,23 +88,25 @@ class Reviews:
             name: of the photo.
             content: the ledger's key of its bytes.
             sidecar: that was given for it.
-            aliases: names that it has here under other policies.
+            aliases: names that it has here beside this one.
         """
         about = self._about((name, *aliases), content)
         versions = {name: review.version for name, review in about.items()}
         own = about.pop(name, Reviewed())
         changed = [other for other in about.values() if other.content != content and other.decisions is not None]
         review = own if own.decisions is not None or not about else max(changed or about.values(), key=_weight)
-        held = self._holds(content, about, but=name)
+        held = self._holds(content, about, but=name if own.content == content else "")
         if held:  # under whatever name, until it is lifted there
             review = held[0]
         logged = self._logged((name, *about))
-        started = review.decisions is not None and bool(logged) and _is_taken(review.decisions, logged[-1])
+        latest = review.decisions
+        started = latest is not None and any(_is_taken(latest, then) for then in logged)
         decisions, adopted = _binding(review, content, started), None
-        if sidecar is not None and not held:
-            if review.decisions is not None and logged and _is_adopted(sidecar, review.decisions, logged[-1]):
-                decisions, adopted = (review.decisions, None) if review.content == content else (sidecar, sidecar)
-            elif review.decisions is None or not _overtaken(sidecar, review.decisions, logged):
+        unfinished = latest is not None and latest.verdict is None and not started
+        if sidecar is not None and not held and not unfinished:
+            if latest is not None and logged and _is_adopted(sidecar, latest, logged[-1]):
+                decisions, adopted = (latest, None) if review.content == content else (sidecar, sidecar)
+            elif latest is None or not _overtaken(sidecar, latest, logged):
                 decisions = adopted = sidecar
         carried = review is own and own.verdict is not None and own.content == content and adopted is None
         return Word(
@@ -124,7 +126,8 @@ class Reviews:
         """
         known = self._ledger.find(name) if published else None
         versions = {other: review.version for other, review in self._about((name, *word.versions), content).items()}
-        missed = not word.held and self._holds(content, {}, but=name)
+        own = self.latest(name).content == content
+        missed = not word.held and self._holds(content, {}, but=name if own else "")
         if versions != word.versions or missed or (known and known.published != published):
             raise Conflict("somebody decided about this photo in the meantime")
 
@@ -155,8 +158,9 @@ class Reviews:
         Raises `Conflict`, `OutputError` as `decide`.
         """
         assert word.adopted is not None
-        made = replace(fitted(word.adopted, size), at=word.adopted.at or _now())
-        review = self._store(name, word.versions.get(name, 0), content, made, word.adopted)
+        given = word.adopted.alone()  # what it is about is known from now on
+        made = replace(fitted(given, size), at=given.at or _now())
+        review = self._store(name, word.versions.get(name, 0), content, made, given)
         versions = word.versions | {name: review.version}
         return replace(word, decisions=made, version=review.version, versions=versions)
 
@@ -171,8 +175,12 @@ class Reviews:
                 "WHERE name = ? AND json_extract(decisions, '$.verdict') = 'hold'",
                 (name,),
             )
-            if made.verdict is not None:
-                db.execute("DELETE FROM hold WHERE name = ? AND content = ?", (name, content))
+            if made.verdict is not None:  # ... and where their own name has gone to others, under whatever name
+                db.execute(
+                    "DELETE FROM hold WHERE content = ?1 AND (name = ?2 OR name IN "
+                    "(SELECT name FROM review WHERE content <> ?1))",
+                    (content, name),
+                )
             db.execute(
                 "INSERT OR REPLACE INTO review VALUES (?, ?, ?, ?, ?, '')",
                 (name, version + 1, content, dump(made).decode(), found[1]),

@@ -1,13 +1,19 @@
 """Decisions that lie beside photos, as `NAME.cloak.json`: found again by the name of the photo that they are about."""
 
+import contextlib
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 
-from cloak.decisions import SUFFIX, Decisions, parse
-from cloak.errors import CloakError, DecisionsUnfit
+from cloak.decisions import SUFFIX, Change, Decisions, dump, parse
+from cloak.errors import CloakError, DecisionsUnfit, NotWritten
 from cloak.files import read
-from cloak.intake import LeftOut, without_suffix
+from cloak.identity import same
+from cloak.intake import LeftOut, spoken, without_suffix
+from cloak.store import Store
+
+COMPANY = 2
+"""So many faces tell a picture by where they are."""
 
 
 def sidecar(
@@ -40,7 +46,7 @@ def sidecar(
                 "several files of decisions have its name", next_step="Keep the one that was made for this photo."
             )
         place = found[0]
-        other = _plain(place.name) != _plain(own.name + SUFFIX)
+        other = spoken(PurePath(place.name)) != spoken(PurePath(own.name + SUFFIX))
     else:
         other = False
     try:
@@ -63,12 +69,47 @@ def sidecar(
     )
 
 
+def fit(decisions: Decisions, data: bytes) -> None:
+    """Make sure that decisions which were found by a photo's name leave no face bare in another one.
+
+    Faces around it are looked for where they were (`cloak.decisions.apply`); a single face lies at the same place in
+    many portraits: the file must be the same, or taken at the same moment. Raises `DecisionsUnfit`.
+    """
+    about_faces = [change for change in decisions.changes if change.face is not None]
+    seen = min((_seen(decisions, change) for change in about_faces), default=COMPANY)
+    if seen < COMPANY and same(decisions.of, data) is None:
+        raise DecisionsUnfit(
+            "by its name alone it cannot be told whether it is the photo in which a person decided about a face"
+        )
+
+
+def keep(folder: Store, own: PurePath, decisions: Decisions) -> None:
+    """Lay a photo's decisions into a folder of sidecars, for other exports. Raises `NotWritten`, without older ones."""
+    name = own.with_name(own.name + SUFFIX)
+    try:
+        folder.publish(name, dump(decisions))
+    except NotWritten as error:
+        with contextlib.suppress(NotWritten):
+            folder.withdraw(name)
+        raise NotWritten(
+            f"what was decided is stored, but not written for other exports: {error}",
+            next_step="Do not use the decisions of this folder for another export of this photo.",
+        ) from None
+
+
 def unfitting(place: Path, names: Iterable[PurePath]) -> Iterator[LeftOut]:
     """The sidecars in a folder that are about none of the photos with these names below their inputs."""
     known = {_key(name) for name in names}
     for path in sorted(place.rglob(f"*{SUFFIX}")):
         if _key(path.relative_to(place).with_name(path.name.removesuffix(SUFFIX))) not in known:
             yield LeftOut(path, "decisions that fit no photo of this run")
+
+
+def _seen(decisions: Decisions, change: Change) -> int:
+    """How many faces the person saw in the pictures that a change is about, where fewest."""
+    if change.frame is not None:
+        return len(decisions.seen[change.frame]) if change.frame < len(decisions.seen) else 0
+    return min(map(len, decisions.seen), default=0)
 
 
 def _fitting(place: Path, own: PurePath) -> list[Path]:

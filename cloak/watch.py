@@ -11,7 +11,7 @@ from threading import Event
 from cloak.batch import Job, Run
 from cloak.errors import Corrupt, MissingExtra, NotAnImage, NotWritten, Unreadable, UsageError
 from cloak.files import printable
-from cloak.intake import Item, unique, walk
+from cloak.intake import Item, as_before, unique, walk
 from cloak.report import Outcome
 
 UNFINISHED = frozenset({".part", ".partial", ".tmp", ".temp", ".crdownload", ".download", ".filepart", ".opdownload"})
@@ -102,16 +102,15 @@ class Watch:
         """Note what lies in the folder. What is known, here or to the ledger, keeps its name, whatever comes later."""
         walked = [item for item in walk([self._folder], self._out) if isinstance(item, Item)]
         items = [item for item in walked if item.path.suffix.lower() not in UNFINISHED]
-        given = {path: file.item.name for path, file in self._files.items()}
-        names = {item.path: given.get(item.path) or self._earlier.get(item.path.absolute()) for item in items}
-        taken = {str(name).casefold(): 1 for name in names.values() if name is not None}
+        names = as_before(items, {path.absolute(): file.item.name for path, file in self._files.items()}, self._earlier)
+        taken = {str(name).casefold(): 1 for name in names.values()}
         found: dict[Path, _File] = {}
         for item in items:
             if (stamp := _stamp(item.path)) is None:
                 continue
             known = self._files.get(item.path)
             if known is None:
-                named = replace(item, name=names[item.path] or unique(item.path.relative_to(self._folder), taken))
+                named = replace(item, name=names.get(item.path) or unique(item.path.relative_to(self._folder), taken))
                 found[item.path] = _File(named, stamp, now)
             else:
                 found[item.path] = known if known.stamp == stamp else _File(known.item, stamp, now)

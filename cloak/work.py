@@ -13,9 +13,10 @@ from cloak.anonymizer import anonymize
 from cloak.decisions import Decisions, dump
 from cloak.errors import Conflict, DecisionsUnfit, NotWritten
 from cloak.files import printable, read
+from cloak.identity import sealed
 from cloak.intake import Item, is_among
 from cloak.job import Job
-from cloak.ledger import Ledger
+from cloak.ledger import Ledger, companion
 from cloak.photo import open_photo
 from cloak.place import Place
 from cloak.provenance import signed
@@ -24,7 +25,7 @@ from cloak.report import Outcome, attempt
 from cloak.result import Status
 from cloak.reviews import Reviews, Word
 from cloak.scaled import thumbnail
-from cloak.sidecars import sidecar
+from cloak.sidecars import fit, keep, sidecar
 from cloak.store import Folder, Store
 
 
@@ -121,8 +122,10 @@ def _photo(
 def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, content_seen: str | None) -> Done:
     limit = job.pipeline.limits.bytes
     if job.dry_run:
-        decisions = decisions or decided(item, item.own or item.name, job)
-        result = anonymize(_fetch(item, limit), job.pipeline, key=job.key, decisions=decisions, people=job.people)
+        given = decided(item, item.own or item.name, job) if decisions is None else decisions
+        photo = _fetch(item, limit)
+        _fit(given, photo, job)
+        result = anonymize(photo, job.pipeline, key=job.key, decisions=given, people=job.people)
         return Done(Outcome(source, "", result.report.status, result.report, glance=result.glance))
 
     store, ledger = _edges(job.out, job.records)
@@ -130,7 +133,10 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     target = printable(item.name)
     known, origin = ledger.find(target), _origin(item, job)
     own = _own_name(item, ledger, job) if decisions is None else item.name
-    noted = partial(reviews.tell, target) if reviews is not None else lambda _: False
+
+    def noted(given: Decisions | None) -> bool:  # whose others' are says nothing of a photo that is new here
+        return reviews is not None and reviews.tell(target, given if known else None)
+
     try:
         given = decided(item, own, job, noted) if decisions is None else None
     except DecisionsUnfit:
@@ -138,7 +144,9 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         raise
     digest, again = treatment(job, ledger), job.force or content_seen is not None
     stale = _refuse_foreign(item, store, known, job)
-    aliases = ledger.aliases(target, ledger.own_name(target) or item.name) if isinstance(ledger, Ledger) else ()
+    aliases = set[str]()
+    if isinstance(ledger, Ledger):
+        aliases = ledger.aliases(target, ledger.own_name(target) or item.name, origin.source if origin else None)
     if known is not None:
         word = reviews.word(target, known.content, given, aliases) if reviews else Word()
         stale = bool(known.pipeline != digest or content_seen is not None or word.adopted or word.pending)
@@ -162,7 +170,8 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
             unchanged = not accepted and store.standing(item.name) is None
         else:
             as_decided = known.row.get("decided", "") == _mark(word.decisions)
-            unchanged = as_decided and not word.held and known.published == store.standing(item.name)
+            released = word.decisions is None or word.decisions.verdict != "hold"
+            unchanged = as_decided and released and known.published == store.standing(item.name)
         if unchanged:
             status, name = Status(known.row["status"]), known.row.get("target", "")
             place = job.out / item.name if name and isinstance(job.out, Path) else None
@@ -174,6 +183,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         if hold := reviews.held(ledger.key(data)) if reviews else None:  # of a file with the same bytes
             word = replace(word, decisions=hold, held=True)
     try:
+        _fit(word.adopted, data, job)
         made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
         result = signed(made, job.signer)
     except Exception:
@@ -186,6 +196,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     published = sha256(result.data).hexdigest() if result.data else None
     if reviews is not None and word.adopted is not None:
         word = reviews.adopt(target, content, word, result.report.size)
+        _keep(item, own, word, data, job)
     entry = Entry(content, digest, published, outcome.row() | {"decided": _mark(word.decisions)})
     # Before its row goes: nothing stands that the ledger does not know.
     if not result.data:
@@ -250,6 +261,20 @@ def decided(
     # Where a person must accept photos, a verdict on another export is no verdict on this one.
     holds = job.pipeline.review == "required" or job.pipeline.no_face == "hold"
     return replace(found, verdict=None) if found is not None and found.verdict == "accept" and holds else found
+
+
+def _fit(decisions: Decisions | None, data: bytes, job: Job) -> None:
+    """See `fit`; of a single file of decisions its user says that it is the photo's."""
+    if decisions is not None and job.decisions is not None and job.decisions.is_dir():
+        fit(decisions, data)
+
+
+def _keep(item: Item, own: PurePath, word: Word, data: bytes, job: Job) -> None:
+    """What counts here now counts for exports that get this folder's decisions, too."""
+    if word.decisions is not None and word.adopted is not None and isinstance(job.records, Path):
+        folder, given = Folder(companion(job.records, "decisions"), private=True), word.adopted
+        namesake, akin = item.namesake or given.namesake, item.akin or given.akin
+        keep(folder, own, replace(word.decisions, namesake=namesake, akin=akin, of=sealed(data)))
 
 
 def _mark(decisions: Decisions | None) -> str:

@@ -9,18 +9,19 @@ from PIL import Image
 
 from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump
-from cloak.errors import UsageError
+from cloak.errors import DecisionsUnfit, UsageError
 from cloak.geometry import Box, Region, Size
+from cloak.identity import same, sealed
 from cloak.intake import Item
 from cloak.job import Job
 from cloak.ledger import Ledger
-from cloak.moment import contradicts, sealed
 from cloak.naming import Naming
 from cloak.photo import open_photo
 from cloak.pipeline import load
 from cloak.records import beside
 from cloak.result import Status
 from cloak.review.desk import Desk
+from cloak.sidecars import fit
 from cloak.store import Folder
 from cloak.work import work
 
@@ -119,7 +120,7 @@ NOON, LATER = "2026:05:31 12:00:00", "2026:05:31 12:00:01"
 )
 def test_a_photo_of_the_same_name_that_was_taken_at_another_moment_is_another_photo(tmp_path, export, fits):
     place, photo = tmp_path / "a.jpg.cloak.json", tmp_path / "a.jpg"
-    place.write_bytes(dump(Decisions(Size(256, 256), (DRAWN,), verdict="accept", taken=sealed(taken(NOON)))))
+    place.write_bytes(dump(Decisions(Size(256, 256), (DRAWN,), verdict="accept", of=sealed(taken(NOON)))))
     photo.write_bytes(export)
     job = Job((photo,), tmp_path / "public", FAST, decisions=tmp_path, dry_run=True)
     outcome = work(Item(photo, PurePath("a.jpg")), job=job).outcome
@@ -127,17 +128,58 @@ def test_a_photo_of_the_same_name_that_was_taken_at_another_moment_is_another_ph
     assert fits or "another moment" in outcome.message
 
 
-def test_the_moment_is_in_a_sidecar_as_a_digest_only():
+def test_a_file_is_the_photo_by_its_bytes_or_its_moment():
     one, other = sealed(taken(NOON)), sealed(taken(NOON))
-    assert one != other
-    assert not contradicts(one, taken(NOON))
-    assert contradicts(one, taken(LATER))
-    assert sealed(taken("")) == sealed(taken("2026:05:31")) == ""
+    assert not {*one.split(":")} & {*other.split(":")}
+    assert [same(one, export) for export in (taken(NOON), taken(NOON, 99), taken(LATER))] == [True, True, False]
+    assert [same(one, export) for export in (taken(""), taken("2026:05:31"))] == [None, None]
+    stripped = sealed(taken(""))
+    assert [same(stripped, taken("", side)) for side in (256, 99)] == [True, None]
+    assert same("", taken(NOON)) is None
 
 
-def test_a_sidecar_of_a_photo_that_had_a_namesake_of_another_suffix_is_for_its_own_suffix_only(tmp_path, photo):
+ALONE = (Box(100, 100, 40, 40),)
+TWO = (*ALONE, Box(200, 100, 40, 40))
+
+
+@pytest.mark.parametrize(
+    ("change", "seen", "export", "fits"),
+    [
+        (Change(ALONE[0]), (ALONE,), taken("", 99), False),  # another portrait, for all that the name tells
+        (Change(ALONE[0]), (ALONE,), taken(NOON, 99), True),
+        (Change(ALONE[0]), (ALONE,), taken("", 256), True),  # these bytes
+        (Change(ALONE[0]), (TWO,), taken("", 99), True),  # told by where they are
+        (Change(ALONE[0]), (), taken("", 99), False),
+        (Change(ALONE[0], frame=1), (TWO, ALONE), taken("", 99), False),
+        (Change(ALONE[0], frame=None), (TWO, ALONE), taken("", 99), False),
+        (Change(ALONE[0], DRAWN.area), (ALONE,), taken("", 99), False),  # its own cover gives way
+        (DRAWN, (ALONE,), taken("", 99), True),  # nothing is bared
+    ],
+)
+def test_a_name_alone_bares_no_face(change, seen, export, fits):
+    original = taken(NOON) if export == taken(NOON, 99) else taken("", 256)
+    decisions = Decisions(Size(256, 256), (change,), seen, of=sealed(original))
+    if fits:
+        fit(decisions, export)
+    else:
+        with pytest.raises(DecisionsUnfit, match="name alone"):
+            fit(decisions, export)
+
+
+def test_a_single_file_of_decisions_is_the_photos_because_its_user_says_so(tmp_path, photo):
+    item, place = photo("a.jpg"), tmp_path / "elsewhere.json"
+    place.write_bytes(dump(Decisions(Size(256, 256), (Change(ALONE[0], DRAWN.area),))))
+    for given, words in ((place, ""), (tmp_path, "name alone")):
+        place = place.rename(tmp_path / "a.jpg.cloak.json") if given == tmp_path else place
+        outcome = work(item, job=Job((item.path,), tmp_path / "public", FAST, decisions=given, dry_run=True)).outcome
+        assert words in outcome.message
+        assert (outcome.report is None) == bool(words)
+
+
+def test_a_sidecar_of_a_photo_that_had_a_namesake_of_another_suffix_is_for_its_own_suffix_only(tmp_path, photo, jpeg):
     out, decisions = tmp_path / "public", tmp_path / "public.cloak/decisions"
     items = [replace(photo(name), akin=True) for name in ("IMG_7.jpg", "IMG_7.jpeg")]
+    items[1].path.write_bytes(jpeg(quality=60))
     with Ledger(beside(out)):
         for item in items:
             work(item, job=Job((tmp_path / "in",), out, FAST))
@@ -152,6 +194,13 @@ def test_a_sidecar_of_a_photo_that_had_a_namesake_of_another_suffix_is_for_its_o
         outcome = work(replace(item, akin=False), job=job).outcome
         assert (outcome.report is not None and outcome.report.areas == ((DRAWN.area,),)) == fits
         assert fits or "several photos had its name" in outcome.message
+
+
+def test_a_suffix_is_the_same_in_capitals_where_a_raw_file_lies_beside(tmp_path, photo):
+    item = replace(photo("DSC_1.jpg"), akin=True)
+    (tmp_path / "DSC_1.JPG.cloak.json").write_bytes(dump(Decisions(Size(256, 256), (DRAWN,), verdict="accept")))
+    job = Job((item.path,), tmp_path / "public", FAST, decisions=tmp_path, dry_run=True)
+    assert work(item, job=job).outcome.report.areas == ((DRAWN.area,),)
 
 
 def test_what_was_accepted_elsewhere_is_not_released_here_where_no_face_is_found(tmp_path, landscape):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import PurePath
 from types import SimpleNamespace
 
 import pytest
@@ -153,6 +154,18 @@ def test_what_comes_later_takes_no_name_that_is_given(tmp_path, inbox):
     if len(first) == 2:  # the disk tells cases apart
         assert first == {"DSC_1.JPG": "DSC_1.JPG", "DSC_1.jpg": "DSC_1-2.jpg"}
         assert later == {**first, "DSC_1-2.jpg": "DSC_1-2-2.jpg", "a.jpg": "a.jpg"}
+
+
+def test_a_name_that_two_photos_had_is_given_to_one(tmp_path, inbox):
+    watch = Watch(Job((inbox,), tmp_path / "out", load("photographer")))
+    (inbox / "x").mkdir()
+    photos = [inbox / "a.jpg", inbox / "x/a.jpg", inbox / "x/b.jpg"]
+    for photo in photos:
+        photo.touch()
+    watch._earlier = {photos[0]: PurePath("a.jpg"), photos[1]: PurePath("a.jpg"), photos[2]: PurePath("x/a.jpg")}
+    watch._look(time.monotonic())
+    names = {path: str(file.item.name) for path, file in watch._files.items()}
+    assert names == dict(zip(photos, ["a.jpg", "x/a-2.jpg", "x/a.jpg"], strict=True))
 
 
 def test_a_folder_that_gets_more_all_the_time_is_looked_through_for_a_tenth_of_the_time(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from dataclasses import replace
+from pathlib import PurePath
 
 import msgspec
 import pytest
@@ -11,11 +12,12 @@ from PIL import Image
 
 from cloak import work
 from cloak.batch import Run
-from cloak.decisions import Change, Decisions, dump
+from cloak.decisions import Change, Decisions, dump, parse
 from cloak.detect import Face
 from cloak.effects import Fill
 from cloak.geometry import Box, Region, Size
-from cloak.intake import Item, walk
+from cloak.identity import same, sealed
+from cloak.intake import Item, numbered, walk
 from cloak.job import Job
 from cloak.ledger import Ledger
 from cloak.naming import Naming
@@ -46,13 +48,17 @@ class Folder:
         job = Job(inputs or (self.originals,), self.out, pipeline, key=b"k", **options)
         job = replace(job, decisions=decisions or self.sidecars)
         items = [item for item in walk(job.inputs, self.out) if isinstance(item, Item)]
+        with Ledger(beside(self.out), lock=False) as ledger:
+            items = numbered(items, ledger.own_names())
         return {str(item.name): work.work(item, job=job).outcome for item in items}
 
     def statuses(self, *inputs, **options):
         return {name: str(outcome.status) for name, outcome in self.run(*inputs, **options).items()}
 
     def sidecar(self, name, *changes, verdict="accept", **more):
-        """Decisions from elsewhere about a photo."""
+        """Decisions from elsewhere about just these bytes."""
+        if (photo := self.originals / name).exists():
+            more |= {"of": sealed(photo.read_bytes())}
         size = self.find("p.jpg").row["size"] if self.find("p.jpg") else {"width": 256, "height": 256}
         made = Decisions(msgspec.convert(size, Size), changes, verdict=verdict, reviewer="x", **more)
         (self.sidecars / f"{name}.cloak.json").write_bytes(dump(made))
@@ -168,7 +174,7 @@ def test_decisions_about_a_photo_are_not_those_of_one_with_another_suffix(folder
     Image.open(folder.originals / "p.jpg").save(folder.originals / "p.png")
     assert folder.statuses() == {"p.jpg": "revealed", "p.png": "withheld"}
     (folder.originals / "p.jpg").unlink()
-    assert folder.statuses() == {"p.png": "revealed"}  # another export of it
+    assert folder.statuses() == {"p.png": "withheld"}  # another export of it, or another portrait
 
 
 @pytest.mark.parametrize("no_face", ["hold", "publish"])
@@ -356,6 +362,117 @@ def test_what_is_held_stays_so_when_other_bytes_of_its_name_are_accepted(folder,
     assert folder.statuses() == {"p.jpg": "held", "q.jpg": "held"}
     assert folder.decide("p.jpg", "accept") == "accepted"  # lifted, where it was held
     assert folder.statuses() == {"p.jpg": "concealed", "q.jpg": "concealed"}
+
+
+def test_what_is_held_stays_so_when_it_comes_back_with_decisions_on_what_took_its_place(folder, jpeg):
+    photo, first = folder.originals / "p.jpg", (folder.originals / "p.jpg").read_bytes()
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    photo.write_bytes(jpeg(quality=60))
+    folder.run()
+    assert folder.decide("p.jpg", "accept") == "accepted"
+    photo.write_bytes(first)
+    for _ in range(2):
+        assert folder.statuses(decisions=beside(folder.out).with_name("decisions")) == {"p.jpg": "held"}
+
+
+@pytest.mark.parametrize("with_decisions", [False, True])
+def test_what_is_held_and_saved_anew_is_held_when_another_card_is_named_before_it(folder, jpeg, with_decisions):
+    other = folder.originals.with_name("other")
+    other.mkdir()
+    (other / "p.jpg").write_bytes(jpeg(quality=70))
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    (folder.originals / "p.jpg").write_bytes(jpeg(quality=60))
+    ours = {"decisions": beside(folder.out).with_name("decisions")} if with_decisions else {}
+    held = {"p.jpg": "held", "p-2.jpg": "withheld" if with_decisions else "concealed"}
+    assert folder.statuses(other, folder.originals, **ours) == held
+    again = folder.originals.rename(folder.originals.with_name("export"))
+    if with_decisions:
+        assert set(folder.statuses(other, again, **ours).values()) <= {"withheld", "held"}
+
+
+def test_a_run_numbers_namesakes_as_before(folder):
+    folder.run()
+    other = folder.originals.with_name("other")
+    other.mkdir()
+    (other / "p.jpg").touch()
+    with Run(Job((other, folder.originals), folder.out, FAST, jobs=1)) as run:
+        assert {item.path.parent.name: str(item.name) for item in run.items} == {"in": "p.jpg", "other": "p-2.jpg"}
+
+
+def test_what_is_held_and_saved_anew_is_held_by_way_of_the_folder_around_it(folder, jpeg):
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    (folder.originals / "p.jpg").write_bytes(jpeg(quality=60))
+    job = Job((folder.originals.parent,), folder.out, FAST)
+    item = Item(folder.originals / "p.jpg", PurePath("in/p.jpg"))
+    assert str(work.work(item, job=job).outcome.status) == "held"
+
+
+def test_what_is_held_is_released_under_another_name_where_its_own_has_gone_to_other_bytes(folder, jpeg):
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    (folder.originals / "p.jpg").rename(folder.originals / "old.jpg")
+    (folder.originals / "p.jpg").write_bytes(jpeg(quality=60))
+    assert folder.statuses() == {"p.jpg": "held", "old.jpg": "held"}
+    assert folder.decide("p.jpg", "accept") == "accepted"
+    assert folder.statuses() == {"p.jpg": "concealed", "old.jpg": "held"}
+    assert folder.decide("old.jpg", "accept") == "accepted"
+    assert folder.statuses() == {"p.jpg": "concealed", "old.jpg": "concealed"}
+
+
+def test_a_review_that_is_not_finished_is_lost_to_no_sidecar(folder):
+    folder.run()
+    folder.sidecar("p.jpg", at="2026-01-01T00:00:00+00:00")
+    assert folder.statuses() == {"p.jpg": "concealed"}
+    desk = Desk(folder.out)
+    (case,) = desk.cases.values()
+    desk.claim(case.id, "page", "Bob")
+    desk.change(case.id, "page", "Bob", case.review.version, (BADGE,))
+    desk.close()
+    folder.sidecar("p.jpg", at="2999-01-01T00:00:00+00:00")
+    assert folder.statuses() == {"p.jpg": "held"}
+    with Ledger(beside(folder.out), lock=False) as ledger:
+        assert Reviews(ledger).latest("p.jpg").decisions.changes == (BADGE,)
+
+
+def test_a_start_from_a_sidecar_is_no_review_that_a_verdict_on_a_copy_began(folder):
+    strict = replace(FAST, no_face="hold")
+    folder.run()
+    folder.sidecar("p.jpg", BADGE)
+    assert folder.statuses(pipeline=strict) == {"p.jpg": "concealed"}
+    (folder.originals / "q.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
+    folder.run(pipeline=strict)
+    assert folder.decide("q.jpg", "accept") == "accepted"
+    assert folder.statuses(pipeline=strict) == {"p.jpg": "concealed", "q.jpg": "concealed"}
+
+
+def test_what_a_run_took_from_a_sidecar_is_what_this_folders_decisions_say(folder):
+    ours = beside(folder.out).with_name("decisions") / "p.jpg.cloak.json"
+    folder.run()
+    assert folder.decide("p.jpg", "accept", (folder.face(),)) == "accepted"
+    assert parse(ours.read_bytes()).verdict == "accept"
+    folder.sidecar("p.jpg", BADGE, verdict="hold", at="2999-01-01T00:00:00+00:00")
+    assert folder.statuses() == {"p.jpg": "held"}
+    made = parse(ours.read_bytes())
+    assert (made.verdict, made.changes) == ("hold", (BADGE,))
+    assert same(made.of, (folder.originals / "p.jpg").read_bytes())
+
+
+@pytest.mark.parametrize("how", ["two cards", "two names"])
+def test_copies_of_a_photo_are_no_namesakes_of_it(folder, how):
+    other = folder.originals.with_name("other")
+    other.mkdir()
+    (other / "p.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
+    folder.run(folder.originals, *([other] if how == "two cards" else []))
+    if how == "two names":
+        with Ledger(beside(folder.out)) as ledger:
+            (item,) = map(Naming("random", ledger, Store(folder.out)), walk([folder.originals], folder.out))
+        work.work(item, job=Job((folder.originals,), folder.out, replace(FAST, names="random"), key=b"k"))
+    assert folder.decide("p.jpg", "accept", (BADGE,)) == "accepted"
+    made = parse((beside(folder.out).with_name("decisions") / "p.jpg.cloak.json").read_bytes())
+    assert (made.namesake, made.akin) == (False, False)
 
 
 def test_what_is_held_and_saved_anew_is_held_under_every_policy_of_names(folder, jpeg):

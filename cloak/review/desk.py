@@ -3,7 +3,6 @@
 Everything that must survive a restart lies in the ledger; claims live in memory, as their holders do.
 """
 
-import contextlib
 import hmac
 import os
 import time
@@ -12,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 from cloak.bursts import Bare
-from cloak.decisions import SUFFIX, Change, Decisions, check, dump, refused
-from cloak.errors import Conflict, NotFound, NotWritten, UsageError, Withheld
+from cloak.decisions import Change, Decisions, check, refused
+from cloak.errors import Conflict, NotFound, UsageError, Withheld
 from cloak.files import read
+from cloak.identity import sealed
 from cloak.intake import Item, spoken, without_suffix
 from cloak.job import Job
 from cloak.ledger import Ledger, companion, lock_file
-from cloak.moment import sealed
 from cloak.provenance import Signer
 from cloak.records import beside
 from cloak.report import flagged
@@ -26,6 +25,7 @@ from cloak.review.case import Case, Claim
 from cloak.review.neighbours import Neighbours
 from cloak.review.queue import Doubt, doubt
 from cloak.reviews import Reviewed, Reviews
+from cloak.sidecars import keep
 from cloak.store import Folder
 
 LEASE = 45.0
@@ -209,20 +209,11 @@ class Desk:
         assert case.review.decisions is not None
         # Under its own name: numbers and random names differ between runs.
         own = self._own_name(case)
-        sidecar = own.with_name(own.name + SUFFIX)
-        names = [self._own_name(other) for other in self.cases.values()]
-        same = sum(spoken(name) == spoken(own) for name in names)
-        alike = sum(spoken(without_suffix(name)) == spoken(without_suffix(own)) for name in names)
-        about = replace(case.review.decisions, namesake=same > 1, akin=alike > same, taken=_taken(case))
-        try:
-            self._sidecars.publish(sidecar, dump(about))
-        except NotWritten as error:
-            with contextlib.suppress(NotWritten):
-                self._sidecars.withdraw(sidecar)
-            raise NotWritten(
-                f"the verdict is stored and carried out, but not written for other exports: {error}",
-                next_step="Do not use the decisions of this folder for another export of this photo.",
-            ) from None
+        others = [other for other in self.cases.values() if other.entry.content != case.entry.content]
+        names = {self._own_name(other) for other in others}
+        namesake = any(spoken(name) == spoken(own) for name in names)
+        akin = any(spoken(without_suffix(name)) == spoken(without_suffix(own)) for name in names)
+        keep(self._sidecars, own, replace(case.review.decisions, namesake=namesake, akin=akin, of=_sealed(case)))
 
     def _own_name(self, case: Case) -> PurePath:
         """The name of a photo below its input."""
@@ -233,8 +224,8 @@ class Desk:
         return hmac.digest(self._ledger.secret, b"review|" + name.encode(), "sha256").hex()[:20]
 
 
-def _taken(case: Case) -> str:
-    """When the photo was taken, sealed."""
+def _sealed(case: Case) -> str:
+    """The photo, for whoever asks whether another file is it."""
     try:
         return sealed(read(case.origin.source, case.settings.limits.bytes))
     except Withheld:

@@ -255,7 +255,7 @@ def test_a_verdict_is_carried_out_whatever_becomes_of_its_sidecar(desk, monkeypa
     review.decided(desk.accept(photo.id, "ada", "Ada", 0))
     assert (sidecars / "group.jpg.cloak.json").exists()
     monkeypatch.setattr("cloak.files.os.fsync", broken_disk)
-    with pytest.raises(NotWritten, match=r"the verdict is stored.*No space left"):
+    with pytest.raises(NotWritten, match=r"what was decided is stored.*No space left"):
         review.decided(desk.hold(photo.id, "ada", "Ada", 1, "no"))
     assert [task.decisions.verdict for task in tasks] == ["accept", "hold"]
     assert not (sidecars / "group.jpg.cloak.json").exists()  # it says what no longer holds

@@ -1,0 +1,58 @@
+"""Whether a file is the photo that decisions were made about: by its bytes, or by the moment when it was taken.
+
+Editors keep the moment in what they export, so that it stays the same where size, format and tones change. Many strip
+it: that there is none says nothing.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+
+from cloak.metadata.fields import read_fields
+
+ROUNDS = 100_000
+"""Of the moment's digest: whoever finds it must not learn the moment by trying the seconds of a day."""
+
+_SEAL = re.compile(r"[0-9a-f]{32}:[0-9a-f]{64}:(?:[0-9a-f]{64})?")
+
+
+def sealed(data: bytes) -> str:
+    """A photo's "SALT:BYTES:MOMENT", digests in hexadecimal; no moment if the file does not tell it to the second.
+
+    Nobody can look it up who does not have the photo.
+    """
+    salt = secrets.token_hex(16)
+    return f"{salt}:{_of_bytes(salt, data)}:{_of_moment(salt, data)}"
+
+
+def is_seal(text: str) -> bool:
+    """Whether a text is what `sealed` returns."""
+    return _SEAL.fullmatch(text) is not None
+
+
+def same(seal: str, data: bytes) -> bool | None:
+    """Whether a file is the photo of a seal; None where that cannot be told.
+
+    Args:
+        seal: "" of a photo that nobody knows.
+    """
+    if not seal:
+        return None
+    salt, whole, moment = seal.split(":")
+    if hmac.compare_digest(whole, _of_bytes(salt, data)):
+        return True
+    found = _of_moment(salt, data) if moment else ""
+    return hmac.compare_digest(moment, found) if found else None
+
+
+def _of_bytes(salt: str, data: bytes) -> str:
+    return hmac.digest(bytes.fromhex(salt), hashlib.sha256(data).digest(), "sha256").hex()
+
+
+def _of_moment(salt: str, data: bytes) -> str:
+    """Of the date taken by the camera's clock, with its time; "" where there is none."""
+    moment = read_fields(data, frozenset({"datetime"})).date or ""
+    if "T" not in moment:
+        return ""
+    return hashlib.pbkdf2_hmac("sha256", moment.encode(), bytes.fromhex(salt), ROUNDS).hex()
