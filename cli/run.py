@@ -144,7 +144,7 @@ def command(
 
     from cloak.batch import Job, Run
     from cloak.contact_sheet import render
-    from cloak.errors import NothingMatched, of_failure
+    from cloak.errors import CloakError, NothingMatched, of_failure
     from cloak.files import printable
     from cloak.report import Totals, flagged
     from cloak.rows import open_report, open_sheet
@@ -225,8 +225,13 @@ def command(
                 rows.flag(source, places)
                 if source in sheet:
                     sheet[source] = flagged(sheet[source][0], places), sheet[source][1]
-            rows.end(totals, pipeline.table(), pipeline.hash())
-            save_sheet(lambda: render(sheet.values(), totals, pipeline.name, pipeline.risks()))
+            try:
+                save_sheet(lambda: render(sheet.values(), totals, pipeline.name, pipeline.risks()))
+            except CloakError as error:
+                totals.stopped = error.exit_code
+                raise
+            finally:  # last, so that the report tells how the run ended
+                rows.end(totals, pipeline.table(), pipeline.hash())
         if not totals.photos and not totals.stopped:
             raise NothingMatched("there is no photo among the inputs")
     if not quiet:

@@ -89,6 +89,8 @@ class Shoot:
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr + done.stdout
         assert digests(self.photos) == originals
+        if self.report.exists():
+            self.assert_told(code)
         self.check(swept=code != -9)
         return done
 
@@ -109,6 +111,12 @@ class Shoot:
             assert done.exception is None
             for name, digest in digests(self.out).items():
                 assert name.startswith(".cloak-") or self.entry(name).published == digest
+
+    def assert_told(self, code):
+        """The report tells the exit code that the process had, and how many photos it withheld."""
+        totals = json.loads(self.report.read_text())["totals"]
+        assert totals["exit_code"] == code
+        assert totals["withheld"] == sum(row["status"] == "withheld" for row in self.rows().values())
 
     def rows(self):
         """The report's rows by name."""
