@@ -1,7 +1,7 @@
 #!/bin/sh
 # cloak as a stranger gets it: from a copy without .git, build or cache, the README's first command; then wheels for every
 # supported Python that this machine has, each in a new environment, whose outputs must be the same to the byte,
-# whatever the Python and however many workers. (The README's second command is scripts/test.sh: CI runs it whole.)
+# whatever the Python and however many workers.
 set -eu
 cd "$(dirname "$0")/.."
 export PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
