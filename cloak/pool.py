@@ -66,7 +66,7 @@ class Worker(Generic[Item, Answer]):
                 # The process from which workers are forked was killed just now: whoever asks again gets another.
                 time.sleep(PAUSE)
                 self._launch()
-        except (OSError, EOFError, BrokenProcessPool) as error:
+        except (OSError, EOFError, RuntimeError) as error:  # the last: it broke, or no thread can be started
             words = getattr(error, "strerror", None) or type(error).__name__
             raise SetupError(
                 f"no worker process can be started: {words}",

@@ -1,12 +1,12 @@
 """Those who carry out verdicts: the steps of a run, in processes of their own, while people go on looking."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from cloak.decisions import Decisions
-from cloak.errors import CloakError, Withheld
+from cloak.errors import CloakError, Withheld, of_failure
 from cloak.intake import Item
 from cloak.job import Job
 from cloak.memory import share
@@ -38,13 +38,11 @@ class Workers:
         self._deadline, self._done = deadline, done
         self._queues: list[SimpleQueue[Task | None]] = [SimpleQueue() for _ in range(count)]
         self._threads = [threading.Thread(target=self._serve, args=(queue,), daemon=True) for queue in self._queues]
-        self.waiting = 0
         for thread in self._threads:
             thread.start()
 
     def submit(self, task: Task) -> None:
         """Have a verdict carried out. Those on one photo go to one worker, in the order in which they were given."""
-        self.waiting += 1
         self._queues[int(task.id, 16) % len(self._queues)].put(task)
 
     def end(self) -> None:
@@ -57,11 +55,33 @@ class Workers:
             thread.join()
 
     def _serve(self, queue: "SimpleQueue[Task | None]") -> None:
-        with Pool(_carry_out, 1, self._deadline, set_up, share(len(self._queues))) as pool:
-            for task, answer in pool.map(iter(queue.get, None)):
-                failure = f"{answer}. {answer.next_step}" if isinstance(answer, Withheld) else answer
-                self.waiting -= 1
-                self._done(task.id, task.version, failure)
+        """Each verdict is answered, even while no process can be started: the next one then tries it anew."""
+        task: Task | None = None  # taken, and not yet answered
+
+        def tasks() -> Iterator[Task]:
+            nonlocal task
+            task = task or queue.get()
+            while task is not None:
+                yield task
+                task = queue.get()
+
+        while True:
+            try:
+                with Pool(_carry_out, 1, self._deadline, set_up, share(len(self._queues))) as pool:
+                    for _, answer in pool.map(tasks()):
+                        self._answer(task, f"{answer}. {answer.next_step}" if isinstance(answer, Withheld) else answer)
+                        task = None
+                return
+            except Exception as error:
+                failure = of_failure(error)
+                self._answer(task, f"{failure}. {failure.next_step}")
+                task = queue.get()
+                if task is None:
+                    return
+
+    def _answer(self, task: Task | None, failure: str) -> None:
+        if task is not None:
+            self._done(task.id, task.version, failure)
 
 
 def _carry_out(task: Task) -> str:

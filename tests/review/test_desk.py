@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import cv2
@@ -34,8 +35,10 @@ from cloak.review.doors import DoorKeeper, Doors
 from cloak.review.neighbours import Comparison
 from cloak.review.pictures import Kept, Pictures
 from cloak.review.queue import Doubt, doubt
+from cloak.review.workers import Task, Workers
 from cloak.store import Folder
-from tests.review.conftest import CLOAK, HOSTILE, Server, published, visit_http, wait_for
+from tests.faults.conftest import digests
+from tests.review.conftest import CLOAK, HOSTILE, Server, killed_before_rename, published, visit_http, wait_for
 
 
 @pytest.fixture
@@ -483,6 +486,37 @@ def test_a_photo_that_changed_on_the_disk_is_not_published(tmp_path, samples):
     finally:
         server.stop()
     assert published(server, "a.webp") is None
+
+
+def test_workers_that_cannot_be_started_or_are_killed_fail_a_verdict_and_the_next_tries_anew(desk, shoot, monkeypatch):
+    def refused(_):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    def accepted():
+        photo = case(desk, "located.jpg")
+        desk.claim(photo.id, "ada", "Ada")
+        made = desk.accept(photo.id, "ada", "Ada", photo.review.version)
+        workers.submit(Task(made.id, made.review.version, *desk.task(made, b"k")))
+        settled = desk.settle(*told.get(timeout=30))
+        return settled.state, settled.review.failure
+
+    originals, told = digests(shoot), SimpleQueue()
+    monkeypatch.setattr("cloak.review.workers._carry_out", killed_before_rename)
+    monkeypatch.setattr("cloak.pool.ATTEMPTS", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("cloak.pool.Worker._launch", refused)
+        workers = Workers(1, 60.0, lambda *given: told.put(given))
+        state, failure = accepted()
+        assert state == "failed"
+        assert re.match(r"no worker process can be started: Resource temp.*\. Check the limits", failure)
+    try:
+        state, failure = accepted()
+    finally:
+        workers.end()
+    assert state == "failed"
+    assert "the worker died" in failure
+    assert [name for name in digests(desk.out) if not name.startswith(".cloak-")] == []
+    assert digests(shoot) == originals
 
 
 def at_the_door(visit):
