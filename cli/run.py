@@ -200,8 +200,8 @@ def command(
                     if outcome.reason:
                         words = f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}"
                         bar.write(words, file=sys.stderr)
-                    for name in outcome.withdrawn:
-                        bar.write(f"withdrawn  {name}: {outcome.source} has its bytes, and is held", file=sys.stderr)
+                    for line in outcome.withdrawals():
+                        bar.write(line, file=sys.stderr)
                     bar.total = max(run.total, totals.photos)
                     bar.update()
                     bar.set_postfix(faces=totals.faces, withheld=totals.withheld, refresh=False)

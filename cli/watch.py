@@ -22,7 +22,7 @@ from .options import PLACE, load_pipeline, max_memory_option, noise_key_option, 
 @noise_key_option
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="Where to note what is done [OUT.cloak/].")
-@click.option("--quiet", "-q", is_flag=True, help="Name only photos that are withheld.")
+@click.option("--quiet", "-q", is_flag=True, help="Name only photos that are withheld, and what is withdrawn.")
 def command(
     folder: Path,
     out: Any,
@@ -63,3 +63,5 @@ def command(
         elif not quiet and outcome.earlier is None:
             row = outcome.row()
             click.echo(f"{row['status']:<10} {outcome.source}: {row.get('faces', 0)} faces")
+        for line in outcome.withdrawals():
+            click.echo(line, err=True)

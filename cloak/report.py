@@ -49,6 +49,10 @@ class Outcome:
     thumbnail: bytes | None = None
     glance: Glance | None = field(default=None, repr=False)
 
+    def withdrawals(self) -> list[str]:
+        """A line for each name that was taken back with this photo."""
+        return [f"withdrawn  {name}: {self.source} has its bytes, and is {self.status}" for name in self.withdrawn]
+
     def row(self) -> dict[str, Any]:
         """For JSON."""
         if self.earlier is not None:
@@ -86,16 +90,21 @@ def attempt(source: str, work: Callable[[], Answer], debug: bool = False) -> Ans
     """
     try:
         return work()
-    except Withheld as error:
-        return withheld(source, error)
-    except CloakError:
-        raise
     except Exception as error:
-        if starved(error):
-            return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
-        if debug:
-            print(traced(error), file=sys.stderr, end="", flush=True)
-        return internal(source, error)
+        return failed(source, error, debug)
+
+
+def failed(source: str, error: Exception, debug: bool) -> Outcome:
+    """The outcome of a photo on which work failed so; errors of the set-up are raised. See `attempt`."""
+    if isinstance(error, Withheld):
+        return withheld(source, error)
+    if isinstance(error, CloakError):
+        raise error
+    if starved(error):
+        return withheld(source, TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs."))
+    if debug:
+        print(traced(error), file=sys.stderr, end="", flush=True)
+    return internal(source, error)
 
 
 def internal(source: str, error: BaseException) -> Outcome:

@@ -133,7 +133,8 @@ class Watch:
         outcomes = run.over(file.item for file in ready.values() if not self._stop.is_set())
         for outcome in outcomes:
             file = ready[outcome.source]
-            again = outcome.reason in LATER and file.tries + 1 < TRIES
+            # What stood of the same bytes was whole: no copy pauses here, and nobody would hear of it later.
+            again = outcome.reason in LATER and file.tries + 1 < TRIES and not outcome.withdrawn
             self._files[file.item.path] = replace(file, tries=file.tries + 1, done=not again)
             if not again:
                 yield outcome

@@ -21,7 +21,7 @@ from cloak.photo import open_photo
 from cloak.place import Place
 from cloak.provenance import signed
 from cloak.records import Entry, Origin, Records
-from cloak.report import Outcome, attempt
+from cloak.report import Outcome, attempt, failed
 from cloak.result import Status
 from cloak.reviews import Reviews, Word
 from cloak.scaled import thumbnail
@@ -186,9 +186,9 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         _fit(word.adopted, data, job)
         made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
         result = signed(made, job.signer)
-    except Exception:
-        _take_back(store, ledger, content, digest, None, held=word.held)
-        raise
+    except Exception as error:
+        gone = _take_back(store, ledger, content, digest, None, held=word.held)
+        return Done(replace(failed(source, error, job.debug), withdrawn=gone))
     outcome = Outcome(
         source, target if result.data else "", result.report.status, result.report,
         glance=result.glance, thumbnail=_thumbnail(result.data, job),

@@ -6,16 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import PurePath
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
+from cloak.cli.watch import command
 
 from benchmarks.watch import flood
-from cloak.errors import UsageError
+from cloak.errors import Corrupt, UsageError
 from cloak.job import Job
 from cloak.pipeline import load
 from cloak.place import Url
+from cloak.report import Outcome, withheld
+from cloak.result import Status
 from cloak.watch import Watch
 from tests.service.test_anonymize import bare_faces, carriers
 
@@ -60,6 +65,25 @@ def test_a_restart_calls_what_it_finds_as_before(tmp_path, inbox):
     names.append({path.name: str(file.item.name) for path, file in restarted._files.items()})
     assert names[0] == {"dsc_1.jpg": "dsc_1.jpg", "DSC_1.JPG": "DSC_1-2.JPG"}
     assert names[1] == names[0] | {"Dsc_1.jpg": "Dsc_1-2-2.jpg"}
+
+
+@pytest.mark.parametrize("outcome", [Outcome("in/q.jpg", "", Status.HELD), withheld("in/q.jpg", Corrupt("torn"))])
+def test_what_is_withdrawn_with_a_photo_is_named(tmp_path, inbox, monkeypatch, outcome):
+    monkeypatch.setattr("cloak.pool.prepare", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr("cloak.watch.Watch", lambda *_: [replace(outcome, withdrawn=("p.jpg",))])
+    done = CliRunner().invoke(command, [str(inbox), "--out", str(tmp_path / "out"), "--quiet"])
+    assert f"withdrawn  p.jpg: in/q.jpg has its bytes, and is {outcome.status}\n" in done.output
+
+
+def test_a_photo_whose_copy_was_withdrawn_is_named_at_once_though_it_may_be_a_copy_that_pauses(tmp_path, inbox):
+    (inbox / "q.jpg").write_bytes(b"x")
+    watch = Watch(Job((inbox,), tmp_path / "out", load("photographer")))
+    torn = withheld(str(inbox / "q.jpg"), Corrupt("torn"))
+    for outcome, named in ((torn, 0), (replace(torn, withdrawn=("p.jpg",)), 1)):
+        watch._look(0)
+        run = SimpleNamespace(over=lambda items, outcome=outcome: list(items) and [outcome])
+        assert len(list(watch._publish(run, 1000))) == named
 
 
 @pytest.fixture

@@ -21,11 +21,14 @@ from cloak.intake import Item, numbered, walk
 from cloak.job import Job
 from cloak.ledger import Ledger
 from cloak.naming import Naming
+from cloak.photo import Limits
 from cloak.pipeline import load
 from cloak.provenance import load_signer
 from cloak.records import beside
 from cloak.result import Status
+from cloak.review.case import summary
 from cloak.review.desk import Desk
+from cloak.review.workers import Task, _carry_out
 from cloak.reviews import Reviews
 from cloak.store import Folder as Store
 
@@ -495,6 +498,27 @@ def test_what_is_withdrawn_with_a_photo_is_named(folder):
     assert (str(outcome.status), outcome.withdrawn, outcome.row()["withdrawn"]) == ("held", ("p.jpg",), ["p.jpg"])
     assert folder.published() == []
     assert "withdrawn" not in folder.run(pipeline=replace(FAST, review="required"))["q.jpg"].row()
+
+
+def test_what_is_withdrawn_with_a_photo_that_is_withheld_is_named(folder):
+    folder.run()
+    (folder.originals / "p.jpg").rename(folder.originals / "q.jpg")
+    (outcome,) = folder.run(pipeline=replace(FAST, limits=Limits(pixels=1000))).values()
+    assert (outcome.reason, outcome.withdrawn, folder.published()) == ("too-large", ("p.jpg",), [])
+    assert outcome.withdrawals() == [f"withdrawn  p.jpg: {outcome.source} has its bytes, and is withheld"]
+
+
+def test_the_page_is_told_what_is_withdrawn_with_a_photo_that_is_held(folder):
+    (folder.originals / "q.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
+    folder.run()
+    with closing(Desk(folder.out)) as desk:
+        case = next(case for case in desk.cases.values() if case.name == "p.jpg")
+        desk.claim(case.id, "page", "Ada")
+        case = desk.hold(case.id, "page", "Ada", case.review.version, "no")
+        told = _carry_out(Task(case.id, case.review.version, *desk.task(case, b"k")))
+        settled = desk.settle(case.id, case.review.version, *told)
+        assert (settled.state, summary(settled, None)["withdrawn"]) == ("held", ("q.jpg",))
+    assert folder.published() == []
 
 
 def test_a_draft_lifts_no_hold_of_a_copy(folder):

@@ -81,8 +81,8 @@ class Review:
         """The workers, with what an earlier server left to do, and a look at the ledger now and then."""
         loop = asyncio.get_running_loop()
 
-        def done(id_: str, version_: int, failure: str) -> None:
-            loop.call_soon_threadsafe(self._settle, id_, version_, failure)
+        def done(id_: str, version_: int, failure: str, withdrawn: tuple[str, ...]) -> None:
+            loop.call_soon_threadsafe(self._settle, id_, version_, failure, withdrawn)
 
         self._workers = Workers(self._count, self._deadline, done)
         for case in self.desk.unfinished():
@@ -122,8 +122,10 @@ class Review:
         assert self._workers is not None
         self._workers.submit(Task(case.id, case.review.version, *self.desk.task(case, self._key)))
 
-    def _settle(self, id_: str, version_: int, failure: str) -> None:
-        self.told(self.desk.settle(id_, version_, failure))
+    def _settle(self, id_: str, version_: int, failure: str, withdrawn: tuple[str, ...]) -> None:
+        case = self.told(self.desk.settle(id_, version_, failure, withdrawn))
+        if withdrawn:  # who decided has gone on to the next photo
+            self.hub.tell("withdrawn", {"name": case.name, "names": withdrawn})
 
     async def _make_ready(self) -> None:
         """The first photo's preview, made while the browser starts; what goes wrong is told when it is asked for."""

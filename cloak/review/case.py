@@ -30,6 +30,7 @@ class Case:
         reason, rank: its place in the queue.
         review: the latest word on it.
         bare: what it shows bare, and a neighbour in a burst has concealed.
+        withdrawn: names of what stood of the same bytes and was taken back with the latest verdict of this session.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Case:
     rank: float
     review: Reviewed
     bare: tuple[Bare, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
     @property
     def size(self) -> Size:
@@ -138,6 +140,7 @@ def summary(case: Case, holder: Claim | None) -> dict[str, Any]:
         "at": decided.at if decided else "",
         "why": decided.reason if decided else "",
         "failure": case.review.failure,
+        "withdrawn": case.withdrawn,
     }
 
 

@@ -55,6 +55,7 @@ class Desk:
         self._reviews = Reviews(self._ledger)
         self._sidecars = Folder(companion(self.place, "decisions"), private=True)
         self._claims: dict[str, Claim] = {}
+        self._withdrawn: dict[str, tuple[str, ...]] = {}
         self._stamp: object = None
         self.neighbours = Neighbours()
         self.cases: dict[str, Case] = {}
@@ -79,8 +80,9 @@ class Desk:
         for name, entry, origin in self._ledger.origins():
             id_ = self._id(name)
             case = Case(
-                id_, name, entry, origin, Doubt.REST, 0.0, reviews.get(name, Reviewed()), self.neighbours.bare(id_)
-            )
+                id_, name, entry, origin, Doubt.REST, 0.0, reviews.get(name, Reviewed()), self.neighbours.bare(id_),
+                self._withdrawn.get(id_, ()),
+            )  # fmt: skip
             reason, rank = doubt(flagged(entry.row, case.bare), len(case.settings.recipe.models))
             cases.append(replace(case, reason=reason, rank=rank))
         order = list(Doubt)
@@ -162,9 +164,10 @@ class Desk:
         check(made)
         return self._decide(case, version, made)
 
-    def settle(self, id_: str, version: int, failure: str = "") -> Case:
-        """Note that a verdict was carried out, or why it was not."""
+    def settle(self, id_: str, version: int, failure: str = "", withdrawn: tuple[str, ...] = ()) -> Case:
+        """Note that a verdict was carried out, or why it was not, and names of what was withdrawn with it."""
         case = self.case(id_)
+        self._withdrawn[id_] = withdrawn
         self._reviews.carried_out(case.name, version, failure)
         self._stamp = None
         self.refresh()

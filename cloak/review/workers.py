@@ -13,6 +13,8 @@ from cloak.memory import share
 from cloak.pool import Pool
 from cloak.work import release, set_up
 
+Names = tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -31,10 +33,10 @@ class Workers:
 
     Args:
         count: how many.
-        done: called in a worker's thread with (id, version, why it failed or "").
+        done: called in a worker's thread with (id, version, why it failed or "", names of what was withdrawn with it).
     """
 
-    def __init__(self, count: int, deadline: float, done: Callable[[str, int, str], None]) -> None:
+    def __init__(self, count: int, deadline: float, done: Callable[[str, int, str, Names], None]) -> None:
         self._deadline, self._done = deadline, done
         self._queues: list[SimpleQueue[Task | None]] = [SimpleQueue() for _ in range(count)]
         self._threads = [threading.Thread(target=self._serve, args=(queue,), daemon=True) for queue in self._queues]
@@ -69,25 +71,28 @@ class Workers:
             try:
                 with Pool(_carry_out, 1, self._deadline, set_up, share(len(self._queues))) as pool:
                     for _, answer in pool.map(tasks()):
-                        self._answer(task, f"{answer}. {answer.next_step}" if isinstance(answer, Withheld) else answer)
+                        self._answer(task, *((_told(answer), ()) if isinstance(answer, Withheld) else answer))
                         task = None
                 return
             except Exception as error:
-                failure = of_failure(error)
-                self._answer(task, f"{failure}. {failure.next_step}")
+                self._answer(task, _told(of_failure(error)))
                 task = queue.get()
                 if task is None:
                     return
 
-    def _answer(self, task: Task | None, failure: str) -> None:
+    def _answer(self, task: Task | None, failure: str, withdrawn: Names = ()) -> None:
         if task is not None:
-            self._done(task.id, task.version, failure)
+            self._done(task.id, task.version, failure, withdrawn)
 
 
-def _carry_out(task: Task) -> str:
-    """In a worker: why a verdict could not be carried out, or ""."""
+def _carry_out(task: Task) -> tuple[str, Names]:
+    """In a worker: why a verdict could not be carried out, or "", and names of what was withdrawn with it."""
     try:
         outcome = release(task.item, task.job, task.decisions, task.content)
     except CloakError as error:
-        return f"{error}. {error.next_step}"
-    return f"{outcome.message}. {outcome.next_step}" if outcome.reason else ""
+        return _told(error), ()
+    return f"{outcome.message}. {outcome.next_step}" if outcome.reason else "", outcome.withdrawn
+
+
+def _told(error: CloakError) -> str:
+    return f"{error}. {error.next_step}"

@@ -15,6 +15,7 @@ export class Desk {
     this.tool = "select";
     this.selected = null;
     this.frame = 0;
+    this.gone = "";
     this.stage = new Stage(() => this.drawn(), (error) => this.refused(error));
     this.overlay = new Overlay(this);
     this.queue = new Queue((id) => this.open(id));
@@ -31,6 +32,10 @@ export class Desk {
       hello: () => this.connected().catch((error) => this.refused(error)),
       photo: (photo) => this.heard(photo),
       queue: () => this.refresh().catch((error) => this.refused(error)),
+      withdrawn: ({ name, names }) => {
+        this.gone += `Withdrawn with ${name}, as they have its bytes: ${names.join(", ")}. `;
+        this.quiet();
+      },
       lost: (forGood) => this.lost(forGood),
     });
   }
@@ -43,7 +48,7 @@ export class Desk {
 
   async connected() {
     this.record.online = true;
-    banner("");
+    this.quiet();
     await this.refresh();
     const last = sessionStorage.getItem("photo");
     const open = this.photo?.id ?? (this.queue.photos.some((photo) => photo.id === last) ? last : null);
@@ -94,6 +99,11 @@ export class Desk {
     this.stage.open(this.photo, this.frame);
   }
 
+  /** Nothing is wrong: the line above the photo says at most what was withdrawn, until somebody has read it. */
+  quiet() {
+    banner(this.gone, "Close", () => banner((this.gone = "")));
+  }
+
   saving(words) {
     $("saved").textContent = words;
   }
@@ -133,7 +143,7 @@ export class Desk {
     const [photo, refusal] = await this.record.take(id);
     if (!wanted()) return false;
     if (refusal) banner(`${refusal.message}. You can look, not change. ${refusal.next}`);
-    else if (stored) banner("");
+    else if (stored) this.quiet();
     if (this.photo?.id !== id) {
       this.frame = 0;
       this.selected = null;

@@ -23,7 +23,8 @@ export function showPhoto(desk) {
   const who = photo.by
     && `${photo.state === "held" ? "Held back" : "Accepted"} by ${photo.by}, ${new Date(photo.at).toLocaleString()}`;
   const out = photo.published && photo.state === "waiting" && "Published as the run left it, until you accept or hold it back.";
-  for (const text of [who, out, photo.why && `“${photo.why}”`, photo.failure]) {
+  const gone = photo.withdrawn.length > 0 && `Withdrawn with it, as they have its bytes: ${photo.withdrawn.join(", ")}.`;
+  for (const text of [who, out, photo.why && `“${photo.why}”`, gone, photo.failure]) {
     if (!text) continue;
     const line = document.createElement("span");
     line.textContent = text;
