@@ -264,6 +264,9 @@ def prepare(*modules: str) -> None:
     extra = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"}
     # Huge pages: a network's activations are so large that it spends a tenth of its time on the pages' addresses.
     extra["GLIBC_TUNABLES"] = os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+    # Whatever is ended at once leaves semaphores to the tracker, which frees them and need not say so.
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    extra["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))
     before = {name: os.environ.get(name) for name in (*extra, *SECRETS)}
     os.environ.update(extra)
     for name in SECRETS:  # whoever calls may not have read them yet, and nobody below needs them

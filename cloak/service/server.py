@@ -1,6 +1,7 @@
 """Starting and stopping a server: requests in flight end, new ones are told that it stops."""
 
 import logging
+import os
 import time
 from types import FrameType
 from typing import Protocol
@@ -44,8 +45,9 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
         """The first signal lets requests in flight end, the second ends at once."""
         if self._until is not None:
-            self.force_exit = self.should_exit = True
-            return
+            # Not by way of uvicorn: it would have the app tell of its end in a traceback, and Python wait for what the
+            # workers have in hand. They end with this process.
+            os._exit(130)
         self._until = time.monotonic() + self._grace
         self._life.stop()
 

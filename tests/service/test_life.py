@@ -117,6 +117,20 @@ def test_it_is_healthy_before_it_is_ready_and_can_be_stopped_then():
         assert running.process.wait(60) == 0
 
 
+def test_a_second_signal_ends_it_at_once_without_a_traceback_whatever_a_worker_has_in_hand():
+    slow = environment({"at": "cloak.anonymizer:_search", "do": "sleep:30"})
+    with service("--workers", "1", ready=False, environment=slow) as running:
+        wait_for(running.workers)
+        (pid,) = running.workers()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            running.process.send_signal(number)
+        said = running.process.communicate(timeout=5)[1]
+        assert running.process.returncode == 130
+        assert "Traceback" not in said
+        assert "Warning" not in said
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 5)
+
+
 def test_workers_end_with_a_service_that_is_killed():
     with service("--workers", "1") as running:
         (pid,) = running.workers()
