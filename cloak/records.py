@@ -72,7 +72,10 @@ def beside(out: Path) -> Path: ...
 @overload
 def beside(out: Url) -> Url: ...
 def beside(out: Place) -> Place:
-    """Where the ledger of an output lies: next to it, never in what is published."""
+    """Where the ledger of an output lies: next to it, never in what is published.
+
+    Raises `UsageError` where it can lie nowhere, or may be another one.
+    """
     if isinstance(out, Url):
         if not out.key:
             raise UsageError(
@@ -83,4 +86,15 @@ def beside(out: Place) -> Place:
     whole = Path(os.path.realpath(out))  # a folder has one ledger, whatever links lead to it
     if not whole.name:
         raise UsageError("the output is the whole disk", next_step="Name a folder on it with --out.")
-    return whole.with_name(whole.name + ".cloak") / "ledger.sqlite"
+    place, other = _next_to(whole), _next_to(out)
+    # An earlier version's, or of a folder that lay where the link is now.
+    if out.is_symlink() and other.exists() and os.path.realpath(other) != os.path.realpath(place):
+        raise UsageError(
+            "the output is a link, and a ledger lies beside the link: what is held there might be published",
+            next_step="Name the ledger that counts with --ledger, or move the one beside the link away.",
+        )
+    return place
+
+
+def _next_to(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".cloak") / "ledger.sqlite"

@@ -89,6 +89,17 @@ def test_an_output_has_one_ledger_whatever_links_lead_to_it(tmp_path):
         beside(Path("/"))
 
 
+def test_a_ledger_beside_a_link_that_is_not_its_folders_is_not_passed_over(tmp_path):
+    (tmp_path / "2026-11").mkdir()
+    (tmp_path / "current").symlink_to("2026-11")
+    Ledger(tmp_path / "current.cloak" / "ledger.sqlite").close()
+    with pytest.raises(UsageError, match="a ledger lies beside the link"):
+        beside(tmp_path / "current")
+    (tmp_path / "current.cloak").rename(tmp_path / "2026-11.cloak")
+    (tmp_path / "current.cloak").symlink_to("2026-11.cloak")
+    assert beside(tmp_path / "current") == beside(tmp_path / "2026-11")
+
+
 def test_the_ledger_lies_beside_the_output_and_not_in_it(tmp_path):
     place = beside(tmp_path / "public")
     assert tmp_path / "public" not in place.parents
