@@ -64,7 +64,7 @@ class Shoot:
 
     def __init__(self, root, jpeg):
         self.root, self.photos, self.out = root, root / "shoot", root / "public"
-        self.report = root / "report.json"
+        self.report, self.modes = root / "report.json", root / "modes of temporary files"
         self.photos.mkdir()
         self._jpeg = jpeg
 
@@ -79,16 +79,19 @@ class Shoot:
         return [*CLOAK, *map(str, run)]
 
     def run(self, *options, faults=(), code, before=()):
-        """A run to its end. Originals stay as they are, what is published is clean, nothing else lies about."""
+        """A run to its end. Originals stay as they are, what is published is clean, nothing else lies about; while it
+        was written, only its owner could read it."""
         originals = digests(self.photos)
+        noting = {"at": "os:fsync", "do": f"note:{self.modes}"}  # last of the faults: before any other at this place
         self.report.unlink(missing_ok=True)
         done = subprocess.run(
-            [*before, *self.command(*options)], env=environment(*faults), capture_output=True, text=True, timeout=240,
-            start_new_session=True,
+            [*before, *self.command(*options)], env=environment(*faults, noting), capture_output=True, text=True,
+            timeout=240, start_new_session=True,
         )  # fmt: skip
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         assert "Traceback" not in done.stderr + done.stdout
         assert digests(self.photos) == originals
+        assert self.written_as() <= {"600"}
         if self.report.exists():
             self.assert_told(code)
         self.check(swept=code != -9)
@@ -101,7 +104,7 @@ class Shoot:
         standing = files(self.out)
         left = [p for p in standing if p.name.startswith(".cloak-")]
         for path in left:
-            assert path.stat().st_mode & 0o777 in {0o600, 0o644}
+            assert path.stat().st_mode & 0o777 in {0o600, 0o644}  # the latter once it is whole, a rename before its end
         if swept:
             assert left == []
         if photos := [p for p in standing if p not in left]:
@@ -111,6 +114,10 @@ class Shoot:
             assert done.exception is None
             for name, digest in digests(self.out).items():
                 assert name.startswith(".cloak-") or self.entry(name).published == digest
+
+    def written_as(self):
+        """The permissions of all files so far when they were written and not yet at the disk."""
+        return set(self.modes.read_text().split()) if self.modes.exists() else set()
 
     def assert_told(self, code):
         """The report tells the exit code that the process had, and how many photos it withheld."""

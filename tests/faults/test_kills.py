@@ -32,6 +32,7 @@ def test_a_worker_killed_at_any_step_is_replaced_and_its_photo_done(shoot, tmp_p
     assert len(shoot.published()) == len(STEPS) + 2
     resumed = {name for name, row in shoot.rows().items() if row.get("resumed")}
     assert resumed == {f"{step}.jpg" for step in STEPS}
+    assert shoot.written_as() == {"600"}
 
 
 def test_a_run_killed_at_any_step_leaves_nothing_false_and_the_next_completes(shoot):
