@@ -63,22 +63,31 @@ def test_a_worker_of_the_service_that_loses_memory_is_replaced_and_no_photo_refu
 
 
 def test_a_hot_folder_survives_faults_and_ends_when_its_output_is_lost(tmp_path, jpeg):
-    inbox, out, mark = tmp_path / "in", tmp_path / "out", tmp_path / "mark"
+    inbox, out = tmp_path / "in", tmp_path / "out"
     inbox.mkdir()
+
+    def once(name, at, what="kill"):
+        return {"at": at, "do": what, "photo": f"{name}.jpg", "times": 1, "mark": str(tmp_path / f"mark-{name}")}
+
     faults = [
         *({"at": DETECTOR, "do": f"answer:{answer}", "photo": f"{answer}.jpg"} for answer in ANSWERS),
         {"at": DETECTOR, "do": "add:ten thousand", "photo": "ten thousand.jpg"},
         {"at": DETECTOR, "do": "raise:ValueError:words of a photo", "photo": "raises.jpg"},
         {"at": DETECTOR, "do": "add:outside", "photo": "outside.jpg"},
         {"at": DETECTOR, "do": "sleep:600", "photo": "hangs.jpg"},
-        {"at": "os:replace", "do": "kill", "photo": "killed.jpg", "times": 1, "mark": str(mark)},
-        {"at": "os:fsync", "do": f"shell:rm -r {out}", "photo": "gone.jpg", "times": 1, "mark": str(mark) + "-gone"},
+        {"at": "os:fsync", "do": "raise:ENOSPC", "photo": "full.jpg"},
+        {"at": "os:replace", "do": "raise:EACCES", "photo": "forbidden.jpg"},
+        once("killed before it is read", "cloak.work:read"),
+        once("killed before its row", "cloak.ledger:Ledger.record"),
+        once("killed before its name", "os:replace"),
+        once("gone", "os:fsync", f"shell:rm -r {out}"),
         {"at": "cloak.ledger:Ledger.record", "do": f"shell:rm -r {out}.cloak", "photo": "last.jpg"},
     ]
-    refused = {*ANSWERS, "ten thousand", "raises", "hangs"}
-    for name in (*refused, "outside", "killed", "gone"):
-        (inbox / f"{name}.jpg").write_bytes(jpeg(comment=name.encode()))
-    options = ["--settle", "0.3", "--recall", "fast", "--effect", "fill", "-j", "1", "--deadline", "20"]
+    unwritten = {"full": "No space left on device", "forbidden": "Permission denied"}
+    refused = {*ANSWERS, "ten thousand", "raises", "hangs", *unwritten}
+    fine = {"outside", *(f"killed before {step}" for step in ("it is read", "its row", "its name"))}
+    (inbox / "gone.jpg").write_bytes(jpeg(comment=b"gone"))
+    options = ["--settle", "0.1", "--recall", "fast", "--effect", "fill", "-j", "1", "--deadline", "15"]
     secret = "the-noise-key-of-the-tests"
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(
@@ -91,8 +100,11 @@ def test_a_hot_folder_survives_faults_and_ends_when_its_output_is_lost(tmp_path,
 
         try:
             # A photo whose folder went away under it is tried again by itself.
-            _wait(lambda: (out / "gone.jpg").exists() and all(map(told, refused)), process)
-            assert not {path.stem for path in out.glob("*.jpg")} & refused
+            _wait((out / "gone.jpg").exists, process)
+            for name in (*refused, *fine):
+                (inbox / f"{name}.jpg").write_bytes(jpeg(comment=name.encode()))
+            _wait(lambda: all(map(told, refused | fine)), process)
+            assert {path.stem for path in out.glob("*.jpg")} == fine | {"gone"}
             assert_no_secrets(below(process.pid), secret)
             (inbox / "last.jpg").write_bytes(jpeg(comment=b"last"))
             assert process.wait(120) == 2
@@ -100,7 +112,11 @@ def test_a_hot_folder_survives_faults_and_ends_when_its_output_is_lost(tmp_path,
             process.kill()
             process.wait()
     log = (tmp_path / "log").read_text()
-    assert "withheld" in log
+    withheld = {line.partition(": ")[0].rpartition("/")[2]: line for line in log.splitlines() if "withheld" in line}
+    assert set(withheld) == {f"{name}.jpg" for name in refused}
+    for name, words in unwritten.items():
+        assert f"it could not be stored: {words}" in withheld[f"{name}.jpg"]
+    assert len(list(tmp_path.glob("mark-*"))) == 4  # each was killed
     assert "ledger was moved or removed" in log
     assert "Traceback" not in log
     assert "words of a photo" not in log
