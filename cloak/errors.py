@@ -66,7 +66,14 @@ def _rebuild(kind: type[CloakError], message: str, next_step: str) -> CloakError
 def starved(error: BaseException) -> bool:
     """Whether an error says that there was no memory. Libraries in C say so in words of their own."""
     words = str(error).lower()
-    return isinstance(error, MemoryError) or "insufficient memory" in words or "out of memory" in words
+    return isinstance(error, MemoryError) or any(
+        told in words for told in ("insufficient memory", "out of memory", "failed to allocate memory", "bad_alloc")
+    )
+
+
+def without_memory() -> "TooLarge":
+    """What is told of a photo for which there was no memory, whoever asked."""
+    return TooLarge("it needs more memory than there is", next_step="Run with fewer --jobs, or make the photo smaller.")
 
 
 def traced(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
 
-from cloak.errors import SetupError
+from cloak.errors import SetupError, starved, without_memory
 
 
 @cache
@@ -48,7 +48,7 @@ def checked(data: bytes, file: str, sha256: str) -> bytes:
 def session(data: bytes, name: str) -> Any:
     """An onnxruntime session over an ONNX model, on one thread of the CPU; `name` is for messages.
 
-    Raises `SetupError` when onnxruntime or the model cannot be loaded.
+    Raises `SetupError` when onnxruntime or the model cannot be loaded, `TooLarge` when there is no memory for it.
     """
     try:
         import onnxruntime
@@ -66,6 +66,8 @@ def session(data: bytes, name: str) -> Any:
     try:
         return onnxruntime.InferenceSession(data, options, providers=providers)
     except Exception as error:
+        if starved(error):
+            raise without_memory() from error
         raise SetupError(f"onnxruntime cannot load the model weights {name!r}") from error
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cloak.detect.base import Detection
-from cloak.errors import DetectionFailed, SetupError
+from cloak.errors import DetectionFailed, SetupError, starved, without_memory
 from cloak.geometry import RGB, Box, Size, sampled
 
 BRIGHT = 0.995
@@ -86,6 +86,8 @@ def window(image: RGB, box: Box, size: Size, turn: float = 0.0) -> tuple[RGB, Ca
     try:
         crop = cv2.warpAffine(image[rows, columns], here[:2], (size.width, size.height), flags=cv2.INTER_LINEAR)
     except cv2.error as error:
+        if starved(error):
+            raise without_memory() from error
         raise DetectionFailed("a part of the picture is too long for a closer look") from error
 
     def back(hit: Detection) -> Detection:

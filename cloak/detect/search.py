@@ -9,7 +9,7 @@ from cloak.detect import persons, registry, scaling
 from cloak.detect.base import Detection, Detector, Face
 from cloak.detect.fusion import Hit, fuse, joined
 from cloak.detect.recipe import PERSONS, STRIDE, Look, Plan, Recipe, Tile, plan, reduction
-from cloak.errors import CloakError, DetectionFailed
+from cloak.errors import CloakError, DetectionFailed, starved, without_memory
 from cloak.geometry import RGB, Box, Size
 
 Preview = Callable[[int], RGB]
@@ -84,8 +84,9 @@ class Search:
 def find(preview: Preview, size: Size, recipe: Recipe) -> Search:
     """All faces of a photo of `size`.
 
-    Raises `DetectionFailed` when a model fails, answers with anything but finite numbers, or floods; `UnknownName`,
-    `MissingExtra` or `SetupError` when a model cannot be loaded. There is no partial answer.
+    Raises `DetectionFailed` when a model fails, answers with anything but finite numbers, or floods; `TooLarge` when
+    there is no memory for it; `UnknownName`, `MissingExtra` or `SetupError` when it cannot be loaded. There is no
+    partial answer.
     """
     detectors = _detectors(recipe)
     todo = plan(size, recipe)
@@ -378,6 +379,8 @@ def _detect(detector: Detector, image: RGB) -> list[Detection]:
     except CloakError:
         raise
     except Exception as error:
+        if starved(error):
+            raise without_memory() from error
         # The cause's own words may hold anything: they stay out of the message.
         raise DetectionFailed(f"the detector {detector.name!r} failed: {type(error).__name__}") from error
 

@@ -12,7 +12,7 @@ from cloak.detect import RECIPES, confirmed, find, recheck, registry, scaling
 from cloak.detect import search as search_module
 from cloak.detect.base import Detection
 from cloak.detect.cover import cover
-from cloak.errors import DetectionFailed, MissingExtra, UnknownName
+from cloak.errors import DetectionFailed, MissingExtra, TooLarge, UnknownName
 from cloak.geometry import Box, Size
 from cloak.masks import draw
 from cloak.photo import open_photo
@@ -271,6 +271,15 @@ def test_a_model_that_fails_gives_no_partial_answer_and_no_secrets(model):
     with pytest.raises(DetectionFailed, match="RuntimeError") as caught:
         search(noise(64, 64))
     assert "secret" not in str(caught.value)
+
+
+def test_a_model_without_memory_is_not_called_faulty(model):
+    def answer(image):
+        raise RuntimeError("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 11894784")
+
+    model(answer)
+    with pytest.raises(TooLarge):
+        search(noise(64, 64))
 
 
 @pytest.mark.parametrize(

@@ -118,11 +118,11 @@ def test_a_machine_without_any_temporary_folder_is_no_obstacle(shoot, tmp_path):
 def test_a_worker_without_memory_withholds_its_photo(shoot, samples):
     shoot.add("a.jpg")
     shutil.copy(samples / "crowd.jpg", shoot.photos / "z.jpg")
-    limit = {"at": "cloak.anonymizer:_search", "do": "limit:1", "photo": "z.jpg"}
+    limit = {"at": "cloak.anonymizer:_search", "do": "limit:20", "photo": "z.jpg"}  # as it takes for half of a search
     shoot.run("-j", "1", faults=[limit], code=1)
     reasons = {name: row.get("reason", "") for name, row in shoot.rows().items()}
     assert reasons["a.jpg"] == ""
-    assert reasons["z.jpg"] in {"too-large", "detection-failed", "concealment-failed"}  # where it ran out differs
+    assert reasons["z.jpg"] in {"too-large", "concealment-failed"}  # where it ran out differs: a library may abort
     assert shoot.published() == ["a.jpg"]
 
 
