@@ -1,15 +1,19 @@
 """Disks that are full, read-only, forbidden or gone, no temporary folder, no memory, a broken ledger, other weights."""
 
 import contextlib
+import io
 import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+from cloak.cli import main
 
 from cloak import weights
+from cloak.detect import registry
 from cloak.records import beside
+from tests.faults.conftest import CLOAK, digests, environment
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 BOUND = ("setpriv", *(f"--{kind}=-dac_override,-dac_read_search" for kind in ("bounding-set", "inh-caps")))
@@ -145,16 +149,62 @@ def test_a_ledger_that_is_lost_or_broken_under_a_run_ends_it_and_nothing_is_repl
     assert shoot.published() == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-@pytest.mark.parametrize("harm", ["changed", "gone"])
-def test_weights_that_are_not_the_listed_ones_end_the_run(shoot, tmp_path, harm):
-    shoot.add("a.jpg")
-    shutil.copytree(str(weights.folder("cloak.detect")), tmp_path / "weights")
-    model = tmp_path / "weights" / "yunet_2023mar.onnx"
+@pytest.fixture
+def other_weights(tmp_path):
+    """A copy of the detectors' weights in which a bit of one is another."""
+    folder = tmp_path / "weights"
+    shutil.copytree(str(weights.folder("cloak.detect")), folder)
+    model = folder / "yunet_2023mar.onnx"
     data = bytearray(model.read_bytes())
     data[len(data) // 2] ^= 1
-    model.write_bytes(data) if harm == "changed" else model.unlink()
-    other = {"at": "cloak.weights:folder", "do": f"folder:{tmp_path / 'weights'}"}
+    model.write_bytes(data)
+    return folder
+
+
+def test_weights_that_are_not_the_listed_ones_end_the_run(shoot, other_weights):
+    shoot.add("a.jpg")
+    other = {"at": "cloak.weights:folder", "do": f"folder:{other_weights}"}
     done = shoot.run("-j", "1", faults=[other], code=2)
-    assert ("SHA-256 differs" if harm == "changed" else "missing") in done.stderr
+    assert "SHA-256 differs" in done.stderr
     assert shoot.published() == []
     assert shoot.rows() == {}
+
+
+@pytest.mark.parametrize("harm", ["SHA-256 differs", "are missing"])
+@pytest.mark.parametrize("words", ["run - --out -", "verify a.jpg", "inspect a.jpg", "audit . --self-test"])
+def test_no_command_works_with_other_weights(tmp_path, other_weights, jpeg, harm, words, monkeypatch, capfdbinary):
+    if harm == "are missing":
+        (other_weights / "yunet_2023mar.onnx").unlink()
+    for name in ("a.jpg", "ada/1.jpg", "ada/2.jpg", "bob/1.jpg", "bob/2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(jpeg(comment=name.encode()))
+    before = digests(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(jpeg())))
+    monkeypatch.setattr(weights, "folder", lambda _: other_weights)
+    monkeypatch.setattr(registry, "load", registry.load.__wrapped__)  # others of this process have loaded the true ones
+    with pytest.raises(SystemExit) as stop:
+        main(words.split())
+    out, err = capfdbinary.readouterr()
+    assert (stop.value.code, out) == (2, b"")
+    assert harm.encode() in err
+    assert digests(tmp_path) == before
+
+
+def test_neither_a_hot_folder_nor_the_service_works_with_other_weights(tmp_path, other_weights, jpeg):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_bytes(jpeg())
+    faulty = environment({"at": "cloak.weights:folder", "do": f"folder:{other_weights}"})
+    running = [
+        subprocess.Popen([*CLOAK, *command.split()], cwd=tmp_path, env=faulty, stderr=subprocess.PIPE, text=True)
+        for command in ("watch in --out out --settle 0.1 -j 1", "serve --port 0 -j 1")
+    ]
+    try:
+        for process in running:
+            said = process.communicate(timeout=60)[1]
+            assert process.returncode == 2, said
+            assert "SHA-256 differs" in said
+    finally:
+        for process in running:
+            process.kill()
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
