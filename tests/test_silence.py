@@ -1,5 +1,6 @@
 """No network, ever; and nothing is left on the disk but what was asked for."""
 
+import inspect
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from cloak.cli import COMMANDS
 
 CLOAK = [sys.executable, "-m", "cloak.cli"]
 
@@ -79,33 +81,53 @@ python=$1 photo=$2
 mkdir in
 "$python" -m cloak.cli watch in --out seen --recall fast > watch.log 2>&1 & watch=$!
 "$python" -m cloak.cli serve --port 9377 > serve.log 2>&1 & serve=$!
-trap 'kill $watch $serve 2>/dev/null' EXIT
-for _ in $(seq 600); do
+trap 'kill $watch $serve $review 2>/dev/null' EXIT
+for _ in $(seq 3000); do
     if CLOAK_SERVER=http://127.0.0.1:9377 "$python" -c "
 import os, urllib.request
 urllib.request.urlopen(os.environ['CLOAK_SERVER'] + '/readyz', timeout=5)" 2>/dev/null; then break; fi
-    sleep 0.5
+    sleep 0.1
 done
 cp "$photo" in/
 cp "$photo" one.jpg
 CLOAK_SERVER=http://127.0.0.1:9377 "$python" -m cloak.cli run --in-place one.jpg || [ $? = 4 ]
-for _ in $(seq 600); do [ -e seen/located.jpg ] && break; sleep 0.5; done
+for _ in $(seq 3000); do [ -e seen/located.jpg ] && break; sleep 0.1; done
 test -s seen/located.jpg
+"$python" -m cloak.cli review seen --no-browser --port 9378 > review.log 2>&1 & review=$!
+for _ in $(seq 600); do grep -q http review.log && break; sleep 0.1; done
+"$python" -c "
+import sys, time, urllib.error, urllib.request
+for _ in range(100):
+    try:
+        print(urllib.request.urlopen(sys.argv[1]).read().decode())
+        break
+    except urllib.error.URLError:
+        time.sleep(0.1)
+" "$(grep -o 'http:[^ ]*' review.log)" > page.html
 """
 
 
 @pytest.mark.slow
-def test_the_service_its_client_and_the_watcher_work_without_a_network(alone, tmp_path, samples):
+def test_the_service_its_client_the_watcher_and_the_review_work_without_a_network(alone, tmp_path, samples):
     pytest.importorskip("watchfiles")
     pytest.importorskip("uvicorn")
     if shutil.which("ip") is None:
         pytest.skip("ip is not installed: the loopback cannot be brought up")
     command = ["unshare", "-n", "sh", "-c", WATCH_AND_SERVE, "sh", sys.executable, str(samples / "located.jpg")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, (done.stderr, *((tmp_path / f"{name}.log").read_text() for name in ("watch", "serve")))
+    assert done.returncode == 0, (done.stderr, *(log.read_text() for log in tmp_path.glob("*.log")))
     original = (samples / "located.jpg").read_bytes()
     assert (tmp_path / "one.jpg").read_bytes() != original
     assert (tmp_path / "seen/located.jpg").read_bytes() != original
+    assert (tmp_path / "review.log").read_text().startswith("1 photos to look at")
+    assert "<html" in (tmp_path / "page.html").read_text()
+
+
+def test_no_command_is_forgotten_here():
+    """All but the audit, which measures and publishes nothing."""
+    alone = inspect.getsource(test_every_command_that_looks_at_photos_works_without_a_network)
+    tried = {*re.findall(r'alone\("(\w+)"', alone), *re.findall(r"-m cloak.cli (\w+)", WATCH_AND_SERVE)}
+    assert tried | {"audit"} == set(COMMANDS)
 
 
 @pytest.mark.slow
