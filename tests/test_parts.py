@@ -1,10 +1,14 @@
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import PurePath
+from threading import Barrier
 
 import pytest
 
 from cloak import bucket, parts
-from cloak.bucket import connect
+from cloak.bucket import Bucket, connect
 from cloak.errors import OutputError, UsageError
 from cloak.parts import Parts
 from cloak.place import Url
@@ -145,3 +149,33 @@ def test_the_latest_record_wins_even_if_the_clock_was_set_back(place, monkeypatc
         ledger.record("a.jpg", entry(number))
         ledger.close()
         assert Parts(place).find("a.jpg") == entry(number)
+
+
+def test_two_runs_at_once_share_a_ledger_and_leave_one_whole_object_that_a_record_names(place, s3):
+    """What each does at the same time as the other: makes the ledger, publishes its version of a photo, records it."""
+    out, name, together = Url(place.root, "public"), PurePath("a.jpg"), Barrier(2, timeout=30)
+    versions = [b"\xff\xd8\xff\xe0" + bytes([number]) * 300_000 for number in range(2)]
+
+    def run(data):
+        together.wait()
+        ledger, store = Parts(place), Bucket(out)
+        together.wait()
+        store.publish(name, data)
+        ledger.record("a.jpg", Entry("content", "pipeline", sha256(data).hexdigest(), {}))
+        together.wait()
+        ledger.close()
+        return ledger.key(b"etag")
+
+    with ThreadPoolExecutor(2) as threads:
+        keys = set(threads.map(run, versions))
+    third = Parts(place)
+    assert keys == {third.key(b"etag")}
+    standing = s3.get(place.root.removeprefix("s3://"), "public/a.jpg")
+    assert standing in versions
+    digest = Bucket(out).standing(name)
+    assert digest == sha256(standing).hexdigest()
+    found = third.find("a.jpg")
+    assert found.published in {sha256(data).hexdigest() for data in versions}
+    assert digest in {third._part(part)["a.jpg"].published for part in third._ranges}
+    assert len(third._ranges) == 2
+    assert Bucket(out).ours(digest, found.published)  # whichever came last: it may be replaced and withdrawn
