@@ -1,4 +1,4 @@
-"""The files of deploy/, checked by tools that need no engine: they build and start nothing."""
+"""The files of deploy/, checked by tools that need no engine: they build and start nothing; and the supply chain's."""
 
 import re
 import shutil
@@ -146,3 +146,28 @@ def test_docker_compose_reads_the_file():
 def test_no_secret_is_written_down(name):
     text = (DEPLOY / name).read_text()
     assert not re.search(r"(?i)(secret|token|password)[\w-]*\s*[:=]\s*[\"']?[A-Za-z0-9+/]{8,}", text)
+
+
+def test_the_security_policy_the_threat_model_and_the_notice_are_there_and_linked():
+    readme, policy = (ROOT / "README.md").read_text(), (ROOT / "SECURITY.md").read_text()
+    for name in ("SECURITY.md", "docs/threat-model.md"):
+        assert (ROOT / name).stat().st_size > 1000
+        assert f"]({name})" in readme
+    assert "](docs/threat-model.md)" in policy
+    assert "`NOTICE`" in readme
+    assert "`sh scripts/sbom.sh`" in policy
+    assert "cyclonedx-py" in (ROOT / "scripts" / "sbom.sh").read_text()
+    assert subprocess.run(["sh", "-n", ROOT / "scripts" / "sbom.sh"]).returncode == 0
+
+
+def test_the_workflow_looks_for_known_vulnerabilities_in_all_that_is_locked():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "supply-chain.yml").read_text())
+    assert {"push", "pull_request", "schedule"} <= set(workflow[True])  # YAML takes "on" for a truth
+    jobs = {name: [step.get("run", "") for step in job["steps"]] for name, job in workflow["jobs"].items()}
+    assert "pip-audit --require-hashes --disable-pip --requirement requirements-dev.txt" in jobs["audit"]
+    assert any("pip-audit" in run and "--requirement users.txt" in run for run in jobs["audit"])
+    assert any(run.startswith("sh scripts/sbom.sh") for run in jobs["bill-of-materials"])
+    locked = (ROOT / "requirements-dev.txt").read_text().replace("\\\n", "").splitlines()
+    pins = [line for line in locked if line and not line.lstrip().startswith("#")]
+    assert len(pins) > 100
+    assert [line for line in pins if "==" not in line or "--hash=sha256:" not in line] == []
