@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from cloak.detect import RECIPES
 from cloak.geometry import Box
+from cloak.identity import same
 from cloak.ledger import Ledger
 from cloak.photo import open_photo
 from cloak.records import beside
@@ -112,7 +113,9 @@ def test_a_batch_is_reviewed_by_mouse(open_page, server, shoot, expected):
     (held,) = verdicts(server, "landscape.jpg")
     assert held["decisions"]["reason"] == "ask the desk <b>first</b>"
     sidecar = beside(server.out).with_name("decisions") / "group.jpg.cloak.json"
-    assert json.loads(sidecar.read_text()) == verdict["decisions"]
+    made = json.loads(sidecar.read_text())
+    assert same(made["of"], before)
+    assert made | {"of": ""} == verdict["decisions"]
     opened(page, "landscape.jpg")
     assert "“ask the desk <b>first</b>”" in page.locator("#about").inner_text()
 
