@@ -25,6 +25,11 @@ DATA = Path(os.environ.get("CLOAK_DATA") or ROOT.parent / "shared" / "data")
 """The benchmark data, which is not part of the repository."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those of Ray first: they wait for most of their minutes, and at the end nothing would be left to do meanwhile."""
+    items.sort(key=lambda item: item.path.name != "test_cluster.py")
+
+
 @pytest.fixture(scope="session")
 def samples():
     return SAMPLES
