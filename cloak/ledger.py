@@ -119,7 +119,7 @@ class Ledger:
             damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
             away = "Move the ledger's folder away (work is then done again), or name another with --ledger."
             raise OutputError(
-                f"the ledger {path.name!r} cannot be used: {error}",
+                f"the ledger {path.name!r} cannot be used: {getattr(error, 'strerror', None) or error}",  # no path
                 next_step=away if damaged else "Check space and permissions where it lies, or name another --ledger.",
             ) from None
         if meta.get("version") != VERSION:

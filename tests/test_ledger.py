@@ -1,3 +1,4 @@
+import os
 import sqlite3
 import stat
 from pathlib import Path
@@ -148,3 +149,10 @@ def test_decisions_that_cloak_never_wrote_are_a_damaged_ledger(tmp_path, text):
         ledger._db.execute("UPDATE review SET decisions = ?", (text,))
         with pytest.raises(OutputError, match="damaged"):
             Reviews(ledger).all()
+
+
+def test_what_is_said_of_a_ledger_that_cannot_be_used_holds_no_path(tmp_path):
+    (tmp_path / "out.cloak").write_bytes(b"")  # no folder
+    with pytest.raises(OutputError) as told:
+        Ledger(beside(tmp_path / "out"))
+    assert str(told.value) in {f"the ledger 'ledger.sqlite' cannot be used: {os.strerror(code)}" for code in (17, 20)}
