@@ -16,8 +16,8 @@ from cloak.errors import LedgerDamaged, OutputError
 from cloak.files import printable
 from cloak.records import VERSION, Entry, Origin
 
-_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What sqlite raises: of a damaged file it cannot even always decode its own words."""
+_ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+"""What sqlite raises: of a damaged file it cannot always decode its own words, or finds no memory for its sizes."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value ANY) STRICT;
@@ -74,6 +74,13 @@ CREATE INDEX IF NOT EXISTS origin_source ON origin (source);
 """
 
 
+def _words(error: Exception) -> str:
+    """What is told of an error: never a path."""
+    if isinstance(error, MemoryError):
+        return "there is no memory for it, or it is damaged"
+    return str(getattr(error, "strerror", None) or error)
+
+
 def companion(ledger: Path, name: str) -> Path:
     """A file or folder that belongs to a ledger of this machine, however its path is written.
 
@@ -116,10 +123,10 @@ class Ledger:
             meta = dict(self._db.execute("SELECT name, value FROM meta"))
             self._file = os.stat(path)
         except (*_ERRORS, OSError) as error:
-            damaged = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+            damaged = not isinstance(error, sqlite3.OperationalError | OSError)
             away = "Move the ledger's folder away (work is then done again), or name another with --ledger."
             raise OutputError(
-                f"the ledger {path.name!r} cannot be used: {getattr(error, 'strerror', None) or error}",  # no path
+                f"the ledger {path.name!r} cannot be used: {_words(error)}",
                 next_step=away if damaged else "Check space and permissions where it lies, or name another --ledger.",
             ) from None
         if meta.get("version") != VERSION:
@@ -225,7 +232,7 @@ class Ledger:
             return self._db.execute(statement, values).fetchall()
         except _ERRORS as error:
             raise OutputError(
-                f"the ledger cannot be read: {error}",
+                f"the ledger cannot be read: {_words(error)}",
                 next_step="If it is of an earlier version of cloak, run cloak on the photos again.",
             ) from None
 
@@ -255,7 +262,7 @@ class Ledger:
                 raise
             self._db.execute("COMMIT")
         except _ERRORS as error:
-            raise OutputError(f"the ledger cannot be written: {error}") from None
+            raise OutputError(f"the ledger cannot be written: {_words(error)}") from None
 
     def name_given(self, policy: str, own: bytes) -> str | None:
         """The name that an original was given by an earlier run."""
@@ -286,7 +293,7 @@ class Ledger:
         try:
             done = self._db.execute("INSERT OR IGNORE INTO given VALUES (?, ?, ?)", (policy, own, name))
         except _ERRORS as error:
-            raise OutputError(f"the ledger cannot be written: {error}") from None
+            raise OutputError(f"the ledger cannot be written: {_words(error)}") from None
         return done.rowcount == 1
 
     def forget_name(self, name: str) -> None:
