@@ -88,6 +88,7 @@ def open_sheet(path: Path | None, out: Place | None) -> Iterator[Callable[[Calla
     def save(make: Callable[[], str]) -> None:
         nonlocal saved
         sink.write(make().encode())
+        sink.flush()  # what the disk does not take is told before the report is written
         saved = True
 
     try:
@@ -131,6 +132,11 @@ class _File(io.RawIOBase):
             return len(data)
         with self._told():
             return self._file.write(data)
+
+    def flush(self) -> None:
+        if not self._file.closed:
+            with self._told():
+                self._file.flush()
 
     def finish(self, *, whole: bool) -> None:
         with self._told():

@@ -12,7 +12,9 @@ from cloak.cli import main
 
 from cloak import weights
 from cloak.detect import registry
+from cloak.errors import OutputError
 from cloak.records import beside
+from cloak.rows import open_sheet
 from tests.faults.conftest import CLOAK, digests, environment
 
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -59,6 +61,19 @@ def test_a_full_disk_is_told_whatever_was_to_be_written_and_leaves_nothing_half_
         assert "the contact sheet cannot be written: No space left on device" in sheet.stderr
         assert not list(place.glob(".cloak-*"))
         assert shoot.rows()["a.jpg"]["resumed"]  # what was done stays done
+
+
+def test_a_sheet_that_the_disk_does_not_take_is_told_when_it_is_written_however_small(tmp_path):
+    with disk(tmp_path / "disk", "1m") as place:
+        (place / "filler").write_bytes(bytes((1 << 20) - 8192))
+        told = None
+        with contextlib.suppress(OutputError), open_sheet(place / "sheet.html", None) as save:
+            (place / "more").write_bytes(bytes(os.statvfs(place).f_bavail * os.statvfs(place).f_frsize))
+            with pytest.raises(OutputError, match="No space") as told:  # the report, written next, tells how it ended
+                save(lambda: "<!doctype html>")
+        assert told is not None
+        assert told.type is OutputError
+        assert sorted(file.name for file in place.iterdir()) == ["filler", "more"]
 
 
 def test_a_disk_that_becomes_read_only_withholds_what_it_does_not_take(shoot, tmp_path):
