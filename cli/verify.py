@@ -3,11 +3,15 @@
 import hashlib
 import json
 import os
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from cloak.ledger import Ledger
 
 
 @click.command(name="verify", short_help="Check published files again: no carriers, no bare face.")
@@ -31,6 +35,7 @@ def command(
     from cloak.errors import CloakError, NothingMatched, UnknownName, Withheld
     from cloak.files import printable, read
     from cloak.intake import Item, walk
+    from cloak.ledger import Ledger
     from cloak.metadata.fields import KEEP_NAMES
     from cloak.photo.base import Limits
     from cloak.verify import problems
@@ -42,7 +47,13 @@ def command(
         if name not in KEEP_NAMES:
             raise UnknownName("field to keep", name, KEEP_NAMES)
     limits, checked, failed = Limits(), 0, 0
-    remembering = lru_cache(maxsize=1)(_Memory)
+    opened = click.get_current_context().with_resource(ExitStack())
+
+    @lru_cache(maxsize=1)
+    def remembering(place: Path | None) -> _Memory:
+        opened.close()
+        return _Memory(opened.enter_context(Ledger(place, lock=False)) if place else None)
+
     for given in published:
         memory = remembering(ledger or _nearest(given))
         for item in walk([given], None):
@@ -94,11 +105,9 @@ def _nearest(published: Path) -> Path | None:
 class _Memory:
     """What a ledger knows of published files; by their bytes, so that they may lie and be called as they like."""
 
-    def __init__(self, place: Path | None) -> None:
-        from cloak.ledger import Ledger
-
-        self._ledger = Ledger(place, lock=False) if place else None
-        self._names = self._ledger.published_as() if self._ledger else {}
+    def __init__(self, ledger: "Ledger | None") -> None:
+        self._ledger = ledger
+        self._names = ledger.published_as() if ledger else {}
 
     def recall(self, data: bytes) -> tuple[Any, Any, frozenset[str]]:
         """The regions concealed, the faces a person left bare and the fields kept in just these bytes; (None, nothing,

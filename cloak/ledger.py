@@ -104,6 +104,12 @@ class Ledger:
 
     def __init__(self, path: Path, *, lock: bool = True) -> None:
         self.path = path
+        with contextlib.ExitStack() as undone:
+            undone.callback(self.close)
+            self._open(path, lock)
+            undone.pop_all()
+
+    def _open(self, path: Path, lock: bool) -> None:
         try:
             if not lock:
                 self._db = sqlite3.connect(
@@ -150,7 +156,9 @@ class Ledger:
         """Nothing waits: a record is written at once."""
 
     def close(self) -> None:
-        self._db.close()
+        """Let go of what was opened, as far as it was."""
+        with contextlib.suppress(AttributeError):
+            self._db.close()
         with contextlib.suppress(AttributeError):
             os.close(self._lock)
 

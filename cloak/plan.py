@@ -1,5 +1,6 @@
 """What a run would cost, before it is started: the work counted, a sample of it done here, the rest extrapolated."""
 
+import contextlib
 import math
 import os
 import random
@@ -68,19 +69,20 @@ def make_plan(job: Job, price: float | None = None, size: int = SAMPLE) -> Plan:
     ledger, draw = _ledger(job), random.Random(0)  # noqa: S311 - no secret hangs on it
     photos = total = done = left = 0
     sample: list[Item] = []
-    for item in find(job):
-        if not isinstance(item, Item):
-            continue
-        weight = item.size if not isinstance(item.source, Path) else _size(item.source)
-        photos, total = photos + 1, total + weight
-        if ledger and _is_done(ledger, item, job):
-            done += 1
-            continue
-        left += weight
-        # Every photo that is left has the same chance, however many there are (Vitter's algorithm R).
-        place = len(sample) if len(sample) < size else draw.randrange(photos - done)
-        if place < size:
-            sample[place : place + 1] = [item]
+    with contextlib.closing(ledger) if ledger else contextlib.nullcontext():
+        for item in find(job):
+            if not isinstance(item, Item):
+                continue
+            weight = item.size if not isinstance(item.source, Path) else _size(item.source)
+            photos, total = photos + 1, total + weight
+            if ledger and _is_done(ledger, item, job):
+                done += 1
+                continue
+            left += weight
+            # Every photo that is left has the same chance, however many there are (Vitter's algorithm R).
+            place = len(sample) if len(sample) < size else draw.randrange(photos - done)
+            if place < size:
+                sample[place : place + 1] = [item]
     seconds, withheld = _time(sample, replace(job, dry_run=True))
     mean = statistics.fmean(seconds) if seconds else 0.0
     error = 2 * statistics.stdev(seconds) / math.sqrt(len(seconds)) if len(seconds) > 1 else 0.0

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from hashlib import sha256
 from pathlib import Path, PurePath
 
@@ -97,10 +97,16 @@ def _guarded(item: Item, job: Job, steps: Callable[[str], Done]) -> Done:
     return Done(answer) if isinstance(answer, Outcome) else answer
 
 
-@lru_cache(maxsize=1)
+_OPENED: dict[tuple[Place, Place], tuple[Store, Records]] = {}
+
+
 def _edges(out: Place, records: Place) -> tuple[Store, Records]:
     """One connection a worker; its parent holds the lock."""
-    return open_store(out), open_ledger(records, lock=False)
+    if (out, records) not in _OPENED:
+        while _OPENED:
+            _OPENED.popitem()[1][1].close()
+        _OPENED[out, records] = open_store(out), open_ledger(records, lock=False)
+    return _OPENED[out, records]
 
 
 def _fetch(item: Item, limit: int) -> bytes:

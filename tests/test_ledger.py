@@ -72,8 +72,9 @@ def test_a_ledger_of_another_version_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "l.sqlite") as db:
         db.execute("UPDATE meta SET value = 99 WHERE name = 'version'")
     db.close()
-    with pytest.raises(OutputError, match="version"):
-        Ledger(tmp_path / "l.sqlite")
+    for _ in range(2):  # what is refused lets go of the lock
+        with pytest.raises(OutputError, match="version"):
+            Ledger(tmp_path / "l.sqlite")
 
 
 def test_only_the_owner_can_read_it(tmp_path):

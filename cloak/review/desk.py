@@ -3,6 +3,7 @@
 Everything that must survive a restart lies in the ledger; claims live in memory, as their holders do.
 """
 
+import contextlib
 import hmac
 import os
 import time
@@ -50,24 +51,26 @@ class Desk:
                 "there is no record of a run beside this folder",
                 next_step="Name the --out of a `cloak run`, or its ledger with --ledger.",
             )
-        self._lock = lock_file(companion(self.place, "review.lock"), "another review of this folder is open")
-        self._ledger = Ledger(self.place, lock=False)
-        self._reviews = Reviews(self._ledger)
-        self._sidecars = Folder(companion(self.place, "decisions"), private=True)
         self._claims: dict[str, Claim] = {}
         self._withdrawn: dict[str, tuple[str, ...]] = {}
         self._stamp: object = None
         self.neighbours = Neighbours()
         self.cases: dict[str, Case] = {}
-        self.refresh()
+        with contextlib.ExitStack() as opened:
+            self._lock = lock_file(companion(self.place, "review.lock"), "another review of this folder is open")
+            opened.callback(os.close, self._lock)
+            self._ledger = opened.enter_context(Ledger(self.place, lock=False))
+            self._reviews = Reviews(self._ledger)
+            self._sidecars = Folder(companion(self.place, "decisions"), private=True)
+            self.refresh()
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        self._opened.close()
 
     def key(self, data: bytes) -> str:
         """The ledger's key of a photo's bytes."""
         return self._ledger.key(data)
-
-    def close(self) -> None:
-        self._ledger.close()
-        os.close(self._lock)
 
     def refresh(self) -> bool:
         """Read the ledger again if a run or a worker wrote to it; True if so."""

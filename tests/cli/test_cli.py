@@ -251,9 +251,10 @@ def test_verify_knows_published_bytes_wherever_they_lie_below_the_output(tmp_pat
         ledger.record("DAY/a-2.jpg", Entry("", "", hashlib.sha256(b"clean").hexdigest(), row))
     (tmp_path / "today").symlink_to("public/day")
     for given in (photo, photo.parent, tmp_path / "public", tmp_path / "today", tmp_path / "today/a.jpg"):
-        memory = _Memory(_nearest(given))
-        assert memory.recall(b"clean") == ([[]], [[]], {"caption"})
-        assert memory.recall(b"other")[0] is None
+        with Ledger(_nearest(given), lock=False) as ledger:
+            known, other = map(_Memory(ledger).recall, (b"clean", b"other"))
+        assert known == ([[]], [[]], {"caption"})
+        assert other[0] is None
     assert _nearest(tmp_path / "other.jpg") is None
 
 
