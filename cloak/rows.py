@@ -88,7 +88,7 @@ def open_sheet(path: Path | None, out: Place | None) -> Iterator[Callable[[Calla
     def save(make: Callable[[], str]) -> None:
         nonlocal saved
         sink.write(make().encode())
-        sink.flush()  # what the disk does not take is told before the report is written
+        sink.drain()  # what the disk does not take is told before the report is written
         saved = True
 
     try:
@@ -133,10 +133,10 @@ class _File(io.RawIOBase):
         with self._told():
             return self._file.write(data)
 
-    def flush(self) -> None:
-        if not self._file.closed:
-            with self._told():
-                self._file.flush()
+    def drain(self) -> None:
+        """Give the disk what was written so far."""
+        with self._told():
+            self._file.flush()
 
     def finish(self, *, whole: bool) -> None:
         with self._told():

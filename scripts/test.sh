@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # exiftool and libjpeg's programs are the independent readers; mediapipe's OpenCV wants libGL and glib; gcc builds the
 # JPEG engine (without it the slower fallback is tested); Chromium opens the review page; docker-compose reads deploy/compose.yml.
 packages="libimage-exiftool-perl libjpeg-turbo-progs strace libgl1 libglib2.0-0 libegl1 libgles2 gcc libc6-dev python3-dev
-chromium git docker-compose"
+chromium git docker-compose iproute2"
 missing=""
 for package in $packages; do
     dpkg -s "$package" >/dev/null 2>&1 || missing="$missing $package"

@@ -12,7 +12,7 @@ on_ci = pytest.mark.skipif(os.environ.get("CI") != "true", reason="a developer's
 
 
 @on_ci
-@pytest.mark.parametrize("tool", ["exiftool", "djpeg", "strace", "unshare", "chromium"])
+@pytest.mark.parametrize("tool", ["exiftool", "djpeg", "strace", "unshare", "ip", "chromium"])
 def test_independent_readers_and_tracers_are_installed(tool):
     assert shutil.which(tool)
 
