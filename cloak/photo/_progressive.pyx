@@ -116,13 +116,15 @@ cdef class Reader:
                         status = self._block(y * stride + x, i)
                         if status < 0:
                             return status
+                        if self.position > self.limit:  # the zeros behind the data last for one block
+                            return DAMAGED
                 else:
                     b = <int> ((y % down) * across + x % across)
                     status = self._block((y // down) * stride + x // across, b)
                     if status < 0:
                         return status
-                if self.position > self.limit:
-                    return DAMAGED
+                    if self.position > self.limit:
+                        return DAMAGED
         return 0
 
     cdef int _block(self, Py_ssize_t m, int i) except -1 nogil:

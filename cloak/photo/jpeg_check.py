@@ -77,6 +77,8 @@ def _walk(data: bytes) -> None:
         elif marker == 0xDB:
             _quantisation(body, quantisation)
         elif marker == 0xDD:
+            if len(body) != 2:
+                raise VerificationFailed("a damaged restart interval")
             interval = int.from_bytes(body)
         elif marker in (0xC0, 0xC1):
             if frame:

@@ -62,7 +62,7 @@ def _filled(grid: Layout, strip: Rect, coefficients: Coefficients) -> tuple[Coef
         halved = c.v < grid.vmax, c.h < grid.hmax
         holds |= _holds(blocks.reshape(rows * c.v, columns * c.h, 64), height, width, c.quant, halved)
         coded = np.empty_like(out)
-        _dct.coefficients(filled, np.arange(rows * columns), first, steps, _NATURAL, coded, c.h, c.v)
+        _dct.coefficients(filled, np.arange(rows * columns, dtype=np.int64), first, steps, _NATURAL, coded, c.h, c.v)
         beyond = _beyond(height, width, plane.shape, c)
         out[:, first : first + c.h * c.v][beyond] = coded[:, first : first + c.h * c.v][beyond]
         first += c.h * c.v

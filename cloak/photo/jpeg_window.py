@@ -213,7 +213,7 @@ def _coded(
     canvas, touched = canvas[inner], touched[inner]
     rows, columns = bottom - top, right - left
     chosen = _any(touched, rows, h, columns, w)
-    numbers = np.flatnonzero(chosen)
+    numbers = np.flatnonzero(chosen).astype(np.int64, copy=False)
     out = np.empty((len(numbers), grid.blocks, 64), np.int16)
     first = 0
     for full, old, c in zip(jpeg_pixels.full_planes(canvas, colour), samples, grid.components, strict=True):

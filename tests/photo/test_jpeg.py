@@ -460,7 +460,7 @@ def test_rubbish_between_segments_is_stepped_over_and_not_kept() -> None:
 
 
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("change", ["append", "behind", "between", "zeros", "lie"])
+@pytest.mark.parametrize("change", ["append", "behind", "between", "zeros", "lie", "interval"])
 def test_the_second_look_sees_hidden_bytes(change: str, native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not native and change in ("zeros", "between"):
         pytest.skip("libjpeg pays no heed to padding bits and fill")
@@ -473,6 +473,7 @@ def test_the_second_look_sees_hidden_bytes(change: str, native: bool, monkeypatc
         "behind": good[:-2] + b"\x12\x34\x56" * 20 + good[-2:],
         "between": good[:at] + b"x" + good[at:],
         "zeros": good[:-3] + bytes((good[-3] & 0x80,)) + b"\0" + good[-2:],
+        "interval": good[:at] + b"\xff\xdd\0\x0b" + b"\xff" * 9 + good[at:],
         "lie": good[: good.index(b"\xff\xc0") + 5] + b"\0\x20" + good[good.index(b"\xff\xc0") + 7 :],
     }[change]
     with pytest.raises(VerificationFailed):
