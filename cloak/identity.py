@@ -20,10 +20,12 @@ _SEAL = re.compile(r"[0-9a-f]{32}:[0-9a-f]{64}:(?:[0-9a-f]{64})?")
 def sealed(data: bytes) -> str:
     """A photo's "SALT:BYTES:MOMENT", digests in hexadecimal; no moment if the file does not tell it to the second.
 
-    Nobody can look it up who does not have the photo.
+    Whoever does not have the photo learns nothing from it but, by hours of trying, the second in which it was taken.
     """
     salt = secrets.token_hex(16)
-    return f"{salt}:{_of_bytes(salt, data)}:{_of_moment(salt, data)}"
+    moment = _moment(data)
+    # Those who state the minute, the hour or the day only write zeros behind it: many photos have that moment.
+    return f"{salt}:{_of_bytes(salt, data)}:{'' if moment.endswith(':00') else _of_moment(salt, moment)}"
 
 
 def is_seal(text: str) -> bool:
@@ -42,7 +44,7 @@ def same(seal: str, data: bytes) -> bool | None:
     salt, whole, moment = seal.split(":")
     if hmac.compare_digest(whole, _of_bytes(salt, data)):
         return True
-    found = _of_moment(salt, data) if moment else ""
+    found = _of_moment(salt, _moment(data)) if moment else ""
     return hmac.compare_digest(moment, found) if found else None
 
 
@@ -50,9 +52,13 @@ def _of_bytes(salt: str, data: bytes) -> str:
     return hmac.digest(bytes.fromhex(salt), hashlib.sha256(data).digest(), "sha256").hex()
 
 
-def _of_moment(salt: str, data: bytes) -> str:
-    """Of the date taken by the camera's clock, with its time; "" where there is none."""
+def _moment(data: bytes) -> str:
+    """The date taken by the camera's clock, with its time; "" where there is none."""
     moment = read_fields(data, frozenset({"datetime"})).date or ""
-    if "T" not in moment:
+    return moment if "T" in moment else ""
+
+
+def _of_moment(salt: str, moment: str) -> str:
+    if not moment:
         return ""
     return hashlib.pbkdf2_hmac("sha256", moment.encode(), bytes.fromhex(salt), ROUNDS).hex()

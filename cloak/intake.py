@@ -218,13 +218,18 @@ def as_before(items: Sequence[Item], *earlier: Mapping[Path, PurePath]) -> dict[
 
 
 def numbered(items: Sequence[Item], earlier: Mapping[Path, PurePath]) -> list[Item]:
-    """Namesakes with the numbers that they had before, whatever the order of the inputs: a hold is of a name."""
+    """Namesakes with the numbers that they had before, whatever the order of the inputs: a hold is of a name.
+
+    A photo whose own name is such a number gets another.
+    """
     names = as_before([item for item in items if item.namesake], earlier)
-    taken = {str(name).casefold(): 1 for name in names.values()}
-    taken |= {str(item.name).casefold(): 1 for item in items if not item.namesake}
+    given = {str(name).casefold() for name in names.values()}
+    free = [not item.namesake and str(item.name).casefold() not in given for item in items]
+    taken = dict.fromkeys(given, 1)
+    taken |= {str(item.name).casefold(): 1 for item, own in zip(items, free, strict=True) if own}
     return [
-        replace(item, name=names.get(item.path) or unique(item.own or item.name, taken)) if item.namesake else item
-        for item in items
+        item if own else replace(item, name=names.get(item.path) or unique(item.own or item.name, taken))
+        for item, own in zip(items, free, strict=True)
     ]
 
 

@@ -1,8 +1,10 @@
 """Decisions that lie beside photos, as `NAME.cloak.json`: found again by the name of the photo that they are about."""
 
 import contextlib
+import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from cloak.decisions import SUFFIX, Change, Decisions, dump, parse
@@ -10,7 +12,7 @@ from cloak.errors import CloakError, DecisionsUnfit, NotWritten
 from cloak.files import read
 from cloak.identity import same
 from cloak.intake import LeftOut, spoken, without_suffix
-from cloak.store import Store
+from cloak.store import Folder
 
 COMPANY = 2
 """So many faces tell a picture by where they are."""
@@ -83,9 +85,18 @@ def fit(decisions: Decisions, data: bytes) -> None:
         )
 
 
-def keep(folder: Store, own: PurePath, decisions: Decisions) -> None:
-    """Lay a photo's decisions into a folder of sidecars, for other exports. Raises `NotWritten`, without older ones."""
+def keep(folder: Folder, own: PurePath, decisions: Decisions, data: bytes | None) -> None:
+    """Lay a photo's decisions into a folder of sidecars, for other exports.
+
+    Args:
+        data: the photo; None if it is not there any more. Decisions of its name about anything else that are replaced
+            leave the new ones marked as a namesake's: by the name alone nobody gets either.
+
+    Raises `NotWritten`, without older ones.
+    """
     name = own.with_name(own.name + SUFFIX)
+    if _another(folder.path(name), data):
+        decisions = replace(decisions, namesake=True)
     try:
         folder.publish(name, dump(decisions))
     except NotWritten as error:
@@ -95,6 +106,17 @@ def keep(folder: Store, own: PurePath, decisions: Decisions) -> None:
             f"what was decided is stored, but not written for other exports: {error}",
             next_step="Do not use the decisions of this folder for another export of this photo.",
         ) from None
+
+
+def _another(place: Path, data: bytes | None) -> bool:
+    """Whether decisions that stand there are, or may be, about another photo."""
+    if not os.path.lexists(place):
+        return False
+    try:
+        old = parse(read(place, 10_000_000))
+    except CloakError:
+        return True
+    return old.namesake or data is None or same(old.of, data) is not True
 
 
 def unfitting(place: Path, names: Iterable[PurePath]) -> Iterator[LeftOut]:

@@ -11,7 +11,7 @@ import tomli_w
 
 from cloak.anonymizer import anonymize
 from cloak.decisions import Decisions, dump
-from cloak.errors import Conflict, DecisionsUnfit, NotWritten
+from cloak.errors import Conflict, DecisionsUnfit, NotWritten, OutputError
 from cloak.files import printable, read
 from cloak.identity import sealed
 from cloak.intake import Item, is_among
@@ -202,7 +202,11 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     published = sha256(result.data).hexdigest() if result.data else None
     if reviews is not None and word.adopted is not None:
         word = reviews.adopt(target, content, word, result.report.size)
-        _keep(item, own, word, data, job)
+        try:
+            _keep(item, own, word, data, job)
+        except NotWritten as error:  # of what is held or changed nothing stands, all the same
+            gone = _take_back(store, ledger, content, digest, item.name, held=word.held)
+            return Done(replace(failed(source, error, job.debug), withdrawn=gone))
     entry = Entry(content, digest, published, outcome.row() | {"decided": _mark(word.decisions)})
     # Before its row goes: nothing stands that the ledger does not know.
     if not result.data:
@@ -278,9 +282,14 @@ def _fit(decisions: Decisions | None, data: bytes, job: Job) -> None:
 def _keep(item: Item, own: PurePath, word: Word, data: bytes, job: Job) -> None:
     """What counts here now counts for exports that get this folder's decisions, too."""
     if word.decisions is not None and word.adopted is not None and isinstance(job.records, Path):
-        folder, given = Folder(companion(job.records, "decisions"), private=True), word.adopted
+        given = word.adopted
         namesake, akin = item.namesake or given.namesake, item.akin or given.akin
-        keep(folder, own, replace(word.decisions, namesake=namesake, akin=akin, of=sealed(data)))
+        decisions = replace(word.decisions, namesake=namesake, akin=akin, of=sealed(data))
+        try:
+            folder = Folder(companion(job.records, "decisions"), private=True)
+        except OutputError as error:
+            raise NotWritten(f"what was decided is stored, but not written for other exports: {error}") from None
+        keep(folder, own, decisions, data)
 
 
 def _mark(decisions: Decisions | None) -> str:

@@ -1,11 +1,12 @@
 import os
-from pathlib import Path
+from itertools import permutations
+from pathlib import Path, PurePath
 
 import pytest
 
 from cloak.errors import Unreadable
 from cloak.files import read
-from cloak.intake import Item, LeftOut, walk
+from cloak.intake import Item, LeftOut, numbered, walk
 
 JPEG = b"\xff\xd8\xff\xe0"
 
@@ -142,3 +143,14 @@ def test_a_raw_file_is_not_passed_over(tmp_path):
     root.mkdir()
     (root / "a.nef").write_bytes(b"whatever")
     assert found([root])[0] == ["a.nef"]
+
+
+@pytest.mark.parametrize("order", list(permutations("ABC")), ids="".join)
+def test_a_photo_whose_own_name_is_a_namesakes_number_gets_another(tmp_path, order):
+    for name in ("A/p.jpg", "B/p.jpg", "C/p-2.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    earlier = {tmp_path / "A/p.jpg": PurePath("p.jpg"), tmp_path / "B/p.jpg": PurePath("p-2.jpg")}
+    items = numbered(list(walk([tmp_path / card for card in order], None)), earlier)
+    names = {item.path.parent.name: str(item.name) for item in items}
+    assert names == {"A": "p.jpg", "B": "p-2.jpg", "C": "p-2-2.jpg"}

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cloak.batch import Run
-from cloak.decisions import Change, Decisions, dump
+from cloak.decisions import Change, Decisions, dump, parse
 from cloak.errors import DecisionsUnfit, UsageError
 from cloak.geometry import Box, Region, Size
 from cloak.identity import same, sealed
@@ -21,7 +21,7 @@ from cloak.pipeline import load
 from cloak.records import beside
 from cloak.result import Status
 from cloak.review.desk import Desk
-from cloak.sidecars import fit
+from cloak.sidecars import fit, keep
 from cloak.store import Folder
 from cloak.work import work
 
@@ -103,7 +103,7 @@ def taken(moment: str, side: int = 256, format: str = "JPEG", tag: int = 0x9003)
     return out.getvalue()
 
 
-NOON, LATER = "2026:05:31 12:00:00", "2026:05:31 12:00:01"
+NOON, LATER = "2026:05:31 12:00:07", "2026:05:31 12:00:08"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,32 @@ def test_a_file_is_the_photo_by_its_bytes_or_its_moment():
     stripped = sealed(taken(""))
     assert [same(stripped, taken("", side)) for side in (256, 99)] == [True, None]
     assert same("", taken(NOON)) is None
+
+
+@pytest.mark.parametrize("moment", ["2026:05:31 12:00:00", "2026:05:31 00:00:00", "2026:05:31 12:34:00"])
+def test_a_moment_that_may_be_filled_up_with_zeros_vouches_for_no_other_file(moment):
+    seal = sealed(taken(moment))
+    assert same(seal, taken(moment)) is True
+    assert same(seal, taken(moment, 99)) is None
+    assert same(sealed(taken(NOON)), taken(moment)) is False
+
+
+def test_decisions_that_replace_those_about_another_photo_of_the_name_are_nobodys_by_name_alone(tmp_path):
+    folder, own, one, other = Folder(tmp_path), PurePath("a.jpg"), taken("", 256), taken("", 99)
+    place = tmp_path / "a.jpg.cloak.json"
+
+    def kept(data, known=True):
+        of = sealed(data) if known else ""
+        keep(folder, own, Decisions(Size(256, 256), (), verdict="accept", of=of), data if known else None)
+        return parse(place.read_bytes()).namesake
+
+    assert [kept(one), kept(one)] == [False, False]  # decided anew
+    assert kept(other)
+    assert kept(other)  # and stays so
+    place.unlink()
+    assert [kept(one), kept(one, known=False)] == [False, True]
+    place.write_bytes(b"{")
+    assert kept(one)
 
 
 ALONE = (Box(100, 100, 40, 40),)

@@ -463,6 +463,33 @@ def test_what_a_run_took_from_a_sidecar_is_what_this_folders_decisions_say(folde
     assert same(made.of, (folder.originals / "p.jpg").read_bytes())
 
 
+def test_a_verdict_on_a_photo_that_another_has_replaced_vouches_for_neither(folder, jpeg):
+    folder.run()
+    seen, other = (folder.originals / "p.jpg").read_bytes(), jpeg(quality=60)
+    (folder.originals / "p.jpg").write_bytes(other)
+    assert folder.decide("p.jpg", "accept", (folder.face(),)) == "failed"
+    made = parse((beside(folder.out).with_name("decisions") / "p.jpg.cloak.json").read_bytes())
+    assert [same(made.of, data) for data in (seen, other)] == [None, None]
+
+
+@pytest.mark.parametrize("harm", ["a folder at its name", "a file for the folder"])
+def test_a_hold_whose_sidecar_cannot_be_written_leaves_no_copy_standing(folder, harm):
+    ours = beside(folder.out).with_name("decisions")
+    copies = folder.originals.with_name("copies")
+    copies.mkdir()
+    (copies / "copy.jpg").write_bytes((folder.originals / "p.jpg").read_bytes())
+    assert folder.statuses(copies, decisions=copies) == {"copy.jpg": "concealed"}
+    folder.sidecar("p.jpg", verdict="hold", at="2024-01-01T00:00:00+00:00")
+    if harm == "a folder at its name":
+        (ours / "p.jpg.cloak.json/x").mkdir(parents=True)
+    else:
+        ours.write_bytes(b"")
+    outcome = folder.run()["p.jpg"]
+    assert (outcome.reason, outcome.withdrawn) == ("not-written", ("copy.jpg",))
+    assert folder.published() == []
+    assert folder.statuses() == {"p.jpg": "held"}
+
+
 @pytest.mark.parametrize("how", ["two cards", "two names"])
 def test_copies_of_a_photo_are_no_namesakes_of_it(folder, how):
     other = folder.originals.with_name("other")

@@ -219,7 +219,11 @@ class Desk:
         names = {self._own_name(other) for other in others}
         namesake = any(spoken(name) == spoken(own) for name in names)
         akin = any(spoken(without_suffix(name)) == spoken(without_suffix(own)) for name in names)
-        keep(self._sidecars, own, replace(case.review.decisions, namesake=namesake, akin=akin, of=_sealed(case)))
+        seen = self._seen(case)
+        decisions = replace(
+            case.review.decisions, namesake=namesake, akin=akin, of="" if seen is None else sealed(seen)
+        )
+        keep(self._sidecars, own, decisions, seen)
 
     def _own_name(self, case: Case) -> PurePath:
         """The name of a photo below its input."""
@@ -229,10 +233,10 @@ class Desk:
     def _id(self, name: str) -> str:
         return hmac.digest(self._ledger.secret, b"review|" + name.encode(), "sha256").hex()[:20]
 
-
-def _sealed(case: Case) -> str:
-    """The photo, for whoever asks whether another file is it."""
-    try:
-        return sealed(read(case.origin.source, case.settings.limits.bytes))
-    except Withheld:
-        return ""
+    def _seen(self, case: Case) -> bytes | None:
+        """The file that the person decided about; None where something else lies in its place by now."""
+        try:
+            data = read(case.origin.source, case.settings.limits.bytes)
+        except Withheld:
+            return None
+        return data if self.key(data) == case.review.content else None
