@@ -14,6 +14,9 @@ from cloak.place import Place, Url
 VERSION = 1
 """Of what is stored; a ledger of another version is not read."""
 
+LINKS = 40
+"""So many lead from one to the next at the most, as Linux has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -86,13 +89,18 @@ def beside(out: Place) -> Place:
     whole = Path(os.path.realpath(out))  # a folder has one ledger, whatever links lead to it
     if not whole.name:
         raise UsageError("the output is the whole disk", next_step="Name a folder on it with --out.")
-    place, other = _next_to(whole), _next_to(out)
-    # An earlier version's, or of a folder that lay where the link is now.
-    if out.is_symlink() and other.exists() and os.path.realpath(other) != os.path.realpath(place):
-        raise UsageError(
-            "the output is a link, and a ledger lies beside the link: what is held there might be published",
-            next_step="Name the ledger that counts with --ledger, or move the one beside the link away.",
-        )
+    place, link = _next_to(whole), out
+    for _ in range(LINKS):
+        if not link.is_symlink():
+            break
+        other = _next_to(link)
+        # An earlier version's, or of a folder that lay where the link is now.
+        if other.exists() and os.path.realpath(other) != os.path.realpath(place):
+            raise UsageError(
+                "the output is a link, and a ledger lies beside the link: what is held there might be published",
+                next_step="Name the ledger that counts with --ledger, or move the one beside the link away.",
+            )
+        link = link.parent / os.readlink(link)  # or to another link
     return place
 
 

@@ -95,8 +95,12 @@ def test_a_ledger_beside_a_link_that_is_not_its_folders_is_not_passed_over(tmp_p
     (tmp_path / "2026-11").mkdir()
     (tmp_path / "current").symlink_to("2026-11")
     Ledger(tmp_path / "current.cloak" / "ledger.sqlite").close()
-    with pytest.raises(UsageError, match="a ledger lies beside the link"):
-        beside(tmp_path / "current")
+    (tmp_path / "live").symlink_to(tmp_path / "current")
+    for link in ("current", "live"):
+        with pytest.raises(UsageError, match="a ledger lies beside the link"):
+            beside(tmp_path / link)
+    (tmp_path / "round").symlink_to("round")
+    beside(tmp_path / "round")
     (tmp_path / "current.cloak").rename(tmp_path / "2026-11.cloak")
     (tmp_path / "current.cloak").symlink_to("2026-11.cloak")
     assert beside(tmp_path / "current") == beside(tmp_path / "2026-11")

@@ -59,13 +59,15 @@ class Workers:
     def _serve(self, queue: "SimpleQueue[Task | None]") -> None:
         """Each verdict is answered, even while no process can be started: the next one then tries it anew."""
         task: Task | None = None  # taken, and not yet answered
+        ended = False
 
         def tasks() -> Iterator[Task]:
-            nonlocal task
+            nonlocal task, ended
             task = task or queue.get()
             while task is not None:
                 yield task
                 task = queue.get()
+            ended = True
 
         while True:
             try:
@@ -76,7 +78,7 @@ class Workers:
                 return
             except Exception as error:
                 self._answer(task, _told(of_failure(error)))
-                task = queue.get()
+                task = None if ended else queue.get()
                 if task is None:
                     return
 

@@ -523,6 +523,14 @@ def test_workers_that_cannot_be_started_or_are_killed_fail_a_verdict_and_the_nex
     assert digests(shoot) == originals
 
 
+def test_workers_that_do_not_end_as_they_should_let_the_server_end(monkeypatch):
+    monkeypatch.setattr("cloak.review.workers.Pool.__exit__", lambda *_: 1 / 0)
+    ending = threading.Thread(target=Workers(1, 60.0, lambda *_: None).end, daemon=True)
+    ending.start()
+    ending.join(30)
+    assert not ending.is_alive()
+
+
 def at_the_door(visit):
     """Have a visitor do something at the door of a desk whose password is "right"."""
     review = SimpleNamespace(desk=None, doors=Doors(["right"], ""), guessing=asyncio.Lock(), cookie="c")
