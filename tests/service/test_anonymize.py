@@ -3,6 +3,7 @@
 import email
 import io
 import json
+from dataclasses import replace
 from email.policy import HTTP
 
 import httpx
@@ -11,15 +12,18 @@ from PIL import Image
 
 from cloak import metadata
 from cloak.detect import find
+from cloak.detect.recipe import RECIPES
 from cloak.metadata.base import Kind
 from cloak.photo import open_photo
+from cloak.verify import CALM, LEEWAY
 
 
 def bare_faces(data):
-    from cloak.detect.recipe import RECIPES
-
+    """Faces that are as sure as `cloak verify` demands: the first look also takes a collar beside a mosaic for one, and
+    since each run has a key of its own for the colours, it does so in one run of eight."""
+    recipe = RECIPES["balanced"]
     photo = open_photo(data)
-    return find(photo.preview, photo.size, RECIPES["balanced"]).faces
+    return find(photo.preview, photo.size, replace(recipe, threshold=recipe.threshold + LEEWAY + CALM)).faces
 
 
 def carriers(data):
