@@ -138,6 +138,8 @@ def _browser(folder: Path, address: str) -> Iterator[None]:
     import threading
     import webbrowser
 
+    from cloak.process import fleeting
+
     if not address:
         yield
         return
@@ -145,6 +147,7 @@ def _browser(folder: Path, address: str) -> Iterator[None]:
     with open(descriptor, "w") as file:
         file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}">')
     page = Path(name)
+    fleeting(page)
     timer = threading.Timer(1.0, webbrowser.open, [page.absolute().as_uri()])
     timer.daemon = True
     timer.start()

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
 from cloak import memory
 from cloak.errors import ConcealmentFailed, SetupError, TimedOut, Withheld
-from cloak.process import SECRETS, leave_behind, no_core_dumps
+from cloak.process import SECRETS, fleeting, leave_behind, no_core_dumps
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -257,6 +258,7 @@ def prepare(*modules: str) -> None:
     if _method() != "forkserver":
         return
     from multiprocessing import forkserver, resource_tracker
+    from multiprocessing.util import get_temp_dir
 
     multiprocessing.get_context("forkserver").set_forkserver_preload([*SEARCH, *modules])
     # A worker has one thread; and libraries that start theirs when imported could not be forked safely. The folder in
@@ -278,6 +280,7 @@ def prepare(*modules: str) -> None:
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         forkserver.ensure_running()
+        fleeting(Path(get_temp_dir()))  # where its socket is
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         for name, value in before.items():

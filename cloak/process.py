@@ -1,14 +1,19 @@
 """What a process that holds photos or secrets must not leave behind, how it begins and how it ends."""
 
+import contextlib
 import io
 import os
+import shutil
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 SECRETS = ("CLOAK_NOISE_KEY", "CLOAK_TOKEN")
 """Variables of the environment that hold secrets."""
 
 _LEFT_BEHIND: list[int] = []
+
+_FLEETING: list[Path] = []
 
 
 def ready_streams() -> None:
@@ -69,4 +74,20 @@ def leave(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.flush()
+    end_at_once(code)
+
+
+def fleeting(path: Path) -> None:
+    """A file or folder of this process must not outlive it, also where it ends without Python's tidying."""
+    _FLEETING.append(path)
+
+
+def end_at_once(code: int) -> NoReturn:
+    """End this process without waiting for anything; its workers end when they notice."""
+    for path in _FLEETING:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
     os._exit(code)

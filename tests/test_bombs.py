@@ -179,6 +179,17 @@ def test_a_million_chunks_are_walked_in_time(kind):
     assert time.process_time() - before < SECONDS
 
 
+@pytest.mark.parametrize("filling", [b"\xff\x00", b"\xff\xd0", b"\xff\xff", b"\x00\xff\x01\xff\x01"])
+def test_a_hundred_megabytes_between_a_jpegs_segments_or_at_a_scans_end_are_stepped_over_in_time(filling):
+    whole = saved(picture(), "JPEG")
+    for at in (20, len(whole) - 2):
+        data = whole[:at] + filling * (100_000_000 // len(filling)) + whole[at:]
+        before = time.process_time()
+        open_photo(data)
+        read(data)
+        assert time.process_time() - before < SECONDS
+
+
 def test_boxes_in_boxes_and_directories_in_circles_are_refused():
     deep = b""
     for _ in range(3_000):

@@ -35,6 +35,8 @@ _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _NEXT_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """In entropy-coded data FF 00 is a stuffed byte and FF D0..D7 a restart; anything else ends the scan."""
 
+_RUN = re.compile(rb"\xff*")
+
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 
@@ -120,9 +122,7 @@ def read_jpeg(listing: Listing, span: Span, inside: str = "", *, strip: bool = F
             fault("bytes between segments")
             at = stop
             continue
-        code_at = at + 1
-        while code_at < end and data[code_at] == 0xFF:
-            code_at += 1
+        code_at = run.end() if (run := _RUN.match(data, at, end)) else at + 1
         if code_at > at + 1:
             put("fill bytes", Kind.UNKNOWN, at, code_at - 1)
             at = code_at - 1
@@ -152,8 +152,8 @@ def read_jpeg(listing: Listing, span: Span, inside: str = "", *, strip: bool = F
         if code == 0xDA:
             match = _NEXT_MARKER.search(data, at, end)
             stop = match.start() if match else end
-            while match and stop > at and data[stop - 1] == 0xFF:
-                stop -= 1  # fill bytes before the marker
+            if match and data[stop - 1] == 0xFF:  # fill bytes before the marker
+                stop = at + len(data[at:stop].rstrip(b"\xff"))
             put("scan", Kind.IMAGE if state.spoiled else Kind.PIXELS, at, stop)
             at = stop
     _assemble(listing, state)

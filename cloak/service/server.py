@@ -1,7 +1,6 @@
 """Starting and stopping a server: requests in flight end, new ones are told that it stops."""
 
 import logging
-import os
 import time
 from types import FrameType
 from typing import Protocol
@@ -10,6 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from cloak.errors import CloakError, SetupError
+from cloak.process import end_at_once
 from cloak.service.wire import Impatient
 
 
@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
         if self._until is not None:
             # Not by way of uvicorn: it would have the app tell of its end in a traceback, and Python wait for what the
             # workers have in hand. They end with this process.
-            os._exit(130)
+            end_at_once(130)
         self._until = time.monotonic() + self._grace
         self._life.stop()
 

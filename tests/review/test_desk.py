@@ -3,8 +3,10 @@
 import asyncio
 import errno
 import json
+import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -611,3 +613,19 @@ def test_elsewhere_a_password_is_demanded(copied, tmp_path, password):
             assert client.get("/api/session").json()["editor"] == "Ada"
     finally:
         server.stop()
+
+
+def test_a_second_signal_leaves_no_way_in_behind(copied, tmp_path):
+    """The file that takes the browser in holds a token, and lies beside the ledger."""
+    command = [*CLOAK, "review", copied, "--port", "0"]
+    quiet = {**os.environ, "BROWSER": "/bin/true"}
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True, env=quiet)
+    url = "http://127.0.0.1:" + re.search(r":(\d+)/enter", process.stdout.readline())[1]
+    visit_http(url)
+    (page,) = (path for folder in (tmp_path, copied) for path in folder.rglob("open-*.html"))
+    assert page.stat().st_mode & 0o777 == 0o600
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert not page.exists()

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -118,8 +119,13 @@ def test_it_is_healthy_before_it_is_ready_and_can_be_stopped_then():
 
 
 def test_a_second_signal_ends_it_at_once_without_a_traceback_whatever_a_worker_has_in_hand():
+    """And leaves nothing in the temporary folder: the workers' socket was there."""
     slow = environment({"at": "cloak.anonymizer:_search", "do": "sleep:30"})
-    with service("--workers", "1", ready=False, environment=slow) as running:
+    with (
+        tempfile.TemporaryDirectory() as folder,  # of a short name: in pytest's there could be no socket
+        service("--workers", "1", ready=False, environment={**slow, "TMPDIR": folder}) as running,
+    ):
+        assert os.listdir(folder)
         wait_for(running.workers)
         (pid,) = running.workers()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -129,6 +135,7 @@ def test_a_second_signal_ends_it_at_once_without_a_traceback_whatever_a_worker_h
         assert "Traceback" not in said
         assert "Warning" not in said
         wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 5)
+        assert not os.listdir(folder)
 
 
 def test_workers_end_with_a_service_that_is_killed():
