@@ -21,7 +21,7 @@ from cloak.geometry import Box, Pixels, Region, Size, within
 from cloak.identity import same
 from cloak.masks import Mask, draw
 from cloak.metadata.base import Contents, Kind
-from cloak.metadata.fields import read_fields
+from cloak.metadata.fields import DISCLOSURE, DISCLOSURE_OF_AREAS, read_fields
 from cloak.metadata.write import FIELD_CARRIERS
 from cloak.photo import open_photo
 from cloak.photo.base import Encoded, Output, Photo, Rendering
@@ -87,6 +87,12 @@ def anonymize(
     with watch("inspect"):
         before = metadata.read(data)
         fields = read_fields(data, frozenset(settings.keep) - {"icc"})
+    drawn_on = [c.frame for c in decisions.changes if c.area is not None and c.frame is not None] if decisions else []
+    if max(drawn_on, default=0) >= photo.frames:
+        raise DecisionsUnfit(
+            "an area was drawn on a picture that this file does not have",
+            next_step="Export the photo with all its pages or frames, or review it anew: cloak review.",
+        )
     if decisions is not None and same(decisions.of, data) is False:
         raise DecisionsUnfit(
             "its decisions were made for a photo that was taken at another moment",
@@ -100,8 +106,6 @@ def anonymize(
 
     seed = hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256")
     noise, resampling = Noise(seed), plan(photo.size, settings.resize, seed if settings.resample else None)
-    if "disclosure" in settings.keep and any(frame.regions(settings) for frame in frames):
-        fields = replace(fields, disclosure=settings.disclosure)
     output = Output(
         fields=fields,
         icc="icc" in settings.keep,
@@ -114,12 +118,12 @@ def anonymize(
     )
     for attempt in range(ROUNDS):
         with watch("conceal"):
-            masks = [frame.masks(settings, photo.size) for frame in frames]
+            masks = steady.steadied([frame.masks(settings, photo.size) for frame in frames])
             for frame, drawn in zip(frames, masks, strict=True):
                 check_masks(drawn, frame.regions(settings), photo.size)
-            paint = partial(
-                _paint, settings=settings, noise=noise, photo=photo, output=output, streams=steady.streams(masks)
-            )
+            fields = replace(fields, disclosure=_disclosure(settings, frames) if any(masks) else None)
+            output = replace(output, fields=fields)
+            paint = partial(_paint, settings=settings, noise=noise, photo=photo, output=output)
             encoded = photo.conceal(masks, paint, output)
         with watch("verify"):
             published = open_photo(encoded.data, settings.limits, checked=True)  # by the next line
@@ -150,7 +154,7 @@ def anonymize(
                 assess(Look(photo, i), Look(published, i), frame.faces, settings.effect.surrogates)
                 for i, frame in enumerate(frames)
             )
-    if any(frame.regions(settings) for frame in frames):
+    if any(masks):  # an area that somebody drew can lie where no pixel is
         status = Status.PERTURBED if any(protections) else Status.CONCEALED
     else:
         status = Status.REVEALED if any(frame.made.revealed for frame in frames) else Status.NO_FACE
@@ -257,6 +261,14 @@ def _search(
     return _Frame(made, search.doubtful, known, (*unsure, *refused), search.heads)
 
 
+def _disclosure(settings: Pipeline, frames: Sequence[_Frame]) -> str | None:
+    """The sentence for readers of a photo in which something is concealed; none if the pipeline adds none."""
+    if "disclosure" not in settings.keep:
+        return None
+    faces = any(frame.faces or frame.made.replaced for frame in frames)
+    return settings.disclosure if faces or settings.disclosure != DISCLOSURE else DISCLOSURE_OF_AREAS
+
+
 def _barred(made: Applied, new: Sequence[Face]) -> tuple[Applied, tuple[Face, ...]]:
     """With new faces to conceal, and the faces that were to stay bare and may not: a new one is at their place."""
     refused = tuple(face for face in made.revealed if any(face.box.iou(other.box) >= SAME for other in new))
@@ -288,12 +300,11 @@ def _paint(
     noise: Noise,
     photo: Photo,
     output: Output,
-    streams: Mapping[Mask, int],
 ) -> Pixels:
     effect: effects.Effect = settings.effect
     if isinstance(effect, Perturb):
         effect = effect.within(photo.written(mask, output))
-    return effects.paint(pixels, mask, effect, settings.cover.feather, noise.child(streams[mask]))
+    return effects.paint(pixels, mask, effect, settings.cover.feather, noise)
 
 
 def _look_again(

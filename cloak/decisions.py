@@ -238,6 +238,8 @@ def check(decisions: Decisions) -> None:
     for change in decisions.changes:
         if change.face is None and change.area is None:
             raise UsageError("a change is about nothing")
+        if change.frame is not None and not 0 <= change.frame < FARTHEST:
+            raise UsageError("a change is about no picture of a file")
         for shape in (change.face, change.area.shape if change.area else None):
             if shape is not None and not _inside(shape, size):
                 raise UsageError("a place lies outside the photo, or is none")

@@ -21,6 +21,8 @@ class Mask:
         weight: (h, w) float32, 0 to 1: 1 on the core, falling to 0 outward (the feather never reaches inward).
         regions: the members, in pixels *of the window*.
         beside: (h, w) bool, pixels of the window that other masks change; None if there are none.
+        streams: for each of the regions, the number of the stream of noise that it draws on: its place among all that
+            were drawn, unless `cloak.effects.steady` says otherwise.
     """
 
     left: int
@@ -29,6 +31,7 @@ class Mask:
     weight: npt.NDArray[np.float32]
     regions: tuple[Region, ...]
     beside: npt.NDArray[np.bool_] | None = None
+    streams: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -64,19 +67,19 @@ def draw(regions: Sequence[Region], size: Size, *, feather: float = 0.0, margin:
         raise ConcealmentFailed("an area to conceal has no finite place and size")
     masks = []
     for group in _groups(regions, feather):
-        outer = _union(region.shape.grown(1 + feather).bounds() for region in group)
+        outer = _union(regions[i].shape.grown(1 + feather).bounds() for i in group)
         wide = outer.grown(1 + 2 * margin).clipped(size)
         if wide is None or outer.clipped(size) is None:
             continue
         left, top = math.floor(wide.x), math.floor(wide.y)
         right, bottom = min(math.ceil(wide.right) + 1, size.width), min(math.ceil(wide.bottom) + 1, size.height)
-        local = tuple(region.shifted(-left, -top) for region in group)
+        local = tuple(regions[i].shifted(-left, -top) for i in group)
         core = np.zeros((bottom - top, right - left), np.bool_)
         weight = np.zeros(core.shape, np.float32)
         for region in local:
             _paint(region, feather, core, weight)
         if core.any():
-            masks.append(Mask(left, top, core, weight, local))
+            masks.append(Mask(left, top, core, weight, local, streams=tuple(group)))
     return _aware(masks) if margin else masks
 
 
@@ -166,8 +169,8 @@ def _within(shape: Ellipse | Box) -> Box:
     return bounds.grown(0.99 / max(float(shape.distance(x, y).max()), 1.0))
 
 
-def _groups(regions: Sequence[Region], feather: float) -> list[list[Region]]:
-    """Regions whose bounds overlap, directly or through others."""
+def _groups(regions: Sequence[Region], feather: float) -> list[list[int]]:
+    """Places of regions whose bounds overlap, directly or through others."""
     bounds = [region.shape.grown(1 + feather).bounds() for region in regions]
     parent = list(range(len(regions)))
 
@@ -185,9 +188,9 @@ def _groups(regions: Sequence[Region], feather: float) -> list[list[Region]]:
                 break
             if bounds[i].intersection(bounds[j]) > 0:
                 parent[root(i)] = root(j)
-    groups: dict[int, list[Region]] = {}
-    for i, region in enumerate(regions):
-        groups.setdefault(root(i), []).append(region)
+    groups: dict[int, list[int]] = {}
+    for i in range(len(regions)):
+        groups.setdefault(root(i), []).append(i)
     return list(groups.values())
 
 

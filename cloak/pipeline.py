@@ -130,6 +130,11 @@ class Pipeline:
         if isinstance(self.effect, Perturb) and (self.resize is not None or self.resample):
             # The change was searched for the pixels as they are: what resampling leaves of it nobody has measured.
             raise UsageError("perturb goes with neither resize nor resample", next_step="Resize the photos before.")
+        if isinstance(self.effect, Perturb) and "disclosure" in self.keep and self.disclosure == DISCLOSURE:
+            raise UsageError(
+                "perturb leaves faces in sight: the disclosure that they are concealed would be untrue",
+                next_step='Write a true one into a pipeline of your own (disclosure = "..."), or keep none.',
+            )
         if not all(1 <= limit <= MOST for limit in (self.limits.bytes, self.limits.pixels, self.limits.frames)):
             raise UsageError(f"limits must be above 0 and up to {MOST:,}")
         if len(self.disclosure) > 1000:

@@ -39,8 +39,8 @@ def main() -> None:
     save(picture, "before")
     for name in EFFECTS:
         after = picture.copy()
-        for number, mask in enumerate(draw(regions, SIZE, feather=Cover().feather)):
-            after[mask.window()] = conceal(after[mask.window()], mask, make(name), Noise(b"README").child(number))
+        for mask in draw(regions, SIZE, feather=Cover().feather):
+            after[mask.window()] = conceal(after[mask.window()], mask, make(name), Noise(b"README"))
         save(after, name)
 
 

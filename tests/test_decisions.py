@@ -310,3 +310,41 @@ def test_what_a_person_released_keeps_its_caption_and_says_that_faces_are_obscur
         "The Daily",
         None,
     )
+
+
+def area_on(frame, box=Box(10, 10, 60, 60)):
+    return Change(area=Region(box, effect="fill"), frame=frame)
+
+
+def test_an_area_on_a_picture_that_the_file_does_not_have_withholds_it(samples):
+    pages = [Image.open(samples / "landscape.jpg").resize((320, 214)), Image.new("RGB", (320, 214), "white")]
+    whole, first = io.BytesIO(), io.BytesIO()
+    pages[0].save(whole, "TIFF", save_all=True, append_images=pages[1:])
+    pages[0].save(first, "TIFF")
+    decided = Decisions(Size(320, 214), (area_on(1),), verdict="accept")
+    assert anonymize(whole.getvalue(), FAST, decisions=decided).report.status is Status.CONCEALED
+    with pytest.raises(DecisionsUnfit, match="a picture that this file does not have"):
+        anonymize(first.getvalue(), FAST, decisions=decided)
+    for frame in (-1, 10**30):
+        with pytest.raises(UsageError, match="no picture of a file"):
+            check(replace(decided, changes=(area_on(frame),)))
+
+
+def test_the_disclosure_says_what_was_concealed(samples):
+    """Faces, or only what a person drew; nothing where what was drawn lies beside the picture."""
+    settings = load("photographer", keep=["caption", "disclosure"], recall="fast")
+    data = (samples / "landscape.jpg").read_bytes()
+    size = Size(640, 427)
+    for shape, status, said in (
+        (Box(10, 10, 60, 60), Status.CONCEALED, "Areas of this photo have been concealed."),
+        (Ellipse(-75, -75, 100, 100), Status.NO_FACE, None),  # its bounds touch the picture, itself does not
+    ):
+        made = anonymize(data, settings, decisions=Decisions(size, (Change(area=Region(shape)),)))
+        assert (made.report.status, read_fields(made.data, frozenset({"caption"})).caption) == (status, said)
+    portrait = (samples / "located.jpg").read_bytes()
+    made = anonymize(portrait, replace(settings, keep=("disclosure",)))
+    assert read_fields(made.data, frozenset({"caption"})).caption == "Faces in this photo have been concealed."
+    (face,) = made.report.detections[0]
+    bare = Decisions(made.report.size, (Change(face.box), area_on(0, Box(0, 0, 20, 20))))
+    made = anonymize(portrait, replace(settings, keep=("disclosure",)), decisions=bare)
+    assert read_fields(made.data, frozenset({"caption"})).caption == "Areas of this photo have been concealed."

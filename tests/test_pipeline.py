@@ -3,7 +3,7 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 
 from cloak.detect.recipe import ALWAYS, RECIPES
-from cloak.effects import EFFECTS, STRENGTHS, Blur, Decoy, Pixelate, make
+from cloak.effects import EFFECTS, STRENGTHS, Blur, Decoy, Perturb, Pixelate, make
 from cloak.errors import RiskRefused, UnknownName, UsageError
 from cloak.pipeline import SHIPPED, Pipeline, load, parse
 
@@ -229,3 +229,11 @@ def test_how_jpegs_are_written_is_part_of_the_pipeline():
     assert parse(b"", "mine", optimize=True).hash() != parse(b"", "mine").hash()
     with pytest.raises(UsageError):
         parse(b"optimize = 'yes'", "mine")
+
+
+def test_perturb_does_not_say_that_faces_are_concealed():
+    keep = ("caption", "disclosure")
+    with pytest.raises(UsageError, match="untrue"):
+        replace(load("photographer"), keep=keep, effect=Perturb(), accept_risk=True)
+    own = replace(load("photographer"), keep=keep, disclosure="Faces were altered.")
+    assert replace(own, effect=Perturb(), accept_risk=True).disclosure == "Faces were altered."

@@ -32,8 +32,7 @@ class Treatment:
         regions = [cover(face, shape=self.cover.shape, scale=self.cover.scale) for face in faces]
         for mask in draw(regions, Size(image.shape[1], image.shape[0]), feather=self.cover.feather):
             window = mask.window()
-            noise = Noise(key).child(0, mask.left, mask.top)
-            out[window] = effects.conceal(image[window], mask, self.effect, noise)
+            out[window] = effects.conceal(image[window], mask, self.effect, Noise(key))
         return out
 
 

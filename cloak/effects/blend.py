@@ -19,7 +19,7 @@ def conceal(pixels: Pixels, mask: Mask, effect: Effect, noise: Noise) -> Pixels:
         pixels: (h, w, C) uint8 or uint16, the window of the upright photo; not changed.
         mask: lies over just that window.
         effect: what replaces the faces.
-        noise: a stream that no other window of the photo uses.
+        noise: of the photo; every region draws on a stream of its own (`Mask.streams`).
 
     Returns:
         A new array of the same shape and dtype. On `mask.core` it is what the effect returned, and depends on the
@@ -54,14 +54,15 @@ def paint(pixels: Pixels, mask: Mask, effect: Effect, feather: float, noise: Noi
     out = conceal(pixels, mask, effect, noise)
     for name in dict.fromkeys(region.effect for region in mask.regions if region.effect):
         own = effect if name == name_of(effect) else make(name)
-        regions = [region for region in mask.regions if region.effect == name]
-        parts = draw(regions, Size(mask.width, mask.height), feather=feather, margin=own.margin)
-        for number, part in enumerate(parts):
-            window = part.window()
+        which = [i for i, region in enumerate(mask.regions) if region.effect == name]
+        regions = [mask.regions[i] for i in which]
+        for drawn in draw(regions, Size(mask.width, mask.height), feather=feather, margin=own.margin):
+            window = drawn.window()
+            part = replace(drawn, streams=tuple(mask.streams[which[i]] for i in drawn.streams))
             if mask.beside is not None:
                 known = mask.beside[window]
                 part = replace(part, beside=known if part.beside is None else known | part.beside)
-            out[window] = conceal(out[window], part, own, noise.child(name, number))
+            out[window] = conceal(out[window], part, own, noise.child(name))
     return out
 
 
@@ -86,3 +87,5 @@ def _check(pixels: Pixels, mask: Mask) -> None:
         raise ConcealmentFailed("the mask does not lie over the window")
     if not mask.regions or not 0 <= float(mask.weight.min()) <= float(mask.weight.max()) <= 1:
         raise ConcealmentFailed("the mask has no regions, or no usable weights")
+    if len(set(mask.streams)) != len(mask.regions):
+        raise ConcealmentFailed("the mask's regions have no streams of noise of their own")

@@ -38,7 +38,7 @@ class Blur:
         full = full_scale(pixels)
         for patch in patches(mask):
             lattice = grid(patch, self.cells)
-            stream = noise.child("blur", patch.index)
+            stream = noise.child("blur", mask.streams[patch.index])
             values = toned(means(pixels, patch, lattice), self.jitter, full, stream, self.cells)
             put(out, patch, smooth(values, lattice, patch.inside.shape, pixels.dtype))
         return out

@@ -69,7 +69,7 @@ class Decoy:
             face = _sample(_template(), patch, lattice)
             face = _lit(face, *_surroundings(pixels, mask, patch))
             values = tint(face, channels, pixels.dtype).astype(np.float64)
-            stream = noise.child("decoy", patch.index)
+            stream = noise.child("decoy", mask.streams[patch.index])
             values = jittered(values, self.jitter, full, stream)
             if self.style == "soft":
                 painted = smooth(values, lattice, patch.inside.shape, pixels.dtype)

@@ -109,7 +109,7 @@ class Perturb:
             face = chip(_rgb(base), place, FRAME.side).astype(np.float32)
             for factor in ESCALATION:
                 budget = Budget(self.grain * factor, self.light * factor, self.steps)
-                found = evade(face, surrogates, budget, noise.child("perturb", index), settle)
+                found = evade(face, surrogates, budget, noise.child("perturb", mask.streams[index]), settle)
                 if not recognised(face, settle(found), surrogates):
                     break
             out = _carried(base, place, found)
@@ -123,7 +123,7 @@ class Perturb:
                 put(out, patch, spread(means(pixels, patch, lattice), lattice, pixels.dtype))
         for index, region in enumerate(mask.regions):
             if region.landmarks is None or placement(region.landmarks, FRAME) is None:
-                _pixelated(out, region, mask, noise.child("pixelated", index))
+                _pixelated(out, region, mask, noise.child("pixelated", mask.streams[index]))
             elif self.combine == "eyes":
                 _bar(out, region)
         return out

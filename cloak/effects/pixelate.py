@@ -37,7 +37,7 @@ class Pixelate:
         full = full_scale(pixels)
         for patch in patches(mask):
             lattice = grid(patch, self.cells)
-            stream = noise.child("pixelate", patch.index)
+            stream = noise.child("pixelate", mask.streams[patch.index])
             values = toned(means(pixels, patch, lattice), self.jitter, full, stream, self.cells)
             put(out, patch, spread(values, lattice, pixels.dtype))
         return out

@@ -30,6 +30,8 @@ something); "icc" concerns the colour profile and no field."""
 
 DISCLOSURE = "Faces in this photo have been concealed."
 """The sentence that a pipeline adds to the caption when it keeps "disclosure" and states no other."""
+DISCLOSURE_OF_AREAS = "Areas of this photo have been concealed."
+"""The same where no face was concealed, only what a person drew."""
 
 
 @dataclass(frozen=True, slots=True)

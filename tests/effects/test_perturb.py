@@ -119,7 +119,7 @@ def test_a_hit_on_a_piece_of_a_face_is_not_changed_again(size, away, searched, w
     seen = []
     for regions in ((face, hit), (hit, face)):
         shown.clear()
-        conceal(pixels, replace(mask, regions=regions), QUICK, Noise(b"key"))
+        conceal(pixels, replace(mask, regions=regions, streams=(0, 1)), QUICK, Noise(b"key"))
         assert len(shown) == searched
         seen.append(shown[0])
     # The large face is the one that is changed, in whatever order they come.
