@@ -28,7 +28,7 @@ from cloak.photo.base import Encoded, Output, Photo, Rendering
 from cloak.photo.resample import Resampling, plan
 from cloak.pipeline import Pipeline, load
 from cloak.protection import Protection, assess, in_sight
-from cloak.result import Carrier, Report, Result, Status
+from cloak.result import Carrier, Hold, Report, Result, Status
 from cloak.verify import (
     BLANK,
     CHECKS,
@@ -101,8 +101,8 @@ def anonymize(
     with watch("detect"):
         frames = [_search(photo, frame, settings, decisions, people) for frame in range(photo.frames)]
 
-    if _waits(frames, settings, decisions):
-        return Result(None, (), _report(Status.HELD, settings, photo, before, frames, watch))
+    if hold := _hold(frames, settings, decisions):
+        return Result(None, (), _report(Status.HELD, settings, photo, before, frames, watch), hold=hold)
 
     seed = hmac.digest(key or secrets.token_bytes(32), hashlib.sha256(data).digest(), "sha256")
     noise, resampling = Noise(seed), plan(photo.size, settings.resize, seed if settings.resample else None)
@@ -284,11 +284,13 @@ def _sketched(face: Face, look: Look, settings: Pipeline) -> tuple[Box, Sketch]:
     return face.box, look.sketch(face.box, settings.recipe)
 
 
-def _waits(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | None) -> bool:
-    """Whether the photo is not published before a person has accepted it; a person's word beats the settings."""
+def _hold(frames: Sequence[_Frame], settings: Pipeline, decisions: Decisions | None) -> Hold | None:
+    """Why the photo is not published before a person has accepted it, if so; a person's word beats the settings."""
     if decisions is not None and decisions.verdict is not None:
-        return decisions.verdict == "hold"
-    return settings.review == "required" or (settings.no_face == "hold" and not any(frame.faces for frame in frames))
+        return "decided" if decisions.verdict == "hold" else None
+    if settings.review == "required":
+        return "review"
+    return "no-face" if settings.no_face == "hold" and not any(frame.faces for frame in frames) else None
 
 
 def _paint(

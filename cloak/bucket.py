@@ -15,12 +15,10 @@ from cloak.errors import CloakError, MissingExtra, NotWritten, OutputError, Setu
 from cloak.intake import Item, LeftOut, passed_over, promises_photo
 from cloak.metadata import sniff
 from cloak.place import READ_ONLY, Place, Url
+from cloak.process import span_of
 
 DIGEST = "cloak-sha256"
 """Metadata of a published object: its own SHA-256, which anybody can compute. It tells what cloak wrote."""
-
-SECONDS = float(os.environ.get("CLOAK_STORE_TIMEOUT", "60"))
-"""For one request, its body included; a request that failed is tried again, for up to four times as long."""
 
 _UNANSWERED = ("the store did not answer in time", "the connection failed")
 
@@ -36,10 +34,12 @@ def connect(root: str, *, stranger: bool = False) -> Any:
         from obstore import store
     except ImportError:
         raise MissingExtra("a store", "stores") from None
-    client: Any = {"timeout": timedelta(seconds=SECONDS), "connect_timeout": timedelta(seconds=10)}
+    # For one request, its body included; a request that failed is tried again, for up to four times as long.
+    seconds = span_of("CLOAK_STORE_TIMEOUT", 60)
+    client: Any = {"timeout": timedelta(seconds=seconds), "connect_timeout": timedelta(seconds=10)}
     retry: Any = {
         "max_retries": 10,
-        "retry_timeout": timedelta(seconds=4 * SECONDS),
+        "retry_timeout": timedelta(seconds=4 * seconds),
         "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=15), "base": 2},
     }
     scheme = root.partition("://")[0]

@@ -1,14 +1,16 @@
 """A client of the service, of the standard library alone and quick to import: for hooks that must not cost time."""
 
 import http.client
+import io
 import json
 import re
 import time
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from cloak.errors import CloakError, Unavailable, UsageError, Withheld
-from cloak.process import is_token
+from cloak.process import is_span, is_token
 
 LARGEST_ANSWER = 1_000_000_000
 """Bytes: what answers is not trusted with more of this machine's memory."""
@@ -20,10 +22,10 @@ class Client:
     Args:
         server: its address, e.g. "http://127.0.0.1:8571".
         token: bearer token, "" for none.
-        timeout: seconds to wait for an answer.
+        timeout: seconds to wait for a whole answer, and before that each for a connection and for the photo to be sent.
         patience: seconds to try again for while the service is full.
 
-    Raises `UsageError` when the address is not one, or no header can carry the token.
+    Raises `UsageError` when the address or a time is not one, or no header can carry the token.
     """
 
     def __init__(self, server: str, token: str = "", timeout: float = 120.0, patience: float = 30.0) -> None:
@@ -31,6 +33,11 @@ class Client:
             raise UsageError(
                 "the token of the service holds a space, a line's end or another character that no token has",
                 next_step="Set it anew, without what stands around it.",
+            )
+        if not is_span(timeout) or not (patience == 0 or is_span(patience)):
+            raise UsageError(
+                "the time to wait for the service is not a valid number of seconds",
+                next_step="Give one above 0, and no more than a day.",
             )
         self._server, self._token, self._timeout, self._patience = server, token, timeout, patience
         self._connection()
@@ -43,7 +50,7 @@ class Client:
             choice: query parameters of POST /v1/anonymize; None is left out, "" is a choice, as of `keep`.
 
         Raises `Unavailable` when the service does not answer or stays full, `Withheld` (one of its kinds) when the
-        photo is refused, `UsageError` when the request is.
+        photo is refused, `UsageError` when the request is, or the pipeline leaves faces in sight.
         """
         query = urlencode({k: v for k, v in choice.items() if v is not None}, errors="surrogateescape")
         until = time.monotonic() + self._patience
@@ -62,6 +69,8 @@ class Client:
         connection, prefix = self._connection()
         try:
             connection.request("POST", f"{prefix}/v1/anonymize?{query}", data, headers)
+            until = time.monotonic() + self._timeout
+            connection.response_class = partial(_Answer, until=until)  # type: ignore[assignment]
             with connection.getresponse() as answer:
                 # An answer that does not say where it ends may have broken off anywhere.
                 bounded = answer.chunked or answer.length is not None
@@ -77,8 +86,8 @@ class Client:
             raise _error(answer.status, answer.headers.get("Retry-After", ""), body)
         # What answers may be anything that listens there: only cloak's own word makes a photo clean.
         report = _document(answer.headers.get("Cloak-Report", "").encode())
-        clean = report.get("status") in {"concealed", "no-face"} and report.get("verified")
-        if not (clean and body and answer.headers.get_content_maintype() == "image"):
+        status, image = report.get("status"), body and answer.headers.get_content_maintype() == "image"
+        if status not in ("concealed", "no-face", "perturbed") or not report.get("verified") or not image:
             raise Unavailable(
                 "what answers is not cloak's service", retry_after=0, next_step="Check the address of the service."
             )
@@ -87,6 +96,11 @@ class Client:
                 "the service's answer did not come whole",
                 retry_after=0,
                 next_step="Check the service's log; a proxy before it must pass Content-Length on, or speak HTTP/1.1.",
+            )
+        if status == "perturbed":
+            raise UsageError(
+                "the service's pipeline leaves faces in sight (perturb): its photos are not clean",
+                next_step="Name a pipeline of the service that conceals them.",
             )
         return body, report
 
@@ -103,6 +117,35 @@ class Client:
                 "the address of the service is not valid", next_step="Write it as http://127.0.0.1:8571."
             ) from None
         return connection, address.path.rstrip("/")
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that must come whole until a point of time: a socket's own timeout starts anew with every byte."""
+
+    def __init__(self, sock: Any, *arguments: Any, until: float, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_Until(sock, self.fp.detach(), until))
+
+
+class _Until(io.RawIOBase):
+    """The bytes of a socket, for as long as there is time."""
+
+    def __init__(self, sock: Any, raw: io.RawIOBase, until: float) -> None:
+        self._socket, self._raw, self._until = sock, raw, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def _error(status: int, retry_after: str, body: bytes) -> CloakError:

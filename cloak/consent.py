@@ -209,7 +209,9 @@ def _portrait(data: bytes, words: str, limits: Limits) -> RGB:
     # Weak hits on hands and collars are passed over, unless they are as large as a second person would be.
     largest = max((face.box.height for face in faces), default=0.0)
     faces = tuple(face for face in faces if face.score >= SURE or face.box.height > largest / 2)
-    if len(faces) != 1 or photo.frames != 1:
+    if photo.frames != 1:
+        raise UsageError(f"{words} holds {photo.frames} pictures", next_step="Use a file of one picture.")
+    if len(faces) != 1:
         raise UsageError(f"{words} shows {len(faces)} faces", next_step="Crop it so that it shows that person alone.")
     (face,) = faces
     marks = [(x * scale, y * scale) for x, y in face.landmarks or ()]

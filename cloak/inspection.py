@@ -31,7 +31,7 @@ class Inspection:
         contents: every part of the container.
         size: of the upright picture; None if it does not open.
         faces: of all frames.
-        differing: further pictures in the file that show something else.
+        differing: further pictures in the file that show something else, or were not looked at.
         fault: why it does not open, or is not read to its end.
         bytes: length of the file.
     """
@@ -108,7 +108,7 @@ def inspect(data: bytes, recall: str = "balanced", limits: Limits = Limits()) ->
     try:
         photo = open_photo(data, limits)
         size = photo.size
-        others = tuple(differing(data, contents, photo.preview(8 if size.pixels > 1_000_000 else 1)))
+        others = tuple(differing(data, contents, photo, limits))
         for frame in range(photo.frames):
             how = named(recall, persons=NEVER)
             search = united([find(look, photo.size, how) for look in looks(photo, frame)])

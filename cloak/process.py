@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from cloak.errors import UsageError
+
 SECRETS = ("CLOAK_NOISE_KEY", "CLOAK_TOKEN")
 """Variables of the environment that hold secrets."""
 
@@ -59,6 +61,24 @@ def take_secret(name: str) -> str:
 def is_token(text: str) -> bool:
     """Whether the header of a request can carry a secret: printable ASCII without spaces."""
     return text.isascii() and text.isprintable() and " " not in text
+
+
+def is_span(seconds: float) -> bool:
+    """Whether a time limit is one: a number above 0, and no more than a day, which every clock can count."""
+    return 0 < seconds <= 86_400
+
+
+def span_of(name: str, otherwise: float) -> float:
+    """A time limit out of the environment, in seconds. Raises `UsageError`."""
+    try:
+        seconds = float(os.environ.get(name, otherwise))
+    except ValueError:
+        seconds = 0
+    if not is_span(seconds):
+        raise UsageError(
+            f"{name} is not a valid number of seconds", next_step="Give one above 0, and no more than a day."
+        )
+    return seconds
 
 
 def leave_behind(pid: int) -> None:

@@ -43,7 +43,7 @@ class Signer:
         algorithm: its name in C2PA, e.g. "ES256".
     """
 
-    certificates: bytes
+    certificates: bytes = field(repr=False)
     key: bytes = field(repr=False)
     algorithm: str
 
@@ -65,7 +65,7 @@ def load_signer(certificates: Path, key: Path) -> Signer:
         import c2pa  # noqa: F401 - here rather than in the first worker
         import cbor2  # noqa: F401
         from cryptography import x509
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        from cryptography.hazmat.primitives import serialization as form
     except ImportError:
         raise MissingExtra("signing", "c2pa") from None
     try:
@@ -73,9 +73,9 @@ def load_signer(certificates: Path, key: Path) -> Signer:
     except OSError as error:
         raise UsageError(f"the certificate or its key cannot be read: {error.strerror}") from None
     try:
-        first = x509.load_pem_x509_certificates(texts[0])[0]
-        secret = load_pem_private_key(texts[1], password=None)
-        fits = first.public_key() == secret.public_key()
+        chain = x509.load_pem_x509_certificates(texts[0])
+        secret = form.load_pem_private_key(texts[1], password=None)
+        fits = chain[0].public_key() == secret.public_key()
     except (ValueError, TypeError, IndexError):
         raise UsageError(
             "the certificate or its key is no PEM file that can be used",
@@ -83,7 +83,11 @@ def load_signer(certificates: Path, key: Path) -> Signer:
         ) from None
     if not fits:
         raise UsageError("the key is not that of the first certificate")
-    return Signer(texts[0], texts[1], _algorithm(secret))
+    algorithm = _algorithm(secret)
+    # Written anew, each for itself: one file may hold both, and the library embeds whatever is beside the certificates.
+    public = b"".join(one.public_bytes(form.Encoding.PEM) for one in chain)
+    private = secret.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+    return Signer(public, private, algorithm)
 
 
 def _algorithm(key: Any) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from cloak.bursts import Glance
 from cloak.detect import Face
@@ -10,6 +11,9 @@ from cloak.geometry import Region, Size
 from cloak.photo.resample import Resampling
 from cloak.pipeline import Cover
 from cloak.protection import Protection
+
+Hold = Literal["decided", "review", "no-face"]
+"""Why a photo is held: a person's verdict, a pipeline that wants one for every photo, or for those without a face."""
 
 
 class Status(StrEnum):
@@ -114,16 +118,20 @@ class Result:
         report: what was done.
         glance: what the published photo (its first picture) looks like from afar, to compare it with its neighbours in
             a burst; for this run's memory only.
+        hold: why there are no bytes to publish.
     """
 
     data: bytes | None
     regions: tuple[tuple[Region, ...], ...]
     report: Report
     glance: Glance | None = None
+    hold: Hold | None = None
 
     def published(self) -> bytes:
         """The bytes to publish. Raises `Held`, which says why, where a person must look first."""
-        if self.data is None and self.report.faces:
+        if self.hold == "decided":
+            raise Held("a person held it back", next_step="Leave it, or decide anew: cloak review.")
+        if self.hold == "review":
             raise Held(
                 "its pipeline publishes nothing before a person has accepted it",
                 next_step='Accept it (cloak run, then cloak review), or take a pipeline without review = "required".',

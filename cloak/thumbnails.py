@@ -1,6 +1,7 @@
 """Further pictures in a file that show something else than its picture: what was cropped away, or painted over."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,10 +9,10 @@ import numpy.typing as npt
 
 from cloak.errors import Withheld
 from cloak.geometry import RGB
+from cloak.metadata import sniff
 from cloak.metadata.base import Contents, Fact, Kind
 from cloak.metadata.listing import IMAGE
-from cloak.photo import open_photo
-from cloak.photo.base import Limits
+from cloak.photo import Limits, Photo, open_photo
 
 ALIKE = 0.9
 """Correlation from which two sketches show the same. Of 43 real photos with further pictures in them two fall below:
@@ -20,35 +21,52 @@ one that shows the scene before it was cropped, and one with an older photo behi
 _SIDE = 24
 _DARK = 30  # bars beside a thumbnail of other proportions
 _MOST = 20  # pictures that are compared
-_LIMITS = Limits(pixels=60_000_000, frames=1)
+_HEADER = 64  # bytes that may stand before a picture: the header of its segment
 
 _Sketch = npt.NDArray[np.float32]
 
 
-def differing(data: bytes, contents: Contents, picture: RGB) -> Iterator[Fact]:
-    """A fact for every thumbnail, preview or further picture of a file that does not look like it.
+def differing(data: bytes, contents: Contents, photo: Photo, limits: Limits) -> Iterator[Fact]:
+    """A fact for every thumbnail, preview or further picture of a file that does not look like its photo, and one for
+    those that were not looked at: damaged, too many, or too large.
 
     Args:
         data: the file.
         contents: its parts.
-        picture: the upright picture, at any scale.
+        photo: the file, opened.
+        limits: the photo's; its further pictures together may cost as much as itself.
     """
-    large, seen = _sketch(picture), set[tuple[int, int]]()
+    large, left = _sketch(_glance(photo)), limits.pixels
+    seen, unseen = set[tuple[int, int]](), list[str]()
     for part in contents.parts:
         place = (part.offset, part.length)
-        body = data[part.offset : part.offset + part.length]
-        if part.kind is not Kind.IMAGE or place in seen or len(seen) >= _MOST:
-            continue
-        start = max(body.find(b"\xff\xd8\xff", 0, 64), 0)  # behind the header of its segment
-        try:
-            photo = open_photo(body[start:], _LIMITS)
-            small = photo.preview()
-        except Withheld:
+        head = data[part.offset : part.offset + min(part.length, 2 * _HEADER)]
+        start = max(head.find(b"\xff\xd8\xff", 0, _HEADER), 0)
+        if part.kind is not Kind.IMAGE or place in seen or not sniff(head[start:]):
             continue
         seen.add(place)
+        if len(seen) > _MOST:
+            unseen.append(part.name)
+            continue
+        try:
+            body = data[part.offset + start : part.offset + part.length]
+            other = open_photo(body, replace(limits, pixels=left, frames=1))
+            left -= other.size.pixels
+            small = _glance(other)
+        except Withheld:
+            unseen.append(part.name)
+            continue
         if max(_likeness(turned, large) for form in (small, _trimmed(small)) for turned in _turns(form)) < ALIKE:
-            size = f"{photo.size.width}x{photo.size.height}"
+            size = f"{other.size.width}x{other.size.height}"
             yield Fact("differs from the picture", f"{part.name}, {size}: cropped, edited, or another picture", IMAGE)
+    if unseen:
+        more = f" and {len(unseen) - 1} more" if len(unseen) > 1 else ""
+        yield Fact("not compared with the picture", f"{unseen[0]}{more}: damaged, too many, or too large", IMAGE)
+
+
+def _glance(photo: Photo) -> RGB:
+    """The upright picture, reduced if it is large."""
+    return photo.preview(8 if photo.size.pixels > 1_000_000 else 1)
 
 
 def _trimmed(picture: RGB) -> RGB:

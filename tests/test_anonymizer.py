@@ -15,6 +15,7 @@ from cloak.errors import (
     ConcealmentFailed,
     Corrupt,
     DetectionFailed,
+    Held,
     NotAnImage,
     TooLarge,
     Unsupported,
@@ -90,6 +91,24 @@ def test_who_looked_and_left_somebody_as_they_are_is_not_asked_again(behind):
     accepted = anonymize(behind, "newsroom", decisions=Decisions(Size(912, 740), verdict="accept"))
     assert len(accepted.report.faceless[0]) == 1
     assert not accepted.report.needs_review
+
+
+@pytest.mark.parametrize(
+    ("chosen", "verdict", "words", "step"),
+    [
+        ({}, "hold", "a person held it back", "decide anew"),
+        ({"review": "required"}, "hold", "a person held it back", "decide anew"),
+        ({"review": "required"}, None, "before a person has accepted it", 'without review = "required"'),
+        ({"review": "required", "no_face": "hold"}, None, "before a person has accepted it", "Accept it"),
+        ({"no_face": "hold"}, None, "no face was found", "no_face"),
+    ],
+)
+def test_a_held_photo_says_why_it_is_held(landscape, chosen, verdict, words, step):
+    decisions = Decisions(Size(912, 740), verdict=verdict)
+    result = anonymize(landscape, load("photographer", recall="fast", **chosen), decisions=decisions)
+    with pytest.raises(Held, match=words) as caught:
+        result.published()
+    assert step in caught.value.next_step
 
 
 def test_a_photo_without_faces_is_its_own_state(landscape):

@@ -5,7 +5,6 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from cloak import bucket
 from cloak.bucket import DIGEST, Bucket, connect, count, fetch, objects
 from cloak.errors import MissingExtra, NotWritten, OutputError, TooLarge, Unreadable, UsageError
 from cloak.intake import Item, LeftOut
@@ -23,7 +22,7 @@ def here(s3, monkeypatch):
     for name, value in s3.environment().items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
-    monkeypatch.setattr(bucket, "SECONDS", 2.0)
+    monkeypatch.setenv("CLOAK_STORE_TIMEOUT", "2")
     connect.cache_clear()
     yield Url(f"s3://{s3.bucket(f'bucket-{next(NUMBERS)}')}", "shoots")
     connect.cache_clear()
@@ -206,6 +205,14 @@ def test_a_store_that_stays_busy_withholds_the_photo_in_words_without_its_name(s
     assert "secret" not in words
     assert "127.0.0.1" not in words
     assert s3.keys(name_of(here)) == []
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e30", "-5", "0", "", "soon"])
+def test_a_time_limit_that_nobody_can_mean_is_told(seconds, monkeypatch):
+    monkeypatch.setenv("CLOAK_STORE_TIMEOUT", seconds)
+    connect.cache_clear()
+    with pytest.raises(UsageError, match="CLOAK_STORE_TIMEOUT"):
+        connect("s3://bucket")
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch):

@@ -1,6 +1,8 @@
 """The service's client against answers that a service, a proxy or something else altogether may give."""
 
+import contextlib
 import json
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -84,6 +86,8 @@ def test_to_keep_nothing_is_a_choice_too(answering):
         ((200, {"Content-Type": "image/jpeg"}, b"not cloak's"), Unavailable),
         ((200, {**CLEAN[1], "Content-Type": "text/html"}, b"clean"), Unavailable),
         ((200, {**CLEAN[1], "Cloak-Report": '{"status":"held","verified":[]}'}, b"original"), Unavailable),
+        ((200, {**CLEAN[1], "Cloak-Report": '{"status":["concealed"],"verified":[1]}'}, b"original"), Unavailable),
+        ((200, {**CLEAN[1], "Cloak-Report": '{"status":"perturbed","verified":["faces"]}'}, b"in sight"), UsageError),
         ((200, CLEAN[1], b""), Unavailable),
         ((200, {**CLEAN[1], "Content-Length": "9"}, b"clean"), Unavailable),
         ((200, {**CLEAN[1], "Content-Length": None}, b"cle"), Unavailable),
@@ -139,6 +143,35 @@ def test_a_wait_that_nobody_can_mean_is_no_error_of_its_own(answering, seconds):
 def test_an_address_that_is_none_is_told(address):
     with pytest.raises(UsageError, match="address"):
         Client(address)
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, float("nan"), float("inf"), 1e30])
+def test_a_time_that_nobody_can_mean_is_told(seconds):
+    for option in {"timeout", "patience"} - ({"patience"} if seconds == 0 else set()):
+        with pytest.raises(UsageError, match="number of seconds"):
+            Client("http://127.0.0.1:1", **{option: seconds})
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n"
+
+
+@pytest.mark.parametrize("start", [HEAD + b"\r\n", HEAD + b"X-Slow: "], ids=["a body", "a header"])
+def test_an_answer_that_comes_in_drops_is_given_up_in_time(start):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip():
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(start)
+                for _ in range(100):
+                    connection.sendall(b"x")
+                    time.sleep(0.1)
+
+        threading.Thread(target=drip, daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="does not answer"):
+            Client(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1).anonymize(b"photo")
+        assert 1 <= time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("token", ["secret\n", "two secrets", "secr\xe9t", "\u015decret", "secret\udcff", "secret\0"])

@@ -169,6 +169,12 @@ def _small(name, side):
     return _encoded(np.asarray(image))
 
 
+def _paged(name):
+    image, out = Image.open(io.BytesIO(_file(name))).convert("RGB"), io.BytesIO()
+    image.save(out, "TIFF", save_all=True, append_images=[image])
+    return out.getvalue()
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -176,6 +182,7 @@ def _small(name, side):
         ({"x": []}, "no portrait of 'x'"),
         ({"x": [(SAMPLES / "landscape.jpg").read_bytes()]}, "portrait 1 of 'x' shows 0 faces"),
         ({"x": [(SAMPLES / "group.jpg").read_bytes()]}, r"shows \d faces"),
+        ({"x": [_paged("obama")]}, "portrait 1 of 'x' holds 2 pictures"),
         ({"x": [b"no image"]}, "portrait 1 of 'x' cannot be used"),
         ({"x": [_small("obama", 90)]}, "too small"),
         ({"x": [_file("obama"), _file("biden")]}, "different people"),

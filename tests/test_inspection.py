@@ -15,6 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 from cloak.anonymizer import anonymize
 from cloak.inspection import inspect
 from cloak.metadata.listing import MAX_VALUE
+from cloak.photo import Limits
 from cloak.pipeline import load
 
 REGIONS = (
@@ -125,3 +126,43 @@ def test_a_broken_thumbnail_does_not_stop_the_look(portrait):
     place = data.index(b"\xff\xd8\xff", 10)
     broken = data[: place + 300] + bytes(900) + data[place + 1200 :]
     assert inspect(broken, "fast").size is not None
+    assert uncompared(broken) == ["EXIF IFD1 thumbnail: damaged, too many, or too large"]
+
+
+def uncompared(data, limits=Limits()):  # noqa: B008 - frozen
+    found = inspect(data, "fast", limits)
+    return [fact.value for fact in found.differing if fact.label == "not compared with the picture"]
+
+
+def coded(pixels):
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG")
+    return out.getvalue()
+
+
+def test_a_further_picture_over_the_limit_is_told_and_not_decoded(portrait):
+    large = Image.new("RGB", (2 * portrait.shape[1], portrait.shape[0]))
+    data = coded(portrait) + coded(np.asarray(large))
+    within, below = 2 * portrait.size // 3, portrait.size // 3
+    assert uncompared(data, Limits(pixels=within)) == []
+    assert len(differing(data)) == 1
+    assert uncompared(data, Limits(pixels=below)) == ["after EOI JPEG: damaged, too many, or too large"]
+
+
+def test_the_further_pictures_share_one_limit_and_those_left_out_are_counted(portrait):
+    data = coded(portrait) + 3 * coded(portrait)
+    assert uncompared(data, Limits(pixels=2 * portrait.size // 3)) == [
+        "after EOI JPEG: damaged, too many, or too large"
+    ]
+    assert uncompared(data, Limits(pixels=portrait.size // 3)) == [
+        "after EOI JPEG and 1 more: damaged, too many, or too large"
+    ]
+    assert uncompared(coded(portrait) + 22 * coded(small(portrait))) == [
+        "after EOI JPEG and 1 more: damaged, too many, or too large"
+    ]
+
+
+def test_a_large_further_picture_is_known_again(portrait):
+    large = np.asarray(Image.fromarray(portrait).resize((1200, 1200 * portrait.shape[0] // portrait.shape[1])))
+    assert differing(coded(portrait) + coded(large)) == []
+    assert len(differing(coded(portrait[100:, 60:]) + coded(large))) == 1

@@ -1,6 +1,7 @@
 """Photos under perturb, end to end: in sight, looked at by a recogniser, and never counted as concealed."""
 
 import io
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,9 +12,10 @@ import pytest
 from PIL import Image
 
 from cloak.anonymizer import anonymize
+from cloak.client import Client
 from cloak.detect import Face
 from cloak.effects import Perturb
-from cloak.errors import RiskRefused
+from cloak.errors import RiskRefused, UsageError
 from cloak.geometry import Box
 from cloak.photo import open_photo
 from cloak.photo.base import Limits, Output
@@ -23,6 +25,7 @@ from cloak.report import Outcome, Totals, concealed, revealed
 from cloak.result import Status
 from cloak.verify import problems
 from tests.conftest import FACES, ROOT
+from tests.service.conftest import TOKEN, service
 
 pytest.importorskip("torch")
 
@@ -51,6 +54,20 @@ def test_its_faces_are_not_counted_as_concealed(result):
     assert (totals.photos, totals.perturbed, totals.concealed) == (1, 1, 0)
     assert (totals.faces, totals.visible, totals.unprotected, totals.exit_code) == (0, 1, 0, 0)
     assert any("not anonymous" in line for line in totals.lines())
+
+
+def test_a_service_counts_no_face_in_sight_and_its_client_takes_no_such_photo_for_clean(tmp_path, jpeg):
+    (tmp_path / "mine.toml").write_text(
+        'recall = "fast"\naccept_risk = true\neffect = { name = "perturb", steps = 1 }\n'
+    )
+    with service("--workers", "1", "--add-pipeline", f"mine={tmp_path / 'mine.toml'}") as running:
+        answer = running.http.post("/v1/anonymize?pipeline=mine", content=jpeg())
+        assert answer.status_code == 200, answer.text
+        report = json.loads(answer.headers["Cloak-Report"])
+        assert (report["status"], report["faces"]) == ("perturbed", 1)
+        assert "cloak_faces_total 0.0" in running.http.get("/metrics").text
+        with pytest.raises(UsageError, match="leaves faces in sight"):
+            Client(running.url, TOKEN).anonymize(jpeg(), pipeline="mine")
 
 
 def test_a_face_that_is_still_recognised_is_reported(result):

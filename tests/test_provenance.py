@@ -249,6 +249,23 @@ def test_a_key_that_does_not_fit_and_files_that_are_none_are_usage_errors(files,
     assert "PRIVATE" not in repr(load_signer(*files))
 
 
+@pytest.mark.parametrize("order", ["certificates first", "key first"])
+def test_a_key_in_the_file_of_certificates_stays_out_of_photos(order, landscape, files, signer, tmp_path):
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+    texts = [path.read_bytes() for path in files]
+    both = tmp_path / "both.pem"
+    both.write_bytes(b"".join(texts if order == "certificates first" else texts[::-1]))
+    combined = load_signer(both, both)
+    assert combined.certificates == signer.certificates
+    assert combined.digest == signer.digest
+    assert "PRIVATE" not in repr(combined)
+    secret = load_pem_private_key(texts[1], None).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    written = provenance._signed(landscape, "image/jpeg", combined, manifest.STRIPPED)
+    assert secret[36:68] not in written  # the number itself
+    assert said(sign(landscape, "jpeg", combined, manifest.STRIPPED), "image/jpeg")["validation_state"] == "Valid"
+
+
 def test_other_kinds_of_keys_sign_too(landscape, tmp_path):
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 

@@ -41,8 +41,9 @@ def check(**_: Any) -> list[CheckMessage]:
                         id="cloak.E004",
                     )
                 )
-        else:
-            pipeline(chosen.pipeline, chosen.max_bytes)
+        # What a service was started with, only the service knows.
+        known = not chosen.server or chosen.pipeline in SHIPPED
+        local = pipeline(chosen.pipeline, chosen.max_bytes) if known else None
     except CloakError as error:
         return [*found, Error(words(error), hint="Correct CLOAK in the settings.", id="cloak.E003")]
     if type(storages["default"]) is not CleanStorage:
@@ -59,10 +60,7 @@ def check(**_: Any) -> list[CheckMessage]:
                 hint="Raise it to CLOAK's MAX_BYTES, or serve uploads over WSGI.", id="cloak.W002",
             )
         )  # fmt: skip
-    # What a service was started with, only the service knows.
-    if not chosen.server or chosen.pipeline in SHIPPED:
-        found += _holding(pipeline(chosen.pipeline, chosen.max_bytes))
-    return found
+    return [*found, *_holding(local)] if local else found
 
 
 def _holding(chosen: Pipeline) -> list[CheckMessage]:

@@ -40,6 +40,8 @@ class Settings:
 def settings() -> Settings:
     """The site's settings. Raises `UsageError` for a key or value that makes no sense."""
     given = getattr(site, "CLOAK", {})
+    if not isinstance(given, dict):
+        raise UsageError("CLOAK is no dict")
     known = [name.upper() for name in Settings.__slots__]
     for key in given:
         if key not in known:

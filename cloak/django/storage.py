@@ -1,5 +1,7 @@
 """A storage that stores no photo but clean ones, however it gets there."""
 
+from dataclasses import dataclass
+from operator import call
 from typing import Any
 
 from django.core.exceptions import SuspiciousFileOperation
@@ -35,6 +37,19 @@ class CleanStorage(LazyObject):
         else:
             self._wrapped = import_string(given["BACKEND"])(**given.get("OPTIONS", {}))
 
+    def __copy__(self) -> "CleanStorage":
+        return _Again(self.__dict__["_given"])()
+
+    def __deepcopy__(self, _: dict[int, Any]) -> "CleanStorage":
+        return self.__copy__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return call, (_Again(self.__dict__["_given"]),)  # migrations write down the first argument
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        """For migrations."""
+        return _Again(self.__dict__["_given"]).deconstruct()
+
     def save(self, name: str | None, content: Any, max_length: int | None = None) -> str:
         """Store a file, clean if it is a photo. Raises what is said above."""
         if self._wrapped is empty:
@@ -50,6 +65,20 @@ class CleanStorage(LazyObject):
         if self._wrapped is empty:
             self._setup()
         return self._wrapped.open(name, mode)
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A storage as it is copied, pickled and written into migrations: LazyObject would hand out what it wraps, which
+    stores photos as they come."""
+
+    storage: str | dict[str, Any]
+
+    def __call__(self) -> CleanStorage:
+        return CleanStorage(self.storage)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return "cloak.django.storage.CleanStorage", [self.storage], {}
 
 
 def _ready(name: str, content: Any) -> Any:

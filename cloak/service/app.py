@@ -107,7 +107,8 @@ class Service:
             response: Response = JSONResponse(answer.report, headers=dict(HEADERS))
         else:
             self.metrics.photos.labels(answer.status).inc()
-            self.metrics.faces.inc(answer.faces)
+            # A perturbed face is in sight, and never counted among those concealed.
+            self.metrics.faces.inc(answer.faces - sum(map(len, answer.report.get("protections", ()))))
             self.metrics.worked(answer.report["milliseconds"])
             response = clean(request, answer)
         steps = (f"{step};dur={spent}" for step, spent in watch.milliseconds.items())

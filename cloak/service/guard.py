@@ -1,6 +1,7 @@
 """Who may speak to a service: those with the token, or this very machine where none is set."""
 
 import hmac
+import re
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
@@ -58,7 +59,6 @@ def of_another_site(method: str, headers: Headers) -> bool:
 
 
 def host_name(header: str) -> str:
-    """The name in a Host header, without its port."""
-    if header.startswith("["):
-        return header.partition("]")[0][1:]
-    return header.partition(":")[0].lower()
+    """The name in a Host header, without its port; "" if there is anything else in it."""
+    found = re.fullmatch(r"(?:\[([^]]*)]|([^][:]*))(?::[0-9]*)?", header)
+    return (found[1] or found[2]).lower() if found else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloak.errors import UnknownName, UsageError
 from cloak.pipeline import SHIPPED
-from cloak.process import is_token, take_secret
+from cloak.process import is_span, is_token, take_secret
 
 PORT = 8571
 SHORTEST_TOKEN = 16
@@ -49,9 +49,11 @@ class Settings:
         if (
             min(self.workers, self.max_bytes, self.max_pixels) < 1
             or min(self.queue, self.max_memory) < 0
-            or self.deadline <= 0
+            or not is_span(self.deadline)
         ):
-            raise UsageError("workers, deadline and limits must be above 0, and queue not below")
+            raise UsageError(
+                "workers, deadline and limits must be above 0, and queue not below; the deadline is a day at most"
+            )
         if not all(map(is_token, self.tokens)):
             raise UsageError(
                 "a token holds a character that no header carries", next_step="Make one: openssl rand -hex 32"

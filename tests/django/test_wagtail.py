@@ -166,12 +166,28 @@ def test_what_programs_save_is_cleaned_or_refused(tmp_path, samples):
         assert not set(carriers(stored[name])) - {"APP2 ICC profile"}
 
 
+def test_a_copy_of_the_storage_and_that_of_a_migration_clean_photos_too(tmp_path, samples):
+    command, environment = python(tmp_path, "save-copies", samples / "located.jpg")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    names = json.loads(done.stdout)
+    assert len(set(names)) == 4
+    for name in names:
+        stored = (tmp_path / "media" / name).read_bytes()
+        assert not bare_faces(stored)
+        assert not set(carriers(stored)) - {"APP2 ICC profile"}
+
+
 BROKEN = [
     ({}, []),
     ({"CLOAK": {"PIPELINE": "mine"}}, ["cloak.E003"]),
     ({"CLOAK": {"PIPELIN": "cms"}}, ["cloak.E003"]),
     ({"CLOAK": {"MAX_BYTES": "many"}}, ["cloak.E003"]),
     ({"CLOAK": {"SERVER": "localhost"}}, ["cloak.E003"]),
+    ({"CLOAK": {"SERVER": "http://127.0.0.1:1", "TIMEOUT": -1}}, ["cloak.E003"]),
+    ({"CLOAK": {"SERVER": "http://127.0.0.1:1", "MAX_BYTES": -1}}, ["cloak.E003"]),
+    ({"CLOAK": None}, ["cloak.E003"]),
+    ({"CLOAK": ["PIPELINE"]}, ["cloak.E003"]),
     ({"CLOAK": {"SERVER": "http://127.0.0.1:1", "PIPELINE": "mine.toml"}}, ["cloak.E004"]),
     ({"CLOAK": {"PIPELINE": "newsroom"}}, ["cloak.E006"]),
     ({"CLOAK": {"PIPELINE": "{folder}/holding.toml"}}, ["cloak.E005"]),

@@ -173,6 +173,12 @@ def test_a_token_that_no_request_can_carry_is_refused_at_the_start_and_not_repea
     assert token not in str(caught.value)
 
 
+@pytest.mark.parametrize("seconds", [-1, 0, float("nan"), float("inf"), 1e30])
+def test_a_deadline_that_nobody_can_mean_is_refused_at_the_start(seconds):
+    with pytest.raises(UsageError, match="deadline"):
+        Settings(deadline=seconds)
+
+
 def test_without_a_token_only_names_of_this_machine_are_answered(tmp_path, jpeg):
     own = tmp_path / "own.toml"
     own.write_text('recall = "fast"\n[effect]\nname = "pixelate"\n[limits]\npixels = 70000\n')
@@ -184,8 +190,11 @@ def test_without_a_token_only_names_of_this_machine_are_answered(tmp_path, jpeg)
         assert answer.content == anonymize(jpeg(), str(own), key=hashlib.sha256(b"secret").digest()).data
         assert running.http.post("/v1/anonymize?pipeline=cms&recall=fast", content=larger(jpeg())).status_code == 200
         assert running.http.post("/v1/anonymize", content=larger(jpeg())).json()["reason"] == "too-large"
-        rebound = running.http.post("/v1/anonymize", content=jpeg(), headers={"Host": "evil.example:8571"})
-        assert (rebound.status_code, rebound.json()["reason"]) == (421, "misdirected-request")
+        for host in ("evil.example:8571", "[::1]evil.example", "[::1", "localhost:evil.example", "localhost]"):
+            rebound = running.http.post("/v1/anonymize", content=jpeg(), headers={"Host": host})
+            assert (rebound.status_code, rebound.json()["reason"]) == (421, "misdirected-request"), host
+        for host in ("[::1]:8571", "LOCALHOST", "127.0.0.1:"):
+            assert running.http.get("/healthz", headers={"Host": host}).status_code == 200, host
         for foreign in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
                         {"Origin": "http://127.0.0.1:1"}, {"Origin": "http://["}):  # fmt: skip
             refused = running.http.post("/v1/anonymize", content=b"", headers={"Content-Type": "text/plain", **foreign})
