@@ -153,6 +153,7 @@ def create_app(service: Service) -> FastAPI:
         description="Makes photos safe to publish: conceals every face, strips all metadata, proves both.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # it would read the query, whatever bytes that holds
         lifespan=lifespan,
     )
     problems.install(app, service.metrics.refused)
