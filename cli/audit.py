@@ -1,12 +1,20 @@
 """`cloak audit`: published photos, attacked as a scraper would."""
 
+import io
 import json
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
+
+from .options import POSITIVE, refuse_same
+
+AUDIT = re.compile(rb'\{\n "settings": \{.*"recognisers": \{', re.DOTALL)
+PLOT = re.compile(rb"(?:\x89PNG|<\?xml).{,900}cloak audit", re.DOTALL)
+"""What the figures and the plot of an earlier audit begin with: nothing else is replaced."""
 
 
 @click.command(name="audit", short_help="Attack published photos as a face search would, and tell what it finds.")
@@ -15,7 +23,7 @@ import click
 @click.option("--self-test", is_flag=True, help="Conceal ORIGINALS here, in memory, with the effects to be tried.")
 @click.option("--effects", default="pixelate,blur,fill,decoy", show_default=True, metavar="NAMES", help="To be tried.")
 @click.option("--strength", default="standard", show_default=True, help="Of the effects to be tried.")
-@click.option("--cover-scale", type=float, default=1.4, show_default=True, help="Of the effects to be tried.")
+@click.option("--cover-scale", type=POSITIVE, default=1.4, show_default=True, help="Of the effects to be tried.")
 @click.option("--recognisers", metavar="NAMES", help="Which face recognisers to play [all that are installed].")
 @click.option("--classifiers", metavar="NAMES|none", help="Which trained adversaries to play [all].")
 @click.option("--later", metavar="NAMES|all", help="What becomes of the photos: see docs/audit.md.")
@@ -52,6 +60,7 @@ def command(
     from cloak.audit.audit import Finding
     from cloak.audit.report import passes, plot, seen
     from cloak.errors import MissingExtra, UsageError
+    from cloak.rows import open_page
 
     if self_test == (published is not None):
         raise click.UsageError("name the folder of PUBLISHED photos, or ask for a --self-test: one of the two.")
@@ -59,6 +68,13 @@ def command(
     for name in settings.classifiers:
         if not find_spec("torch" if name == "convolutional network" else "sklearn"):
             raise MissingExtra(f"the adversary {name!r}", "audit")
+    if picture and picture.suffix.lower() not in {".png", ".svg"}:
+        raise click.UsageError("--plot writes PNG or SVG: name a file that ends so")
+    if picture and not find_spec("matplotlib"):
+        raise MissingExtra("the plot", "audit")
+    refuse_same({"--json": report, "--plot": picture})
+    save = click.get_current_context().with_resource
+    save_report, save_plot = save(open_page(report, "audit", AUDIT)), save(open_page(picture, "plot", PLOT))
     shots = gather(originals, people=people, photos=photos)
     tried: list[tuple[str, Any]] = []
     if published is not None:
@@ -94,18 +110,22 @@ def command(
         for line in verdicts(found):
             click.echo(line)
         click.echo(seen(changes[-1]))
-    if report:
-        about = {
-            "people": max(shot.person for shot in shots) + 1,
-            "photos": len(shots),
-            "draws": draws,
-            "later": settings.later,
-            "strength": strength if self_test else "",
-            "cover": cover_scale if self_test else 0,
-        }
-        report.write_text(json.dumps(document(findings, changes, about), indent=1) + "\n")
-    if picture:
-        plot(findings, changes, picture)
+    about = {
+        "people": max(shot.person for shot in shots) + 1,
+        "photos": len(shots),
+        "draws": draws,
+        "later": settings.later,
+        "strength": strength if self_test else "",
+        "cover": cover_scale if self_test else 0,
+    }
+    save_report(lambda: json.dumps(document(findings, changes, about), indent=1).encode() + b"\n")
+
+    def drawn() -> bytes:
+        assert picture is not None
+        plot(findings, changes, file := io.BytesIO(), picture.suffix.lower()[1:])
+        return file.getvalue()
+
+    save_plot(drawn)
     return 0 if passes(findings) else 1
 
 

@@ -8,6 +8,9 @@ import click
 
 from . import COMMANDS
 
+GONE = 141
+"""The exit code when whoever read our output has gone, as shells have it of those who die of SIGPIPE."""
+
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -24,10 +27,10 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Whoever read our output has gone: click would end with 1, which says that a photo was withheld. The
-            # interpreter must not trip over it again while it shuts down.
+            # click would end with 1, which says that a photo was withheld. The interpreter must not trip over it again
+            # while it shuts down.
             sys.stdout = None  # type: ignore[assignment]
-            raise click.exceptions.Exit(141) from None
+            raise click.exceptions.Exit(GONE) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

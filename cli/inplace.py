@@ -26,7 +26,7 @@ def run(
     they are."""
     from cloak.errors import UsageError, Withheld
     from cloak.files import printable
-    from cloak.inplace import DOUBTS, doubts, once
+    from cloak.inplace import once
     from cloak.pool import Pool
     from cloak.report import Totals, withheld
     from cloak.result import Status
@@ -38,18 +38,27 @@ def run(
     with Pool(work, max(1, min(jobs, len(photos))), deadline, _setup, memory) as pool:
         for path, answer in pool.map(once(photos)):
             outcome = withheld(printable(path), answer) if isinstance(answer, Withheld) else answer
-            row, alone = outcome.row(), Totals()
+            row = outcome.row()
             totals.add(row)
-            alone.add(row)
             if outcome.reason:
                 click.echo(f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}", err=True)
             if quiet:
                 continue
             if outcome.status is Status.NO_FACE:
                 click.echo(f"no face    {outcome.source}: none was found; stripped, look at it", err=True)
-            if why := doubts({name: getattr(alone, name) for name in DOUBTS}):
+            if why := why_look(row):
                 click.echo(f"to review  {outcome.source}: {why}; look at it", err=True)
     return totals.exit_code
+
+
+def why_look(row: dict[str, Any]) -> str:
+    """Why a person should look at a photo that was published, by its row in a report; "" if nobody need."""
+    from cloak.inplace import DOUBTS, doubts
+    from cloak.report import Totals
+
+    alone = Totals()
+    alone.add(row)
+    return doubts({name: getattr(alone, name) for name in DOUBTS})
 
 
 def _work(path: Path, *, pipeline: Any, key: bytes | None, times: bool, debug: bool) -> "Outcome":

@@ -1,7 +1,8 @@
 """Options that several commands share: those that shape a pipeline, who signs, who is kept."""
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,19 @@ class PlaceType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
 PLACE = PlaceType()
 
+
+class Number(click.FloatRange):
+    """A number in a range; what is none, or has no end, is in no range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is no finite number.", param, ctx)
+        return number
+
+
+POSITIVE = Number(0, min_open=True)
+
 NOWHERE = Path(os.devnull)
 """The output of what writes nothing: no input is it, or lies in it."""
 
@@ -35,10 +49,10 @@ _OPTIONS = (
     click.option("--combine", metavar="WHAT", help="With perturb: also pixelate lightly, or cover the eyes."),
     click.option("--strength", metavar="NAME", help="How strong the effect is: light, standard or strong."),
     click.option("--cover", metavar="SHAPE", help="head (default) or face (needs --accept-risk)."),
-    click.option("--cover-scale", type=float, metavar="X", help="Size of the cover in multiples of the face."),
+    click.option("--cover-scale", type=POSITIVE, metavar="X", help="Size of the cover in multiples of the face."),
     click.option("--recall", metavar="NAME", help="How hard faces are searched: fast, balanced or thorough."),
     click.option("--models", metavar="NAMES", help="Detectors to use, e.g. yunet,centerface; see `cloak models`."),
-    click.option("--min-face", type=float, metavar="PX", help="Height of the smallest face to find, in pixels."),
+    click.option("--min-face", type=POSITIVE, metavar="PX", help="Height of the smallest face to find, in pixels."),
     click.option(
         "--persons/--no-persons", default=None,
         help="Flag people of whom no face is found, as from behind, for review [as the recall says].",
@@ -59,6 +73,10 @@ _OPTIONS = (
     click.option("--accept-risk", is_flag=True, help="Allow settings below the floor; every report says so."),
 )  # fmt: skip
 
+
+deadline_option = click.option(
+    "--deadline", type=POSITIVE, default=300.0, show_default=True, help="Seconds for one photo."
+)
 
 max_memory_option = click.option(
     "--max-memory", type=click.IntRange(0), default=0, metavar="MB", callback=lambda _, __, value: value * 1_000_000,
@@ -138,6 +156,17 @@ def load_pipeline(
         limits={"pixels": max_pixels} if max_pixels is not None else None,
         accept_risk=True if accept_risk else None,
     )
+
+
+def refuse_same(places: Mapping[str, Any]) -> None:
+    """Raise `click.UsageError` if two outputs of a command, by their options, are one file: it would be the last's."""
+    taken: dict[object, str] = {}
+    for option, place in places.items():
+        if place is None or place == Path("-"):
+            continue
+        real = os.path.realpath(place).casefold() if isinstance(place, Path) else place  # some disks know no case
+        if (other := taken.setdefault(real, option)) != option:
+            raise click.UsageError(f"{other} and {option} name the same place")
 
 
 def tell_risks(pipeline: Any) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from .group import GONE
+
 
 def run(
     out: Any,
@@ -19,7 +21,7 @@ def run(
 ) -> int:
     """The exit code for the photo on standard input; standard output gets its clean bytes, or nothing."""
     from cloak.anonymizer import anonymize
-    from cloak.errors import CloakError, Withheld
+    from cloak.errors import CloakError, NotWritten, Withheld, of_failure
     from cloak.files import read_stream
     from cloak.intake import Item
     from cloak.job import Job
@@ -59,14 +61,20 @@ def run(
         except Exception as error:
             tell(internal("-", error))
             raise
+        try:
+            if result.data is not None:
+                sys.stdout.buffer.write(result.data)
+                sys.stdout.buffer.flush()
+        except OSError as error:
+            totals.stopped = GONE if isinstance(error, BrokenPipeError) else of_failure(error).exit_code
+            words = error.strerror or "input/output error"
+            tell(withheld("-", NotWritten(f"standard output did not take all of it: {words}")))
+            raise
         tell(Outcome("-", "-" if result.data else "", result.report.status, result.report))
-    if result.data is not None:
-        sys.stdout.buffer.write(result.data)
-        sys.stdout.buffer.flush()
-        if totals.no_face and not quiet:
-            click.echo("no face was found: published stripped, look at it", err=True)
-    elif not quiet:
+    if result.data is None and not quiet:
         click.echo(f"held back: {_why_held(pipeline, word)}", err=True)
+    elif totals.no_face and not quiet:
+        click.echo("no face was found: published stripped, look at it", err=True)
     return totals.exit_code
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import NOWHERE, PLACE, enrol_people, load_pipeline, load_signer, pipeline_options
+from .options import NOWHERE, PLACE, Number, enrol_people, load_pipeline, load_signer, pipeline_options
 
 
 @click.command(name="plan", short_help="Count the work of a run, and estimate its core-hours and cost.")
@@ -17,7 +17,7 @@ from .options import NOWHERE, PLACE, enrol_people, load_pipeline, load_signer, p
 @click.option("--keep-people", type=click.Path(path_type=Path), metavar="FOLDER", help="As of the run: who consented.")
 @click.option("--c2pa-sign", metavar="CERT", type=click.Path(path_type=Path), help="As of the run: signs what it does.")
 @click.option("--c2pa-key", metavar="KEY", type=click.Path(path_type=Path), help="The private key in PEM.")
-@click.option("--price", type=click.FloatRange(0), metavar="X", help="Of a core for an hour, in any currency.")
+@click.option("--price", type=Number(0, 1e9), metavar="X", help="Of a core for an hour, in any currency.")
 @click.option("--sample", type=click.IntRange(1), default=20, show_default=True, help="Photos to try on this machine.")
 @click.option("--ledger", type=PLACE, help="The ledger of the run [OUT.cloak/].")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
@@ -37,6 +37,9 @@ def command(
 
     Nothing is written. A core of this machine is the measure: one of another is faster or slower.
     """
+    from cloak import pool
+
+    pool.prepare("cloak.batch")  # while this process imports much the same
     pipeline = load_pipeline(**shape)
 
     from cloak.batch import Job

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .options import load_signer
+from .options import deadline_option, load_signer
 
 PORT = 8572
 
@@ -22,7 +22,7 @@ PORT = 8572
 @click.option("--reviewer", metavar="NAME", help="Who looks, for the ledger [your login]; the page can change it.")
 @click.option("--ledger", type=click.Path(path_type=Path), help="The ledger of the run [OUT.cloak/].")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=min(os.cpu_count() or 1, 2), help="Workers that publish.")
-@click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
+@deadline_option
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 @click.option(
     "--c2pa-sign", metavar="CERT", type=click.Path(path_type=Path), help="As of the run: sign what is accepted."

@@ -19,12 +19,14 @@ from .inplace import run as in_place_run
 from .options import (
     NOWHERE,
     PLACE,
+    deadline_option,
     enrol_people,
     load_pipeline,
     load_signer,
     max_memory_option,
     noise_key_option,
     pipeline_options,
+    refuse_same,
     tell_risks,
 )
 from .pipe import run as pipe_run
@@ -49,7 +51,7 @@ leave it out in silence might publish what somebody decided to hold."""
     help="Leave bare who consented: a sub-folder a person.",
 )
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Worker processes [the cores of the engine].")
-@click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
+@deadline_option
 @max_memory_option
 @click.option(
     "--engine",
@@ -65,7 +67,12 @@ leave it out in silence might publish what somebody decided to hold."""
     metavar="FILE|URL|-",
     help="Write a report: .json, .ndjson, .parquet; - prints a line of JSON a photo as it goes.",
 )
-@click.option("--contact-sheet", metavar="FILE.html", help="Write a page to look at: thumbnails of results, totals.")
+@click.option(
+    "--contact-sheet",
+    type=click.Path(path_type=Path),
+    metavar="FILE.html",
+    help="Write a page to look at: thumbnails of results, totals.",
+)
 @click.option(
     "--decisions", type=click.Path(path_type=Path), help="Apply *.cloak.json of an earlier review, by position."
 )
@@ -94,7 +101,7 @@ def command(
     engine: Any,
     address: str | None,
     report: Any,
-    contact_sheet: str | None,
+    contact_sheet: Path | None,
     decisions: Path | None,
     dry_run: bool,
     force: bool,
@@ -141,6 +148,8 @@ def command(
         raise click.UsageError("name the output folder: --out PUBLIC")
     if out == Path("-"):
         raise click.UsageError("--out - goes with standard input only: cloak run - --out -")
+    if contact_sheet in {Path("-"), Path()}:
+        raise click.UsageError("--contact-sheet names no file; what is printed as it goes is --report -")
 
     from cloak.batch import Job, Run
     from cloak.contact_sheet import render
@@ -163,22 +172,26 @@ def command(
         demand_extra()
     if decisions is not None and not decisions.exists():
         raise click.UsageError("--decisions names no file or folder that exists")
+    records = None if dry_run else job.records
+    refuse_same({"--out": out, "--ledger": records, "--report": report, "--contact-sheet": contact_sheet})
     sheet: dict[str, tuple[dict[str, Any], bytes | None]] = {}
     totals, started = Totals(), time.monotonic()
     lines = report == Path("-")
     with (
         open_report(None if lines else report, job.out) as rows,
-        open_sheet(Path(contact_sheet) if contact_sheet not in {None, "", "-"} else None, job.out) as save_sheet,
+        open_sheet(contact_sheet, job.out) as save_sheet,
         Run(job) as run,
     ):
 
         def tell_left_out() -> None:
             totals.left_out += len(run.left_out)
-            while run.left_out:
-                item = run.left_out.pop(0)
-                source = printable(item.source)
-                rows.leave_out(source, item.reason)
-                bar.write(f"left out   {source}: {item.reason}", file=sys.stderr) if not quiet else None
+            totals.leftovers += len(run.leftovers)
+            for label, found in (("left out", run.left_out), ("left over", run.leftovers)):
+                while found:
+                    item = found.pop(0)
+                    source = printable(item.source)
+                    rows.leave_out(source, item.reason)
+                    bar.write(f"{label:<10} {source}: {item.reason}", file=sys.stderr) if not quiet else None
 
         bar = _progress(run.total, quiet)
         tell_left_out()
@@ -195,7 +208,7 @@ def command(
                     rows.add(row)
                     if lines:
                         click.echo(json.dumps(row))
-                    if contact_sheet:
+                    if contact_sheet is not None:
                         sheet[outcome.source] = row, outcome.thumbnail
                     if outcome.reason:
                         words = f"withheld   {outcome.source}: {outcome.message}. {outcome.next_step}"

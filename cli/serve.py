@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import max_memory_option, noise_key_option
+from .options import POSITIVE, max_memory_option, noise_key_option
 
 
 @click.command(name="serve", short_help="Serve clean photos over HTTP, for content systems and hooks.")
@@ -22,7 +22,7 @@ from .options import max_memory_option, noise_key_option
 )
 @click.option("--workers", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
 @click.option("--queue", type=click.IntRange(0), default=16, show_default=True, help="Requests that may wait.")
-@click.option("--deadline", type=float, default=60.0, show_default=True, help="Seconds for one request.")
+@click.option("--deadline", type=POSITIVE, default=60.0, show_default=True, help="Seconds for one request.")
 @click.option("--max-bytes", type=click.IntRange(1), default=100_000_000, show_default=True, help="Largest body.")
 @click.option(
     "--max-pixels", type=click.IntRange(1), default=100_000_000, show_default=True, help="Largest photo, all frames."

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import tomllib
 from contextlib import ExitStack
+from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from cloak.ledger import Ledger
+    from cloak.photo.base import Limits
 
 
 @click.command(name="verify", short_help="Check published files again: no carriers, no bare face.")
@@ -21,10 +24,19 @@ if TYPE_CHECKING:
     "--keep", default="", metavar="NAMES", help="Fields that may be there; the ledger knows those of its run."
 )
 @click.option("--recall", default="balanced", show_default=True, help="fast, balanced or thorough.")
+@click.option("--max-pixels", type=click.IntRange(1), metavar="N", help="As of the run, which the ledger knows.")
+@click.option("--max-frames", type=click.IntRange(1), metavar="N", help="Most frames of an animation, likewise.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON a file.")
 @click.option("--quiet", "-q", is_flag=True, help="Only the files that fail.")
 def command(
-    published: tuple[Path, ...], ledger: Path | None, keep: str, recall: str, as_json: bool, quiet: bool
+    published: tuple[Path, ...],
+    ledger: Path | None,
+    keep: str,
+    recall: str,
+    max_pixels: int | None,
+    max_frames: int | None,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Check PUBLISHED folders or files: any carrier of metadata and any face that is not concealed is a failure.
 
@@ -37,7 +49,6 @@ def command(
     from cloak.intake import Item, walk
     from cloak.ledger import Ledger
     from cloak.metadata.fields import KEEP_NAMES
-    from cloak.photo.base import Limits
     from cloak.verify import problems
 
     if recall not in RECIPES:
@@ -46,7 +57,8 @@ def command(
     for name in names:
         if name not in KEEP_NAMES:
             raise UnknownName("field to keep", name, KEEP_NAMES)
-    limits, checked, failed = Limits(), 0, 0
+    raised = {key: value for key, value in (("pixels", max_pixels), ("frames", max_frames)) if value is not None}
+    checked = failed = 0
     opened = click.get_current_context().with_resource(ExitStack())
 
     @lru_cache(maxsize=1)
@@ -56,6 +68,7 @@ def command(
 
     for given in published:
         memory = remembering(ledger or _nearest(given))
+        limits = replace(memory.limits(), **raised)
         for item in walk([given], None):
             if not isinstance(item, Item) and item.source != given and not given.is_dir():
                 continue  # what lies beside a file that was named itself
@@ -99,7 +112,7 @@ def _nearest(published: Path) -> Path | None:
 
     whole = Path(os.path.realpath(published))
     places = (beside(folder) for folder in (whole, *whole.parents) if folder.name)
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if os.path.exists(place)), None)  # nowhere, if its name is too long
 
 
 class _Memory:
@@ -108,6 +121,21 @@ class _Memory:
     def __init__(self, ledger: "Ledger | None") -> None:
         self._ledger = ledger
         self._names = ledger.published_as() if ledger else {}
+
+    def limits(self) -> "Limits":
+        """What a photo might cost where most was allowed: what a run has published can be opened again."""
+        import msgspec
+
+        from cloak.errors import LedgerDamaged
+        from cloak.photo.base import Limits
+
+        allowed = [Limits()]
+        try:
+            for (text,) in self._ledger.query("SELECT settings FROM pipeline", ()) if self._ledger else ():
+                allowed.append(msgspec.convert(tomllib.loads(text).get("limits", {}), Limits))
+        except (AttributeError, TypeError, ValueError):
+            raise LedgerDamaged from None
+        return Limits(*(max(getattr(limits, item.name) for limits in allowed) for item in fields(Limits)))
 
     def recall(self, data: bytes) -> tuple[Any, Any, frozenset[str]]:
         """The regions concealed, the faces a person left bare and the fields kept in just these bytes; (None, nothing,

@@ -8,16 +8,26 @@ from typing import Any
 
 import click
 
-from .options import PLACE, load_pipeline, max_memory_option, noise_key_option, pipeline_options, tell_risks
+from .inplace import why_look
+from .options import (
+    PLACE,
+    Number,
+    deadline_option,
+    load_pipeline,
+    max_memory_option,
+    noise_key_option,
+    pipeline_options,
+    tell_risks,
+)
 
 
 @click.command(name="watch", short_help="Publish the photos of a folder as they appear in it.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", "-o", required=True, type=PLACE, help="Folder to publish into.")
 @pipeline_options
-@click.option("--settle", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds a file must rest.")
+@click.option("--settle", type=Number(0.1), default=2.0, show_default=True, help="Seconds a file must rest.")
 @click.option("--jobs", "-j", type=click.IntRange(1), default=os.cpu_count() or 1, help="Worker processes [cores].")
-@click.option("--deadline", type=float, default=300.0, show_default=True, help="Seconds for one photo.")
+@deadline_option
 @max_memory_option
 @noise_key_option
 @click.option("--preserve-times", is_flag=True, help="Give published files their originals' times.")
@@ -63,5 +73,7 @@ def command(
         elif not quiet and outcome.earlier is None:
             row = outcome.row()
             click.echo(f"{row['status']:<10} {outcome.source}: {row.get('faces', 0)} faces")
+            if outcome.target and (why := why_look(row)):
+                click.echo(f"to review  {outcome.source}: {why}; look at it", err=True)
         for line in outcome.withdrawals():
             click.echo(line, err=True)

@@ -13,7 +13,7 @@ from cloak.files import printable
 from cloak.intake import Item, LeftOut, numbered, unique, walk
 from cloak.job import Job, refuse
 from cloak.ledger import Ledger
-from cloak.naming import Naming, earlier_names, replaced
+from cloak.naming import Naming, earlier_names
 from cloak.place import Url
 from cloak.records import Records
 from cloak.report import Outcome, flagged
@@ -29,6 +29,7 @@ class Run:
 
     Attributes:
         left_out: what was found and is no photo; of stores, as they are listed: empty it when it is told.
+        leftovers: what earlier runs or reviews made, of other photos or under other names: published files, decisions.
         total: how many photos there are; of stores, at most and so far.
 
     >>> with Run(job) as run:  # doctest: +SKIP
@@ -40,6 +41,7 @@ class Run:
         refuse(job)
         self.job = job
         self.left_out: list[LeftOut] = []
+        self.leftovers: list[LeftOut] = []
         self.items: Iterable[Item] = self._photos()
         self.total = 0
         if not any(isinstance(given, Url) for given in job.inputs):
@@ -51,7 +53,7 @@ class Run:
                     next_step="Name the folder that it lies in: photos find theirs by name.",
                 )
             if job.decisions is not None and job.decisions.is_dir():
-                self.left_out += unfitting(job.decisions, (item.own or item.name for item in self.items))
+                self.leftovers += unfitting(job.decisions, (item.own or item.name for item in self.items))
         # Frames of a burst are found among the photos of folders; those of stores are too many to remember.
         known = self.items if isinstance(self.items, list) else []
         self._numbers = {item.source: number for number, item in enumerate(known)}
@@ -70,8 +72,6 @@ class Run:
                 self._ledger = open_ledger(job.records)
                 self._store.sweep()
                 self._give_names(self._store, self._ledger)
-                if isinstance(self.items, list) and isinstance(self._ledger, Ledger):
-                    self.left_out += replaced(self.items, self._ledger)
             self._engine = open_engine(job, self._ledger)
         except BaseException:
             self.__exit__()
@@ -141,7 +141,7 @@ class Run:
         assert isinstance(store, Folder)
         assert isinstance(ledger, Ledger)
         assert isinstance(self.items, list)
-        self.left_out += earlier_names(self.job.pipeline.names, ledger, store)
+        self.leftovers += earlier_names(self.job.pipeline.names, ledger, store)
         self._named = Naming(self.job.pipeline.names, ledger, store)
         with ledger.together():
             self.items = list(map(self._named, self.items))

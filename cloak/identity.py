@@ -22,10 +22,8 @@ def sealed(data: bytes) -> str:
 
     Whoever does not have the photo learns nothing from it but, by hours of trying, the second in which it was taken.
     """
-    salt = secrets.token_hex(16)
-    moment = _moment(data)
-    # Those who state the minute, the hour or the day only write zeros behind it: many photos have that moment.
-    return f"{salt}:{_of_bytes(salt, data)}:{'' if moment.endswith(':00') else _of_moment(salt, moment)}"
+    salt, moment = secrets.token_hex(16), _moment(data)
+    return f"{salt}:{_of_bytes(salt, data)}:{'' if _filled_up(moment) else _of_moment(salt, moment)}"
 
 
 def is_seal(text: str) -> bool:
@@ -41,11 +39,20 @@ def same(seal: str, data: bytes) -> bool | None:
     """
     if not seal:
         return None
-    salt, whole, moment = seal.split(":")
-    if hmac.compare_digest(whole, _of_bytes(salt, data)):
+    if unchanged(seal, data):
         return True
-    found = _of_moment(salt, _moment(data)) if moment else ""
-    return hmac.compare_digest(moment, found) if found else None
+    salt, _, moment = seal.split(":")
+    taken = _moment(data) if moment else ""
+    if not taken:
+        return None
+    alike = hmac.compare_digest(moment, _of_moment(salt, taken))
+    return None if alike and _filled_up(taken) else alike
+
+
+def unchanged(seal: str, data: bytes) -> bool:
+    """Whether a file is, byte for byte, the photo of a seal."""
+    salt, _, rest = seal.partition(":")
+    return bool(seal) and hmac.compare_digest(rest.partition(":")[0], _of_bytes(salt, data))
 
 
 def _of_bytes(salt: str, data: bytes) -> str:
@@ -56,6 +63,11 @@ def _moment(data: bytes) -> str:
     """The date taken by the camera's clock, with its time; "" where there is none."""
     moment = read_fields(data, frozenset({"datetime"})).date or ""
     return moment if "T" in moment else ""
+
+
+def _filled_up(moment: str) -> bool:
+    """Those who state the minute, the hour or the day only write zeros behind it: many photos have that moment."""
+    return moment.endswith(":00")
 
 
 def _of_moment(salt: str, moment: str) -> str:

@@ -26,6 +26,10 @@ PHOTOS = frozenset(
 LITTER = frozenset({"thumbs.db", "desktop.ini", "icon\r"})
 
 
+LONGEST_NAME = 255
+"""Bytes that the name of a file may have, on nearly all systems."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One photo of a run.
@@ -194,8 +198,15 @@ def unique(name: PurePath, taken: dict[str, int]) -> PurePath:
     taken[folded] = count
     if count == 1:
         return name
-    numbered = name.with_name(f"{name.stem}-{count}{name.suffix}")
-    return unique(numbered, taken)
+    return unique(_numbered(name, count), taken)
+
+
+def _numbered(name: PurePath, count: int) -> PurePath:
+    """With a number; shorter by as much where a file's name may not be longer."""
+    stem, end = name.stem, f"-{count}{name.suffix}"
+    while len(stem) > 1 and len(os.fsencode(stem + end)) > LONGEST_NAME:
+        stem = stem[:-1]
+    return name.with_name(stem + end)
 
 
 def as_before(items: Sequence[Item], *earlier: Mapping[Path, PurePath]) -> dict[Path, PurePath]:
@@ -218,13 +229,13 @@ def as_before(items: Sequence[Item], *earlier: Mapping[Path, PurePath]) -> dict[
 
 
 def numbered(items: Sequence[Item], earlier: Mapping[Path, PurePath]) -> list[Item]:
-    """Namesakes with the numbers that they had before, whatever the order of the inputs: a hold is of a name.
+    """Photos with the names that they had before, whatever the order of the inputs: a hold is of a name.
 
-    A photo whose own name is such a number gets another.
+    A photo that is new, and whose own name is another's, gets a number.
     """
-    names = as_before([item for item in items if item.namesake], earlier)
+    names = as_before(items, earlier)
     given = {str(name).casefold() for name in names.values()}
-    free = [not item.namesake and str(item.name).casefold() not in given for item in items]
+    free = [item.path not in names and not item.namesake and str(item.name).casefold() not in given for item in items]
     taken = dict.fromkeys(given, 1)
     taken |= {str(item.name).casefold(): 1 for item, own in zip(items, free, strict=True) if own}
     return [

@@ -16,8 +16,9 @@ from cloak.errors import LedgerDamaged, OutputError
 from cloak.files import printable
 from cloak.records import VERSION, Entry, Origin
 
-_ERRORS = (sqlite3.Error, UnicodeDecodeError, MemoryError)
-"""What sqlite raises: of a damaged file it cannot always decode its own words, or finds no memory for its sizes."""
+_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What sqlite raises; of a damaged file it cannot always decode its own words. (That there is no memory is told of the
+photo that it was wanted for.)"""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value ANY) STRICT;
@@ -39,6 +40,11 @@ CREATE TABLE IF NOT EXISTS origin (
     source BLOB NOT NULL,        -- the original's path, in the system's own bytes
     target BLOB NOT NULL,        -- the name below the output folder, likewise
     pipeline TEXT NOT NULL       -- hash
+) STRICT;
+CREATE TABLE IF NOT EXISTS path (
+    source BLOB NOT NULL,        -- as in origin, where another original may have taken the name since
+    name TEXT NOT NULL,          -- as in photo; never removed: what is held is known by where it lies
+    PRIMARY KEY (source, name)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS pipeline (
     hash TEXT PRIMARY KEY,
@@ -76,8 +82,6 @@ CREATE INDEX IF NOT EXISTS origin_source ON origin (source);
 
 def _words(error: Exception) -> str:
     """What is told of an error: never a path."""
-    if isinstance(error, MemoryError):
-        return "there is no memory for it, or it is damaged"
     return str(getattr(error, "strerror", None) or error)
 
 
@@ -128,6 +132,11 @@ class Ledger:
                 self._db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
             meta = dict(self._db.execute("SELECT name, value FROM meta"))
             self._file = os.stat(path)
+        except MemoryError:  # also what a damaged file says of its sizes
+            raise OutputError(
+                f"the ledger {path.name!r} cannot be used: there is no memory for it, or it is damaged",
+                next_step="Run again when there is memory; if it stays so, take the ledger from a backup.",
+            ) from None
         except (*_ERRORS, OSError) as error:
             damaged = not isinstance(error, sqlite3.OperationalError | OSError)
             away = "Move the ledger's folder away (work is then done again), or name another with --ledger."
@@ -189,18 +198,19 @@ class Ledger:
             if origin is not None:
                 paths = os.fsencode(origin.source), os.fsencode(origin.target)
                 db.execute("INSERT OR REPLACE INTO origin VALUES (?, ?, ?, ?)", (name, *paths, origin.pipeline))
+                db.execute("INSERT OR IGNORE INTO path VALUES (?, ?)", (paths[0], name))
                 db.execute(
                     "INSERT OR IGNORE INTO pipeline VALUES (?, ?, ?)",
                     (origin.pipeline, origin.pipeline_name, origin.settings),
                 )
 
-    def origins(self) -> Iterator[tuple[str, Entry, Origin]]:
-        """Every photo whose original is known, by name."""
+    def origins(self, content: str | None = None) -> Iterator[tuple[str, Entry, Origin]]:
+        """Every photo whose original is known, by name; or those whose original has this content."""
         rows = self.query(
             "SELECT photo.name, content, photo.pipeline, published, row, source, target, origin.pipeline, "
             "pipeline.name, settings FROM photo JOIN origin USING (name) JOIN pipeline ON hash = origin.pipeline "
-            "ORDER BY photo.name",
-            (),
+            "WHERE ?1 IS NULL OR content = ?1 ORDER BY photo.name",
+            (content,),
         )
         for name, content, pipeline, published, row, source, target, *settings in rows:
             origin = Origin(Path(_name(source)), _name(target), *settings)
@@ -220,10 +230,10 @@ class Ledger:
         """A name of each published file, by the SHA-256 of its bytes."""
         return dict(self.query("SELECT published, name FROM photo WHERE published IS NOT NULL", ()))
 
-    def sources(self) -> dict[str, Path]:
-        """The original of everything that is published, by name."""
-        rows = self.query("SELECT name, source FROM photo JOIN origin USING (name) WHERE published IS NOT NULL", ())
-        return {str(name): Path(_name(source)) for name, source in rows}
+    def source(self, name: str) -> Path | None:
+        """Where the original lies of which a name has a record."""
+        found = self.query("SELECT source FROM origin WHERE name = ?", (name,))
+        return Path(_name(found[0][0])) if found else None
 
     def own_names(self) -> dict[Path, PurePath]:
         """What each original was called below the output, before a policy gave it another name."""
@@ -285,7 +295,7 @@ class Ledger:
     def aliases(self, name: str, own: PurePath, source: Path | None) -> set[str]:
         """Names below the output that an original has here beside this one, by whatever policy or inputs."""
         rows = self.query(
-            "SELECT name FROM given WHERE own = ? UNION SELECT name FROM origin WHERE source = ?",
+            "SELECT name FROM given WHERE own = ? UNION SELECT name FROM path WHERE source = ?",
             (os.fsencode(own), os.fsencode(source) if source else None),
         )
         return {printable(own), *(str(alias) for (alias,) in rows)} - {name}

@@ -1,15 +1,13 @@
 """What published files are called: an original's name may tell who, when and with which camera."""
 
-import filecmp
 import os
 import secrets
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import get_args
 
 from cloak.errors import Withheld
-from cloak.files import printable, read
+from cloak.files import read
 from cloak.intake import Item, LeftOut
 from cloak.ledger import Ledger
 from cloak.metadata import sniff
@@ -74,21 +72,6 @@ def earlier_names(policy: Names, ledger: Ledger, folder: Folder) -> list[LeftOut
     }
     found = ((folder.root / name, reasons[own]) for name, own in ledger.under_other_names(policy))
     return [LeftOut(place, reason) for place, reason in found if place.exists()]
-
-
-def replaced(items: Sequence[Item], ledger: Ledger) -> list[LeftOut]:
-    """Originals that an earlier run published, still there, under names that other photos of this run have now."""
-    known, here = ledger.sources(), {item.path.absolute() for item in items}
-    pairs = ((known.get(printable(item.name)), item.path) for item in items)
-    reason = "an earlier run published it under the name of another photo of this run, which replaces it"
-    return [LeftOut(old, reason) for old, new in pairs if old is not None and old not in here and _differ(old, new)]
-
-
-def _differ(one: Path, other: Path) -> bool:
-    try:
-        return not filecmp.cmp(one, other, shallow=False)
-    except OSError:  # it was moved
-        return False
 
 
 def _suffix(item: Item) -> str:

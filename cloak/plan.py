@@ -12,7 +12,6 @@ from pathlib import Path
 
 from cloak.batch import find
 from cloak.engine import Local
-from cloak.errors import OutputError
 from cloak.files import printable
 from cloak.intake import Item
 from cloak.job import Job, refuse
@@ -92,14 +91,18 @@ def make_plan(job: Job, price: float | None = None, size: int = SAMPLE) -> Plan:
 
 
 def _ledger(job: Job) -> Records | None:
-    try:
-        if isinstance(job.records, Path):
-            return Ledger(job.records, lock=False)
-        from cloak.parts import Parts
+    """What was done; None if nothing was yet. Raises `OutputError` where a run would, e.g. for a damaged one."""
+    place = job.records
+    if isinstance(place, Path):
+        try:
+            nothing = place.stat().st_size == 0  # a run was killed while it made it
+        except OSError as error:
+            nothing = isinstance(error, FileNotFoundError)  # of any other, the ledger says what it is
+        return None if nothing else Ledger(place, lock=False)
+    from cloak.bucket import read_object
+    from cloak.parts import Parts
 
-        return Parts(job.records, lock=False, fresh=True)
-    except OutputError:
-        return None  # nothing was done yet
+    return None if read_object(place / "meta.json") is None else Parts(place, lock=False, fresh=True)
 
 
 def _is_done(ledger: Records, item: Item, job: Job) -> bool:

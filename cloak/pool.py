@@ -273,11 +273,11 @@ def prepare(*modules: str) -> None:
     os.environ.update(extra)
     for name in SECRETS:  # whoever calls may not have read them yet, and nobody below needs them
         os.environ.pop(name, None)
-    # A service manager signals all processes at once. Should this one die of it, workers that finish what they have
-    # would be taken for dead: it tells who lives. It inherits the mask and ends with the caller. (The tracker, without
-    # which it does not start, would unblock what is blocked.)
+    # A service manager signals all processes at once, a terminal its whole group. Should this one die of it, workers
+    # that finish what they have would be taken for dead: it tells who lives. It inherits the mask and ends with the
+    # caller. (The tracker, without which it does not start, would unblock what is blocked.)
     resource_tracker.ensure_running()
-    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         forkserver.ensure_running()
         fleeting(Path(get_temp_dir()))  # where its socket is

@@ -3,6 +3,7 @@
 `Records` is what every ledger can do: `cloak.ledger.Ledger` is a SQLite file, `cloak.parts.Parts` lies in a bucket.
 """
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -89,20 +90,31 @@ def beside(out: Place) -> Place:
     whole = Path(os.path.realpath(out))  # a folder has one ledger, whatever links lead to it
     if not whole.name:
         raise UsageError("the output is the whole disk", next_step="Name a folder on it with --out.")
-    place, link = _next_to(whole), out
+    place, link = next_to(whole), out
     for _ in range(LINKS):
         if not link.is_symlink():
             break
-        other = _next_to(link)
+        other = next_to(link)
         # An earlier version's, or of a folder that lay where the link is now.
-        if other.exists() and os.path.realpath(other) != os.path.realpath(place):
+        if _may_be(other) and os.path.realpath(other) != os.path.realpath(place):
             raise UsageError(
-                "the output is a link, and a ledger lies beside the link: what is held there might be published",
+                "the output is a link, and a ledger lies beside the link, or may: "
+                "what is held there might be published",
                 next_step="Name the ledger that counts with --ledger, or move the one beside the link away.",
             )
         link = link.parent / os.readlink(link)  # or to another link
     return place
 
 
-def _next_to(folder: Path) -> Path:
+def next_to(folder: Path) -> Path:
+    """The ledger of a folder that no link leads to; see `beside`."""
     return folder.with_name(folder.name + ".cloak") / "ledger.sqlite"
+
+
+def _may_be(place: Path) -> bool:
+    """Whether something lies there, or nobody can tell."""
+    try:
+        place.stat()
+    except OSError as error:  # what has too long a name is nowhere
+        return not isinstance(error, FileNotFoundError | NotADirectoryError) and error.errno != errno.ENAMETOOLONG
+    return True

@@ -33,6 +33,7 @@ class Outcome:
         reason, message, next_step: why it was withheld.
         earlier: the row of an earlier run that did it, if it is unchanged since.
         withdrawn: names of what stood of the same bytes and was taken back with this photo.
+        replaces: the original, elsewhere, of what stood at its name; safe to print; "" if nothing did.
         thumbnail: a small JPEG of what was published, if the run was asked for them; never in a row.
         glance: to compare it with its neighbours in a burst; never in a row.
     """
@@ -46,12 +47,17 @@ class Outcome:
     next_step: str = ""
     earlier: dict[str, Any] | None = None
     withdrawn: tuple[str, ...] = ()
+    replaces: str = ""
     thumbnail: bytes | None = None
     glance: Glance | None = field(default=None, repr=False)
 
     def withdrawals(self) -> list[str]:
-        """A line for each name that was taken back with this photo."""
-        return [f"withdrawn  {name}: {self.source} has its bytes, and is {self.status}" for name in self.withdrawn]
+        """A line for each file that went with this photo."""
+        now = f"published as {self.target}" if self.target else self.status
+        told = [f"withdrawn  {name}: {self.source} has its bytes, and is {now}" for name in self.withdrawn]
+        if self.replaces:
+            told.append(f"replaced   {self.replaces}: {self.source} has its name now, and is {now}")
+        return told
 
     def row(self) -> dict[str, Any]:
         """For JSON."""
@@ -67,6 +73,8 @@ class Outcome:
             row |= msgspec.to_builtins(self.report) | {"status": str(self.status), "faces": self.report.faces}
         if self.withdrawn:
             row["withdrawn"] = list(self.withdrawn)
+        if self.replaces:
+            row["replaces"] = self.replaces
         return row
 
 
@@ -131,6 +139,7 @@ class Totals:
     faceless: int = 0
     resumed: int = 0
     left_out: int = 0
+    leftovers: int = 0
     bare: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -200,6 +209,14 @@ class Totals:
             rows.append(("to review", self.bare, "a face concealed in a neighbouring frame is bare: see the report"))
         if self.left_out:
             rows.append(("left out", self.left_out, "not taken for photos (sidecars, hidden files, ...): never copied"))
+        if self.leftovers:
+            rows.append(
+                (
+                    "left over",
+                    self.leftovers,
+                    "files and decisions of earlier runs, not of this one: look at them",
+                )
+            )
         if self.resumed:
             rows.append(("of these", self.resumed, "done by an earlier run"))
         rows.append(("seconds", round(self.seconds, 1), ""))  # type: ignore[arg-type]

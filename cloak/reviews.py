@@ -215,6 +215,10 @@ class Reviews:
         holds = self._holds(content, self._reviewed("content = ?", (content,)))
         return holds[0].decisions if holds else None
 
+    def replaces(self, name: str, content: str) -> bool:
+        """Whether other bytes of a name are held: what is said of these would pass for a word on them elsewhere."""
+        return bool(self._ledger.query("SELECT 1 FROM hold WHERE name = ? AND content <> ?", (name, content)))
+
     def _holds(self, content: str, about: Mapping[str, Reviewed], but: str = "") -> list[Reviewed]:
         """Holds of just these bytes: those among the latest words, and those that others took the place of, unless they
         are of the name `but`, where the latest word counts."""

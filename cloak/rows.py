@@ -78,23 +78,37 @@ def open_sheet(path: Path | None, out: Place | None) -> Iterator[Callable[[Calla
 
     Raises `UsageError` as `open_report` does, before any work is done.
     """
+    if path is not None:
+        _refuse_published(path, out, "contact sheet")
+    like = re.compile(rb"<!doctype html>.{,900}<title>Contact sheet: ", re.DOTALL)
+    with open_page(path, "contact sheet", like) as save:
+        yield lambda make: save(lambda: make().encode())
+
+
+@contextlib.contextmanager
+def open_page(path: Path | None, what: str, like: re.Pattern[bytes]) -> Iterator[Callable[[Callable[[], bytes]], None]]:
+    """A function that writes a file at a path, if there is to be one; it stands there when the function returns.
+
+    Args:
+        path: where it shall stand; tried before any work is done.
+        what: it is.
+        like: what the first and last bytes of one match; only such a file, or an empty one, is replaced.
+
+    Raises `UsageError` if it cannot be written there, or would replace what is no such file.
+    """
     if path is None:
         yield lambda _: None
         return
-    _refuse_published(path, out, "contact sheet")
-    like = re.compile(rb"<!doctype html>.{,900}<title>Contact sheet: ", re.DOTALL)
-    sink, saved = _File(path, "contact sheet", like), False
+    sink = _File(path, what, like)
 
-    def save(make: Callable[[], str]) -> None:
-        nonlocal saved
-        sink.write(make().encode())
-        sink.drain()  # what the disk does not take is told before the report is written
-        saved = True
+    def save(make: Callable[[], bytes]) -> None:
+        sink.write(make())
+        sink.finish(whole=True)  # not at the end: the report, which is written next, tells how this went
 
     try:
         yield save
     finally:
-        sink.finish(whole=saved)
+        sink.finish(whole=False)
 
 
 def _refuse_published(place: Place, out: Place | None, what: str) -> None:
@@ -132,11 +146,6 @@ class _File(io.RawIOBase):
             return len(data)
         with self._told():
             return self._file.write(data)
-
-    def drain(self) -> None:
-        """Give the disk what was written so far."""
-        with self._told():
-            self._file.flush()
 
     def finish(self, *, whole: bool) -> None:
         with self._told():

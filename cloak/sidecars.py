@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -13,6 +12,9 @@ from cloak.files import read
 from cloak.identity import same
 from cloak.intake import LeftOut, spoken, without_suffix
 from cloak.store import Folder
+
+UNWRITTEN = "Do not use the decisions of this folder for another export of this photo."
+"""The next step where one of its verdicts could not be written for other exports."""
 
 COMPANY = 2
 """So many faces tell a picture by where they are."""
@@ -25,8 +27,9 @@ def sidecar(
     namesake: bool = False,
     akin: bool = False,
     noted: Callable[[Decisions | None], bool] = lambda _: False,
+    mine: Callable[[Decisions], bool] = lambda _: False,
 ) -> Decisions | None:
-    """The decisions about a photo; another suffix of the re-export does not matter.
+    """The decisions about a photo; another suffix of the re-export does not matter, nor does case.
 
     Args:
         place: a folder of sidecars, or the only one.
@@ -35,6 +38,7 @@ def sidecar(
         akin: the run has a photo of that name with another suffix.
         noted: whether a ledger tells what was decided about this photo, or whose some decisions are: those that may
             be another's are passed over then.
+        mine: whether decisions were made about just these bytes: whoever else has the name, they are about this photo.
 
     Raises `DecisionsUnfit` when there are some that cannot be read, or may be about another photo: not to apply them
     would reveal or hide the wrong.
@@ -56,7 +60,7 @@ def sidecar(
     except (CloakError, OSError) as error:
         raise DecisionsUnfit(f"its decisions cannot be used: {error}") from None
     here, there = namesake or (other and akin), decisions.namesake or (other and decisions.akin)
-    if not (here or there):
+    if not (here or there) or mine(decisions):
         return decisions
     if noted(None if other and (akin or decisions.akin) else decisions):
         return None
@@ -67,7 +71,7 @@ def sidecar(
         )
     raise DecisionsUnfit(
         "several photos had its name where the decisions were made: whose they are cannot be told",
-        next_step="Take its file out of the folder of decisions, and review the photo anew.",
+        next_step="Take its file out of the folder of decisions, and review this export itself.",
     )
 
 
@@ -95,8 +99,8 @@ def keep(folder: Folder, own: PurePath, decisions: Decisions, data: bytes | None
     Raises `NotWritten`, without older ones.
     """
     name = own.with_name(own.name + SUFFIX)
-    if _another(folder.path(name), data):
-        decisions = replace(decisions, namesake=True)
+    another, akin = _before(folder.path(name), data)
+    decisions = replace(decisions, namesake=decisions.namesake or another, akin=decisions.akin or akin)
     try:
         folder.publish(name, dump(decisions))
     except NotWritten as error:
@@ -104,19 +108,20 @@ def keep(folder: Folder, own: PurePath, decisions: Decisions, data: bytes | None
             folder.withdraw(name)
         raise NotWritten(
             f"what was decided is stored, but not written for other exports: {error}",
-            next_step="Do not use the decisions of this folder for another export of this photo.",
+            next_step=UNWRITTEN,
         ) from None
 
 
-def _another(place: Path, data: bytes | None) -> bool:
-    """Whether decisions that stand there are, or may be, about another photo."""
+def _before(place: Path, data: bytes | None) -> tuple[bool, bool]:
+    """Whether decisions that stand there are, or may be, about another photo, and whether others had its name but for
+    the suffix."""
     if not os.path.lexists(place):
-        return False
+        return False, False
     try:
         old = parse(read(place, 10_000_000))
     except CloakError:
-        return True
-    return old.namesake or data is None or same(old.of, data) is not True
+        return True, True
+    return old.namesake or data is None or same(old.of, data) is not True, old.akin
 
 
 def unfitting(place: Path, names: Iterable[PurePath]) -> Iterator[LeftOut]:
@@ -166,5 +171,5 @@ def _stem(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """Macs and archives write some letters as two characters, others as one: the same name for whoever reads it."""
-    return unicodedata.normalize("NFC", name)
+    """The same for all who call a photo so: cameras write capitals, and exports none."""
+    return spoken(PurePath(name))

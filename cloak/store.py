@@ -13,6 +13,7 @@ from typing import Protocol
 from cloak.errors import NotWritten, OutputError, UsageError, Withheld
 from cloak.files import NEUTRAL_TIME, TEMPORARY, digest, printable, sync_folder, write
 from cloak.place import Place, Url
+from cloak.records import next_to
 
 
 class Store(Protocol):
@@ -121,6 +122,17 @@ class Folder:
         except OSError as error:
             raise NotWritten(f"it could not be stored: {error.strerror or 'input/output error'}") from None
 
+    def date(self, name: PurePath, times: float | None) -> None:
+        """Give what stands at a name its times anew; see `publish`. Raises `NotWritten`."""
+        target = self.path(name)
+        self._refuse_outside(target)
+        moment = NEUTRAL_TIME if times is None else times
+        try:
+            if target.stat().st_mtime != moment:
+                os.utime(target, (moment, moment))
+        except OSError as error:
+            raise NotWritten(f"its times could not be set: {error.strerror or 'input/output error'}") from None
+
     def withdraw(self, name: PurePath) -> None:
         """Remove a published file. Raises `NotWritten`."""
         target = self.path(name)
@@ -134,7 +146,10 @@ class Folder:
     def sweep(self) -> int:
         """Remove what a killed run left under temporary names; only for the one who holds the ledger's lock."""
         count = 0
-        for folder, _, names in os.walk(self.root):
+        for folder, folders, names in os.walk(self.root):
+            # What lies in the output of another run, which has its own ledger, may be in that one's hands just now.
+            others = {name for name in folders if os.path.exists(next_to(Path(folder, name)))}
+            folders[:] = [name for name in folders if not {name, name.removesuffix(".cloak")} & others]
             for name in names:
                 if name.startswith(TEMPORARY) and name.endswith(".tmp"):
                     (Path(folder) / name).unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """A hot folder: photos that appear in it are published into another, whatever way they come."""
 
+import contextlib
 import math
 import os
 import time
@@ -80,23 +81,45 @@ class Watch:
     def __iter__(self) -> Iterator[Outcome]:
         """Outcomes as photos come, until `stop`. Raises `MissingExtra`, and `OutputError` as a run does."""
         try:
-            from watchfiles import watch
+            import watchfiles  # noqa: F401
         except ImportError:
             raise MissingExtra("watching a folder", "watch") from None
         with Run(self._job) as run:
             self._earlier = run.own_names()
             swept, due, news = -math.inf, -math.inf, False
-            for events in watch(
-                self._folder, watch_filter=None, stop_event=self._stop, debounce=int(TICK * 1000),
-                rust_timeout=int(TICK * 1000), yield_on_timeout=True, raise_interrupt=False,
-            ):  # fmt: skip
+            for came in self._events():
                 now = time.monotonic()
-                news = news or bool(events)
+                news = news or came
                 if now >= due and (news or now - swept > SWEEP):
                     self._look(now)
                     swept, news = now, False
                     due = time.monotonic() + REST * (time.monotonic() - now)
                 yield from self._publish(run, now)
+
+    def _events(self) -> Iterator[bool]:
+        """Every `TICK`, whether something may have come.
+
+        A name that is no text ends the watching, as do a folder that is shut and too many of them: it begins anew
+        after a rest, twice as long each time that it ended at once. Meanwhile the folder is swept.
+        """
+        from watchfiles import watch
+
+        rest = 1
+        while True:
+            news = True  # what came while nobody watched has told nobody
+            with contextlib.suppress(OSError, RuntimeError):
+                for events in watch(
+                    self._folder, watch_filter=None, stop_event=self._stop, debounce=int(TICK * 1000),
+                    rust_timeout=int(TICK * 1000), yield_on_timeout=True, raise_interrupt=False,
+                ):  # fmt: skip
+                    yield news or bool(events)
+                    news, rest = False, 1
+                return
+            for _ in range(rest):
+                if self._stop.wait(TICK):
+                    return
+                yield False
+            rest = min(2 * rest, int(SWEEP / TICK))
 
     def _look(self, now: float) -> None:
         """Note what lies in the folder. What is known, here or to the ledger, keeps its name, whatever comes later."""

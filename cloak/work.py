@@ -13,7 +13,7 @@ from cloak.anonymizer import anonymize
 from cloak.decisions import Decisions, dump
 from cloak.errors import Conflict, DecisionsUnfit, NotWritten, OutputError
 from cloak.files import printable, read
-from cloak.identity import sealed
+from cloak.identity import sealed, unchanged
 from cloak.intake import Item, is_among
 from cloak.job import Job
 from cloak.ledger import Ledger, companion
@@ -25,8 +25,9 @@ from cloak.report import Outcome, attempt, failed
 from cloak.result import Status
 from cloak.reviews import Reviews, Word
 from cloak.scaled import thumbnail
-from cloak.sidecars import fit, keep, sidecar
+from cloak.sidecars import UNWRITTEN, fit, keep, sidecar
 from cloak.store import Folder, Store
+from cloak.withdrawal import take_back, take_back_older, withdraw
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     reviews = Reviews(ledger) if isinstance(ledger, Ledger) else None
     target = printable(item.name)
     known, origin = ledger.find(target), _origin(item, job)
+    shown = known.content if known and known.published else None
+    showed = ledger.source(target) if shown is not None and isinstance(ledger, Ledger) else None
     own = _own_name(item, ledger, job) if decisions is None else item.name
 
     def noted(given: Decisions | None) -> bool:  # whose others' are says nothing of a photo that is new here
@@ -146,7 +149,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     try:
         given = decided(item, own, job, noted) if decisions is None else None
     except DecisionsUnfit:
-        _withdraw(item.name, store, ledger, known, origin)  # somebody may have decided otherwise
+        withdraw(item.name, store, ledger, known, origin)  # somebody may have decided otherwise
         raise
     digest, again = treatment(job, ledger), job.force or content_seen is not None
     stale = _refuse_foreign(item, store, known, job)
@@ -157,7 +160,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         word = reviews.word(target, known.content, given, aliases) if reviews else Word()
         stale = bool(known.pipeline != digest or content_seen is not None or word.adopted or word.pending)
     if stale:
-        known = _withdraw(item.name, store, ledger, known, origin)  # even if the original can no longer be read
+        known = withdraw(item.name, store, ledger, known, origin)  # even if the original can no longer be read
     # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
     data = None if item.version else _fetch(item, limit)
     content = ledger.key(item.version.encode() if data is None else data)
@@ -181,39 +184,50 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         if unchanged:
             status, name = Status(known.row["status"]), known.row.get("target", "")
             place = job.out / item.name if name and isinstance(job.out, Path) else None
+            if place is not None and isinstance(store, Folder):
+                store.date(item.name, _times(item, job))  # an earlier run may have been told otherwise
             return Done(Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place, job)))
     if known and known.content != content:
-        known = _withdraw(item.name, store, ledger, known, origin)
+        known = withdraw(item.name, store, ledger, known, origin)
     if data is None:
         data = _fetch(item, limit)
         if hold := reviews.held(ledger.key(data)) if reviews else None:  # of a file with the same bytes
             word = replace(word, decisions=hold, held=True)
+    times = _times(item, job)
     try:
         _fit(word.adopted, data, job)
         made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
         result = signed(made, job.signer)
     except Exception as error:
-        gone = _take_back(store, ledger, content, digest, None, held=word.held)
+        gone = take_back(store, ledger, content, digest, None, held=word.held)
         return Done(replace(failed(source, error, job.debug), withdrawn=gone))
     outcome = Outcome(
         source, target if result.data else "", result.report.status, result.report,
         glance=result.glance, thumbnail=_thumbnail(result.data, job),
     )  # fmt: skip
+    if showed is not None and origin is not None and shown != content and showed != origin.source:
+        outcome = replace(outcome, replaces=printable(showed))
     published = sha256(result.data).hexdigest() if result.data else None
-    if reviews is not None and word.adopted is not None:
-        word = reviews.adopt(target, content, word, result.report.size)
+    if reviews is not None and decisions is None and (word.adopted is not None or (word.pending and word.version)):
+        given = word.adopted
+        word = reviews.adopt(target, content, word, result.report.size) if given is not None else word
         try:
-            _keep(item, own, word, data, job)
+            # A run that was killed may have left an older one there. (The review page writes those of its verdicts.)
+            _keep(item, own, word.decisions, given, data, job, namesake=reviews.replaces(target, content))
         except NotWritten as error:  # of what is held or changed nothing stands, all the same
-            gone = _take_back(store, ledger, content, digest, item.name, held=word.held)
+            gone = take_back(store, ledger, content, digest, item.name, held=word.held)
             return Done(replace(failed(source, error, job.debug), withdrawn=gone))
     entry = Entry(content, digest, published, outcome.row() | {"decided": _mark(word.decisions)})
     # Before its row goes: nothing stands that the ledger does not know.
     if not result.data:
-        gone = _take_back(store, ledger, content, digest, item.name, held=word.held)
+        gone = take_back(store, ledger, content, digest, item.name, held=word.held)
         outcome = replace(outcome, withdrawn=gone)
     elif isinstance(ledger, Ledger):
-        _withdraw(item.name, store, ledger, known)
+        withdraw(item.name, store, ledger, known)
+        if origin is not None:
+            mark = _mark(word.decisions)
+            gone = take_back_older(store, ledger, content, digest, mark, item.name, origin.source)
+            outcome = replace(outcome, withdrawn=gone)
     turn = None
     if isinstance(ledger, Ledger) and reviews is not None:
         # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
@@ -222,7 +236,6 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         ledger.record(target, entry, origin, partial(reviews.check, target, content, word))
         turn = reviews.unchanged(target, content, word, published)
     if result.data:
-        times = item.path.stat().st_mtime if job.preserve_times else None
         try:
             store.publish(item.name, result.data, times, turn)
         except NotWritten:
@@ -237,7 +250,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
 def _hold(item: Item, source: str, job: Job, content: str) -> Done:
     """Keep a photo unpublished; what was published of it, or of its very bytes under another name, is withdrawn."""
     store, ledger = _edges(job.out, job.records)
-    gone = _take_back(store, ledger, content, "", item.name, held=True)
+    gone = take_back(store, ledger, content, "", item.name, held=True)
     return Done(Outcome(source, "", Status.HELD, withdrawn=gone))
 
 
@@ -247,6 +260,17 @@ def _origin(item: Item, job: Job) -> Origin | None:
         return None
     settings = tomli_w.dumps(job.pipeline.table())
     return Origin(item.source.absolute(), item.name, job.pipeline.hash(), job.pipeline.name, settings)
+
+
+def _times(item: Item, job: Job) -> float | None:
+    """When the original was modified, if that is to be kept. Raises `NotWritten` where nobody can tell any more."""
+    try:
+        return item.path.stat().st_mtime if job.preserve_times else None
+    except OSError:
+        raise NotWritten(
+            "when its original was modified cannot be told: it is not there any more",
+            next_step="Put it back, or run without --preserve-times.",
+        ) from None
 
 
 def _own_name(item: Item, ledger: Records, job: Job) -> PurePath:
@@ -267,7 +291,11 @@ def decided(
     """
     if job.decisions is None:
         return None
-    found = sidecar(job.decisions, own, namesake=item.namesake, akin=item.akin, noted=noted)
+
+    def sealed_there(given: Decisions) -> bool:
+        return unchanged(given.of, _fetch(item, job.pipeline.limits.bytes))
+
+    found = sidecar(job.decisions, own, namesake=item.namesake, akin=item.akin, noted=noted, mine=sealed_there)
     # Where a person must accept photos, a verdict on another export is no verdict on this one.
     holds = job.pipeline.review == "required" or job.pipeline.no_face == "hold"
     return replace(found, verdict=None) if found is not None and found.verdict == "accept" and holds else found
@@ -279,16 +307,26 @@ def _fit(decisions: Decisions | None, data: bytes, job: Job) -> None:
         fit(decisions, data)
 
 
-def _keep(item: Item, own: PurePath, word: Word, data: bytes, job: Job) -> None:
-    """What counts here now counts for exports that get this folder's decisions, too."""
-    if word.decisions is not None and word.adopted is not None and isinstance(job.records, Path):
-        given = word.adopted
-        namesake, akin = item.namesake or given.namesake, item.akin or given.akin
-        decisions = replace(word.decisions, namesake=namesake, akin=akin, of=sealed(data))
+def _keep(
+    item: Item, own: PurePath, made: Decisions | None, given: Decisions | None, data: bytes, job: Job, *, namesake: bool
+) -> None:
+    """What counts here now counts for exports that get this folder's decisions, too.
+
+    Args:
+        made: what counts.
+        given: the sidecar that it was taken from, if it was.
+        namesake: it takes the place of what was decided about another photo of its name.
+    """
+    if made is not None and made.verdict is not None and isinstance(job.records, Path):
+        namesake = namesake or item.namesake or (given is not None and given.namesake)
+        akin = item.akin or (given is not None and given.akin)
+        decisions = replace(made, namesake=namesake, akin=akin, of=sealed(data))
         try:
             folder = Folder(companion(job.records, "decisions"), private=True)
         except OutputError as error:
-            raise NotWritten(f"what was decided is stored, but not written for other exports: {error}") from None
+            raise NotWritten(
+                f"what was decided is stored, but not written for other exports: {error}", next_step=UNWRITTEN
+            ) from None
         keep(folder, own, decisions, data)
 
 
@@ -306,72 +344,6 @@ def _thumbnail(published: bytes | Path | None, job: Job) -> bytes | None:
         return None
     data = read(published, job.pipeline.limits.bytes) if isinstance(published, Path) else published
     return thumbnail(open_photo(data, job.pipeline.limits))
-
-
-def _withdraw(
-    name: PurePath, store: Store, ledger: Records, known: Entry | None, origin: Origin | None = None
-) -> Entry | None:
-    """What an earlier run or verdict published of other bytes, or in another way, is not what is asked for now.
-
-    It goes before the work begins, so that nothing of it is left whatever becomes of the photo: withheld, held, or the
-    worker killed. Only what its record names is ours to withdraw, or an object that says so itself.
-
-    Args:
-        name, known: of the photo, and its record.
-        origin: how it is asked for now. Should it be withheld, a review goes on from there, not from how it was done.
-
-    Returns its record now: without a pipeline, so that the next run does it again.
-    """
-    standing, published = store.standing(name), known.published if known else None
-    if standing is not None and store.ours(standing, published):
-        store.withdraw(name)
-        standing = None
-    if known is None:
-        return None
-    gone = replace(known, published=published if standing is not None else None, pipeline="")
-    if isinstance(ledger, Ledger) and (gone.published != published or origin):
-        ledger.record(printable(name), gone, origin)
-    return gone
-
-
-def _take_back(
-    store: Store, ledger: Records, content: str, digest: str, own: PurePath | None, *, held: bool
-) -> tuple[str, ...]:
-    """Nothing of a photo is to be published: nothing of its bytes stands afterwards, or it is named.
-
-    Args:
-        content: the ledger's key of the bytes.
-        digest: of the treatment that is asked for: what was published so under other names stays.
-        own: the photo's name; None if what stands there is as it is asked for.
-        held: a person holds the bytes: nothing of them stays.
-
-    Returns the names of what stood there but under its own. Raises `NotWritten` for what is not ours to withdraw, or
-    cannot be withdrawn, once all the rest is.
-    """
-    names, refused, gone = [] if own is None else [own], list[NotWritten](), list[str]()
-    with ledger.transaction() if isinstance(ledger, Ledger) else contextlib.nullcontext():  # nobody publishes meanwhile
-        if isinstance(ledger, Ledger):  # of photos in a store nobody remembers which are alike
-            names += [name for name in ledger.published_of(content, None if held else digest) if name != own]
-        for name in names:
-            target, known = printable(name), ledger.find(printable(name))
-            stood = name != own and store.standing(name) is not None
-            try:
-                _withdraw(name, store, ledger, known)
-                if store.standing(name) is not None:
-                    raise NotWritten(
-                        f"it is to stay unpublished, but a file that the ledger does not know stands there: {target}",
-                        next_step="Move that file away, then run or decide again.",
-                    )
-            except NotWritten as error:
-                refused.append(error)
-                continue
-            gone += [target] if stood else []
-            if held and known is not None and known.published is not None:
-                row = {key: value for key, value in known.row.items() if key != "target"} | {"status": str(Status.HELD)}
-                ledger.record(target, replace(known, published=None, row=row))
-    if refused:
-        raise refused[0]
-    return tuple(gone)
 
 
 def _refuse_foreign(item: Item, store: Store, known: Entry | None, job: Job) -> bool:

@@ -105,6 +105,21 @@ def test_another_pipeline_is_done_anew(shoot, tmp_path):
     assert "of these" not in done.stdout
 
 
+def test_what_an_earlier_run_published_is_counted_apart_from_what_was_never_taken(shoot, tmp_path):
+    report = tmp_path / "report.json"
+    run("run", shoot, "--out", tmp_path / "public", "--recall", "fast", code=1)
+    published = names(tmp_path / "public")
+    done = run(
+        "run", shoot, "--out", tmp_path / "public", "--recall", "fast", "--names", "random", "--report", report, code=1
+    )
+    told = json.loads(report.read_text())
+    never = [row for row in told["left_out"] if "published by an earlier run" not in row["reason"]]
+    assert told["totals"]["leftovers"] == len(published) == len(told["left_out"]) - len(never)
+    assert told["totals"]["left_out"] == len(never)
+    assert f"left over  {tmp_path / 'public' / published[0]}: published by an earlier run" in done.stderr
+    assert f"left over{len(published):>13}  files and decisions of earlier runs" in done.stdout
+
+
 def test_a_dry_run_writes_nothing(shoot, tmp_path):
     (shoot / "broken.jpg").unlink()
     done = run("run", shoot, "--out", tmp_path / "public", "--dry-run")

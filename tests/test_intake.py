@@ -6,7 +6,7 @@ import pytest
 
 from cloak.errors import Unreadable
 from cloak.files import read
-from cloak.intake import Item, LeftOut, numbered, walk
+from cloak.intake import Item, LeftOut, numbered, unique, walk
 
 JPEG = b"\xff\xd8\xff\xe0"
 
@@ -154,3 +154,12 @@ def test_a_photo_whose_own_name_is_a_namesakes_number_gets_another(tmp_path, ord
     items = numbered(list(walk([tmp_path / card for card in order], None)), earlier)
     names = {item.path.parent.name: str(item.name) for item in items}
     assert names == {"A": "p.jpg", "B": "p-2.jpg", "C": "p-2-2.jpg"}
+
+
+def test_a_number_makes_no_name_longer_than_a_file_may_have():
+    taken = {}
+    for long in ("x" * 251 + ".jpg", "\u00e9" * 125 + ".jpeg"):
+        names = [unique(PurePath(long), taken) for _ in range(12)]
+        assert len(set(names)) == 12
+        assert {name.suffix for name in names} == {PurePath(long).suffix}
+        assert max(len(os.fsencode(name)) for name in names) <= 255

@@ -1,7 +1,9 @@
 import os
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,6 +93,21 @@ def test_an_output_has_one_ledger_whatever_links_lead_to_it(tmp_path):
         beside(Path("/"))
 
 
+def test_a_link_whose_name_leaves_no_room_for_a_ledger_has_none_beside_it(tmp_path):
+    (tmp_path / "2026-11").mkdir()
+    link = tmp_path / ("y" * 252)
+    link.symlink_to("2026-11")
+    assert beside(link) == tmp_path / "2026-11.cloak/ledger.sqlite"
+
+
+def test_a_ledger_beside_a_link_of_which_nobody_can_tell_is_not_passed_over(tmp_path):
+    (tmp_path / "2026-11").mkdir()
+    (tmp_path / "current").symlink_to("2026-11")
+    (tmp_path / "current.cloak").symlink_to("current.cloak")  # a loop: as shut to us as a folder of another user
+    with pytest.raises(UsageError, match="a ledger lies beside the link, or may"):
+        beside(tmp_path / "current")
+
+
 def test_a_ledger_beside_a_link_that_is_not_its_folders_is_not_passed_over(tmp_path):
     (tmp_path / "2026-11").mkdir()
     (tmp_path / "current").symlink_to("2026-11")
@@ -161,3 +178,26 @@ def test_what_is_said_of_a_ledger_that_cannot_be_used_holds_no_path(tmp_path):
     with pytest.raises(OutputError) as told:
         Ledger(beside(tmp_path / "out"))
     assert str(told.value) in {f"the ledger 'ledger.sqlite' cannot be used: {os.strerror(code)}" for code in (17, 20)}
+
+
+def test_that_there_is_no_memory_is_no_word_on_the_ledger(tmp_path):
+    """A worker tells it of its photo; at the beginning the ledger is not called damaged, for that loses its holds."""
+
+    def none(*_, **__):
+        raise MemoryError
+
+    with Ledger(tmp_path / "a.sqlite") as ledger, closing(ledger._db):
+        ledger._db = SimpleNamespace(execute=none, in_transaction=False, close=lambda: None)
+        for step in (lambda: ledger.find("a"), lambda: ledger.record("a", Entry("c", "p", None, {}))):
+            with pytest.raises(MemoryError):
+                step()
+
+
+def test_a_ledger_that_wants_more_memory_than_there_is_need_not_be_moved_away(tmp_path, monkeypatch):
+    def none(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("sqlite3.connect", none)
+    with pytest.raises(OutputError, match="no memory") as refused:
+        Ledger(tmp_path / "a.sqlite")
+    assert "Move" not in refused.value.next_step

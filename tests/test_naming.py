@@ -3,18 +3,15 @@ import os
 import re
 from dataclasses import replace
 from pathlib import PurePath
-from types import SimpleNamespace
 
 import pytest
 
-from cloak.batch import Run
 from cloak.files import printable
 from cloak.intake import Item
-from cloak.job import Job
 from cloak.ledger import Ledger
-from cloak.naming import Naming, earlier_names, replaced
+from cloak.naming import Naming, earlier_names
 from cloak.pipeline import load
-from cloak.records import Entry, Origin, beside
+from cloak.records import Entry, Origin
 from cloak.store import Folder
 from tests.test_batch import names, run
 
@@ -124,30 +121,6 @@ def test_names_that_print_otherwise_than_they_are_are_said_too(ledger, folder, t
         ledger.record(printable(name), Entry("content", "pipeline", "digest", {}), origin)
         (folder.root / name).touch()
     assert len(earlier_names("random", ledger, folder)) == 3
-
-
-def test_what_another_photo_of_the_name_replaces_is_said_unless_it_moved_or_was_edited(tmp_path, ledger, folder):
-    cards = [item(tmp_path, f"{card}/1.jpg", JPEG + card.encode()) for card in ("one", "two")]
-    one, two = (replace(photo, name=PurePath("1.jpg")) for photo in cards)
-    ledger.record("1.jpg", Entry("content", "", "digest", {}), Origin(one.path, one.name, "", "", ""))
-    assert [left.source for left in replaced([two], ledger)] == [one.path]
-    assert replaced([two, replace(one, name=PurePath("1-2.jpg"))], ledger) == []  # it is published too
-    one.path.write_bytes(b"edited")
-    assert replaced([one], ledger) == []
-    two.path.write_bytes(b"edited")
-    assert replaced([two], ledger) == []  # a copy
-    one.path.unlink()
-    two.path.write_bytes(JPEG)
-    assert replaced([two], ledger) == []
-
-
-def test_a_run_says_what_it_replaces(tmp_path, monkeypatch):
-    one, two = (item(tmp_path, f"{card}/1.jpg", card.encode()).path for card in ("one", "two"))
-    with Ledger(beside(tmp_path / "public")) as ledger:
-        ledger.record("1.jpg", Entry("content", "", "digest", {}), Origin(one, PurePath("1.jpg"), "", "", ""))
-    monkeypatch.setattr("cloak.batch.open_engine", lambda *_: SimpleNamespace(close=lambda: None))
-    with Run(Job((two.parent,), tmp_path / "public", load("photographer"))) as run:
-        assert [left.source for left in run.left_out] == [one]
 
 
 def test_names_decide_nothing_of_the_bytes():

@@ -11,6 +11,7 @@ import pytest
 
 from cloak.errors import ConcealmentFailed, SetupError, TimedOut, TooLarge
 from cloak.pool import Pool
+from tests.conftest import ROOT
 
 
 def nothing():
@@ -154,6 +155,37 @@ if __name__ == "__main__":
             break
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="workers are not forked there")
+def test_ctrl_c_at_the_start_is_heard_once_and_by_no_process_below(tmp_path):
+    """A terminal signals the whole group, also the process from which workers are forked, which still imports."""
+    (tmp_path / "slow.py").write_text(
+        "import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(1)\npathlib.Path('done').touch()\n"
+    )
+    code = """
+import pathlib, time
+from cloak.pool import prepare
+try:
+    prepare("slow")
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+until = time.monotonic() + 30
+while not pathlib.Path("done").exists() and time.monotonic() < until:
+    time.sleep(0.05)
+"""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(parent.pid, signal.SIGINT)
+    assert parent.communicate(timeout=60) == ("interrupted\n", "")
+    assert (tmp_path / "done").exists()
 
 
 def swell(item):

@@ -139,6 +139,17 @@ def test_a_report_is_never_published(tmp_path):
         pass
 
 
+def test_a_sheet_stands_or_is_told_before_the_report_says_how_the_run_ended(tmp_path):
+    with open_sheet(tmp_path / "sheet.html", None) as save:
+        save(lambda: "<!doctype html>")
+        assert [path.name for path in tmp_path.iterdir()] == ["sheet.html"]
+    with open_sheet(tmp_path / "other.html", None) as save:
+        (tmp_path / "other.html").mkdir()
+        with pytest.raises(OutputError, match="the contact sheet cannot be written"):
+            save(lambda: "<!doctype html>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.html", "sheet.html"]
+
+
 def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path):
     with pytest.raises(UsageError, match="report"), open_report(tmp_path / "nowhere/r.json", None):
         pass

@@ -11,7 +11,7 @@ from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump, parse
 from cloak.errors import DecisionsUnfit, UsageError
 from cloak.geometry import Box, Region, Size
-from cloak.identity import same, sealed
+from cloak.identity import _of_moment, same, sealed
 from cloak.intake import Item
 from cloak.job import Job
 from cloak.ledger import Ledger
@@ -54,7 +54,10 @@ def photo(tmp_path, jpeg):
         ("party.jpg", ["party.bob"], False),
         ("party.bob.jpg", ["party.jpg"], False),
         ("party.bob.jpg", ["party.bob.png"], True),
-        ("party.jpg", ["Party.jpg"], False),
+        ("party.jpg", ["Party.JPG"], True),  # as the camera wrote it
+        ("a/party.jpg", ["A/Party.JPG"], True),
+        ("party.jpg", ["Party.jpg", "PARTY.JPG"], None),
+        ("party.jpg", ["Party.jpg", "party.jpg"], True),
         ("a/party.jpg", ["party.jpg", "b/party.jpg"], False),
         ("Zo\u00eb.jpg", ["Zoe\u0308.png"], True),  # the same name, as a Mac writes it
         ("Zoe\u0308/1.jpg", ["Zo\u00eb/1.jpg"], True),
@@ -253,7 +256,7 @@ def test_decisions_that_fit_no_photo_are_named(tmp_path, photo):
         place.write_bytes(dump(Decisions(Size(256, 256))))
     photo("a/1.jpg")
     run = Run(Job((tmp_path / "in",), tmp_path / "public", FAST, decisions=tmp_path / "decisions"))
-    assert [left.source.name for left in run.left_out] == ["2.jpg.cloak.json"]
+    assert [left.source.name for left in run.leftovers] == ["2.jpg.cloak.json"]
 
 
 def test_the_name_that_a_run_gave_to_one_photo_is_never_another_ones(tmp_path, photo):
@@ -265,3 +268,10 @@ def test_the_name_that_a_run_gave_to_one_photo_is_never_another_ones(tmp_path, p
         other = work(photo("0001.jpg"), job=Job((tmp_path / "in",), out, FAST)).outcome
     assert "not-written" in str(other.row())
     assert (out / "0001.jpg").read_bytes() == standing
+
+
+def test_an_older_seal_of_a_moment_that_is_filled_up_tells_nothing():
+    whole, again = taken("2026:05:31 12:34:00"), taken("2026:05:31 12:34:00") + b"edited"
+    salt, digest, _ = sealed(whole).split(":")
+    older = f"{salt}:{digest}:{_of_moment(salt, '2026-05-31T12:34:00')}"
+    assert (same(older, whole), same(older, again)) == (True, None)

@@ -9,6 +9,7 @@ import pytest
 from cloak import files
 from cloak.errors import NotWritten, OutputError, TooLarge, Unreadable, UsageError
 from cloak.files import NEUTRAL_TIME, printable, read
+from cloak.records import beside
 from cloak.store import Folder, refuse_overlap
 
 
@@ -122,6 +123,17 @@ def test_what_a_killed_run_left_is_swept_and_nothing_else(tmp_path):
     (tmp_path / "out/x/.cloak-0123.tmp").write_bytes(b"half")
     assert folder.sweep() == 1
     assert [p.name for p in (tmp_path / "out/x").iterdir()] == ["a.jpg"]
+
+
+def test_what_another_run_writes_into_its_own_output_below_is_not_swept(tmp_path):
+    site = Folder(tmp_path / "site")
+    for name in ("gallery", "gallery.cloak", "day"):
+        (site.root / name).mkdir()
+        (site.root / name / ".cloak-0123.tmp").write_bytes(b"half")
+    beside(site.root / "gallery").touch()
+    assert site.sweep() == 1
+    left = {path.relative_to(site.root).as_posix() for path in site.root.rglob("*.tmp")}
+    assert left == {"gallery/.cloak-0123.tmp", "gallery.cloak/.cloak-0123.tmp"}
 
 
 def test_an_output_that_is_a_file_is_an_error(tmp_path):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import PurePath
 from types import SimpleNamespace
 
@@ -120,6 +121,51 @@ def test_photos_are_published_whatever_way_they_come(tmp_path, inbox, jpeg):
     log = (tmp_path / "log").read_text()
     assert log.count("withheld") == log.count("bad.jpg") == 1
     assert "slow.jpg: 1 faces" in log
+
+
+def test_a_photo_at_which_a_person_should_look_is_named(tmp_path, inbox, behind):
+    (inbox / "behind.jpg").write_bytes(behind)
+    with watching(tmp_path, "--persons") as published:
+        published("behind.jpg")
+    log = (tmp_path / "log").read_text()
+    assert f"to review  {inbox / 'behind.jpg'}: people without a face, as from behind, are bare; look at it" in log
+
+
+def test_a_name_that_is_no_text_ends_nothing_and_hides_no_other_photo(tmp_path, inbox, jpeg):
+    strange = os.fsdecode(b"caf\xe9.jpg")
+    try:
+        (inbox / strange).write_bytes(b"")
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    with watching(tmp_path) as published:
+        (inbox / strange).write_bytes(jpeg())
+        published(strange)
+        (inbox / "later.jpg").write_bytes(jpeg())
+        published(strange, "later.jpg")
+
+
+def test_a_folder_that_cannot_be_watched_is_swept_and_tried_ever_less_often(tmp_path, inbox, monkeypatch):
+    tries, clock = [], [100.0]
+
+    def refused(*_, **__):
+        tries.append(clock[0])
+        raise OSError(28, "OS file watch limit reached.")
+
+    def wait(seconds):
+        clock[0] += seconds
+        return clock[0] > 400
+
+    watch = Watch(Job((inbox,), tmp_path / "out", load("photographer")))
+    monkeypatch.setattr("watchfiles.watch", refused)
+    monkeypatch.setattr("cloak.watch.Run", lambda _: contextlib.nullcontext(SimpleNamespace(own_names=dict)))
+    monkeypatch.setattr("cloak.watch.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(watch, "_stop", SimpleNamespace(wait=wait))
+    looks = []
+    monkeypatch.setattr(Watch, "_look", lambda _, now: looks.append(now))
+    assert list(watch) == []
+    assert [after - before for before, after in pairwise(tries)][:7] == [0.5, 1, 2, 4, 8, 16, 30]
+    assert len(tries) < 20
+    assert all(after - before < 32 for before, after in pairwise(looks))
 
 
 def test_a_restart_catches_up_and_does_nothing_twice(tmp_path, inbox, jpeg):

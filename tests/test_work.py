@@ -1,5 +1,7 @@
 """What one worker does with one photo that people have decided about, in this process."""
 
+import os
+import shutil
 import sqlite3
 import sys
 from contextlib import closing
@@ -15,6 +17,7 @@ from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump, parse
 from cloak.detect import Face
 from cloak.effects import Fill
+from cloak.files import NEUTRAL_TIME
 from cloak.geometry import Box, Region, Size
 from cloak.identity import same, sealed
 from cloak.intake import Item, numbered, walk
@@ -164,9 +167,9 @@ def test_the_order_of_the_inputs_does_not_tell_whose_decisions_are_whose(folder,
     folder.out = folder.out.with_name("again")
     Ledger(beside(folder.out)).close()
     elsewhere = folder.statuses(other, folder.originals, decisions=ours)
-    assert elsewhere == {"p.jpg": "withheld", "p-2.jpg": "withheld"}
-    for alone in (other, folder.originals):  # the one that comes second has the other's name elsewhere
-        assert folder.statuses(alone, decisions=ours) == {"p.jpg": "withheld"}
+    assert elsewhere == {"p.jpg": "withheld", "p-2.jpg": "concealed"}  # of one they are about just its bytes
+    assert folder.statuses(other, decisions=ours) == {"p.jpg": "withheld"}
+    assert folder.statuses(folder.originals, decisions=ours) == {"p-2.jpg": "concealed"}  # it keeps its number
     folder.out = folder.out.with_name("public")
     assert folder.statuses(decisions=ours) == {"p.jpg": "concealed"}
 
@@ -487,7 +490,10 @@ def test_a_hold_whose_sidecar_cannot_be_written_leaves_no_copy_standing(folder, 
     outcome = folder.run()["p.jpg"]
     assert (outcome.reason, outcome.withdrawn) == ("not-written", ("copy.jpg",))
     assert folder.published() == []
+    assert folder.statuses() == {"p.jpg": "withheld"}  # it is told until it is mended
+    shutil.rmtree(ours) if ours.is_dir() else ours.unlink()
     assert folder.statuses() == {"p.jpg": "held"}
+    assert parse((ours / "p.jpg.cloak.json").read_bytes()).verdict == "hold"
 
 
 @pytest.mark.parametrize("how", ["two cards", "two names"])
@@ -692,3 +698,163 @@ def test_decisions_that_no_ledger_takes_are_refused_before_anything_is_published
     (outcome,) = folder.run().values()
     assert outcome.reason == "decisions-unfit"
     assert folder.published() == []
+
+
+def test_a_held_photo_keeps_its_name_beside_namesakes_whose_number_that_is(folder, jpeg):
+    """However it is saved anew; the photo that is new gets another number."""
+    cards = [folder.originals.with_name(card) for card in ("card1", "card2")]
+    for card, quality in zip(cards, (60, 70), strict=True):
+        card.mkdir()
+        (card / "p.jpg").write_bytes(jpeg(quality=quality))
+    photo = (folder.originals / "p.jpg").rename(folder.originals / "p-2.jpg")
+    folder.run()
+    assert folder.decide("p-2.jpg", "hold") == "held"
+    photo.write_bytes(jpeg(quality=50))
+    assert folder.statuses(*cards, folder.originals) == {
+        "p.jpg": "concealed",
+        "p-2.jpg": "held",
+        "p-2-2.jpg": "concealed",
+    }
+
+
+def test_what_is_held_is_known_by_where_it_lies_after_another_had_its_name(folder, jpeg):
+    other = folder.originals.with_name("other")
+    other.mkdir()
+    (other / "p.jpg").write_bytes(jpeg(quality=60))
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    assert folder.statuses(other) == {"p.jpg": "held"}  # until somebody has looked
+    (folder.originals / "p.jpg").write_bytes(jpeg(quality=50))
+    assert set(folder.statuses(folder.originals, other).values()) == {"held"}
+    assert folder.published() == []
+
+
+def test_a_verdict_taken_from_elsewhere_is_written_by_the_next_run_where_one_was_killed(folder, monkeypatch):
+    ours = beside(folder.out).with_name("decisions") / "p.jpg.cloak.json"
+    folder.run()
+    assert folder.decide("p.jpg", "accept", (folder.face(),)) == "accepted"
+    folder.sidecar("p.jpg", verdict="hold", at="2999-01-01T00:00:00+00:00")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cloak.work.keep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.run()
+    assert parse(ours.read_bytes()).verdict == "accept"
+    assert folder.statuses() == {"p.jpg": "held"}
+    assert parse(ours.read_bytes()).verdict == "hold"
+
+
+def test_a_verdict_beside_the_hold_of_another_photo_of_its_name_is_for_nobody_by_name(folder, jpeg):
+    """Also where its sidecar was taken out, and the photo reviewed anew."""
+    ours = beside(folder.out).with_name("decisions") / "p.jpg.cloak.json"
+    photo = folder.originals / "p.jpg"
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    photo.write_bytes(jpeg(quality=60))
+    folder.run()
+    for _ in range(2):
+        assert folder.decide("p.jpg", "accept") == "accepted"
+        assert parse(ours.read_bytes()).namesake
+        ours.unlink()
+    folder.sidecar("p.jpg", BADGE, at="2999-01-01T00:00:00+00:00")
+    assert folder.statuses() == {"p.jpg": "concealed"}
+    assert parse(ours.read_bytes()).namesake
+
+
+def test_what_was_decided_about_a_file_counts_for_its_very_bytes_whoever_else_had_its_name(folder, jpeg):
+    photo, elsewhere = folder.originals / "p.jpg", folder.originals.with_name("web")
+    elsewhere.mkdir()
+    folder.run()
+    assert folder.decide("p.jpg", "accept") == "accepted"
+    photo.write_bytes(jpeg(quality=60))
+    folder.run()
+    assert folder.decide("p.jpg", "accept", (BADGE,)) == "accepted"
+    ours = beside(folder.out).with_name("decisions")
+    for quality, status in ((60, "concealed"), (61, "withheld")):
+        folder.out = folder.out.with_name(f"web{quality}")
+        Ledger(beside(folder.out)).close()
+        (elsewhere / "p.jpg").write_bytes(jpeg(quality=quality))
+        outcome = folder.run(elsewhere, decisions=ours)["p.jpg"]
+        assert str(outcome.status) == status
+        assert outcome.report is None or outcome.report.areas == ((BADGE.area,),)
+
+
+def test_a_hold_is_found_however_its_name_is_written(folder):
+    photo = folder.originals / "p.jpg"
+    (folder.sidecars / "P.JPG.cloak.json").write_bytes(dump(Decisions(SIZE, verdict="hold", of=sealed(b"another"))))
+    assert photo.exists()
+    assert folder.statuses() == {"p.jpg": "held"}
+
+
+@pytest.mark.parametrize("now", ["renamed", "numbered", "decided", "alike", "a copy of its own"])
+def test_what_was_published_in_another_way_does_not_outlive_the_name(folder, now):
+    """A face that was bare by consent would stay so after its end."""
+    photo = folder.originals / "p.jpg"
+    folder.run(pipeline=replace(FAST, cover=replace(FAST.cover, scale=1.6)))
+    other = photo.with_name("q.jpg")
+    if now in {"renamed", "decided"}:
+        photo.rename(other)
+    elif now == "a copy of its own":
+        other.write_bytes(photo.read_bytes())
+        folder.originals = folder.originals.with_name("copies")
+        folder.originals.mkdir()
+        other.rename(folder.originals / "q.jpg")
+    item, job = Item(other, PurePath("q.jpg")), Job((folder.originals,), folder.out, FAST, key=b"k")
+    if now == "numbered":
+        item = Item(photo, PurePath("q.jpg"), own=PurePath("p.jpg"))
+    elif now == "alike":
+        photo.rename(other)
+        job = replace(job, pipeline=replace(FAST, cover=replace(FAST.cover, scale=1.6)))
+    elif now == "a copy of its own":
+        item = Item(folder.originals / "q.jpg", PurePath("q.jpg"))
+    outcome = work.work(item, job=job).outcome
+    assert str(outcome.status) == "concealed"
+    stays = now in {"alike", "a copy of its own"}
+    assert folder.published() == (["p.jpg", "q.jpg"] if stays else ["q.jpg"])
+    told = [f"withdrawn  p.jpg: {outcome.source} has its bytes, and is published as q.jpg"]
+    assert outcome.withdrawals() == ([] if stays else told)
+
+
+def test_times_follow_what_is_asked_for_also_where_nothing_else_is_to_be_done(folder):
+    photo, made = folder.originals / "p.jpg", folder.out / "p.jpg"
+    os.utime(photo, (1_500_000_000, 1_500_000_000))
+    for keep, moment in ((True, 1_500_000_000), (False, NEUTRAL_TIME), (True, 1_500_000_000)):
+        folder.run(preserve_times=keep)
+        assert made.stat().st_mtime == moment
+
+
+def test_an_original_that_is_moved_away_while_its_time_is_wanted_is_withheld(folder, monkeypatch):
+    photo = folder.originals / "p.jpg"
+
+    def fetch(item, limit):
+        data = photo.read_bytes()
+        photo.rename(photo.with_suffix(".away"))
+        return data
+
+    monkeypatch.setattr("cloak.work._fetch", fetch)
+    (outcome,) = folder.run(preserve_times=True).values()
+    assert (outcome.reason, "modified cannot be told" in outcome.message) == ("not-written", True)
+    assert folder.published() == []
+
+
+def test_a_photo_that_takes_the_place_of_another_of_its_name_says_so(folder, jpeg):
+    """Whether or not the other still lies where it was; of what was edited or moved nothing is said."""
+    photo, other = folder.originals / "p.jpg", folder.originals.with_name("other")
+    other.mkdir()
+    folder.run()
+    item, job = Item(other / "p.jpg", PurePath("p.jpg")), Job((other,), folder.out, FAST, key=b"k")
+
+    def told():
+        return work.work(item, job=job).outcome.withdrawals()
+
+    item.path.write_bytes(photo.read_bytes())
+    assert told() == []
+    photo.write_bytes(jpeg(quality=70))
+    folder.run()
+    photo.unlink()
+    assert told() == [f"replaced   {photo}: {item.path} has its name now, and is published as p.jpg"]
+    item.path.write_bytes(jpeg(quality=60))
+    assert told() == []

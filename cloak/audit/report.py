@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -14,6 +14,9 @@ from cloak.errors import MissingExtra
 
 ALLOWED = 3.0
 """Times chance: an effect whose strongest adversary does better at rank 1 does not pass."""
+
+TITLE = "cloak audit"
+"""In the metadata of a plot, by which it is known for one of an earlier audit."""
 
 
 def headline(findings: Sequence[Finding]) -> dict[str, Finding]:
@@ -114,11 +117,11 @@ def document(findings: Sequence[Finding], changes: Sequence[Visible], settings: 
     }
 
 
-def plot(findings: Sequence[Finding], changes: Sequence[Visible], path: Path) -> None:
+def plot(findings: Sequence[Finding], changes: Sequence[Visible], to: Path | BinaryIO, form: str | None = None) -> None:
     """A picture: what the strongest adversary finds at rank 1 over how much of the face was changed.
 
-    One line an effect, through its strengths and covers (the first word of a name is the effect's). Raises
-    `MissingExtra` without matplotlib.
+    One line an effect, through its strengths and covers (the first word of a name is the effect's). The form is "png"
+    or "svg"; None: as the path says. Raises `MissingExtra` without matplotlib.
     """
     try:
         import matplotlib as mpl
@@ -157,7 +160,7 @@ def plot(findings: Sequence[Finding], changes: Sequence[Visible], path: Path) ->
     axes.margins(x=0.25)  # room for the names
     axes.legend(loc="best")
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    figure.savefig(to, format=form, dpi=120, metadata={"Title": TITLE})
     pyplot.close(figure)
 
 

@@ -5,7 +5,7 @@ import contextlib
 import html
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from importlib.resources import files
@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from cloak.decisions import changes
-from cloak.errors import CloakError, Conflict, NotFound, NotWritten, TooLarge, UsageError
+from cloak.errors import CloakError, Conflict, NotFound, NotWritten, TooLarge, UsageError, of_failure
 from cloak.review.case import Case, detail, summary
 from cloak.review.desk import Desk
 from cloak.review.doors import Doors, Session
@@ -89,7 +89,7 @@ class Review:
             self._submit(case)
             with contextlib.suppress(NotWritten):  # who decided was told
                 self.desk.keep(case)
-        watching = [asyncio.create_task(self._watch()), asyncio.create_task(self._compare())]
+        watching = [asyncio.create_task(self._lasting(work)) for work in (self._watch(), self._compare())]
         ready = asyncio.create_task(self._make_ready())
         try:
             yield
@@ -123,9 +123,26 @@ class Review:
         self._workers.submit(Task(case.id, case.review.version, *self.desk.task(case, self._key)))
 
     def _settle(self, id_: str, version_: int, failure: str, withdrawn: tuple[str, ...]) -> None:
-        case = self.told(self.desk.settle(id_, version_, failure, withdrawn))
+        try:
+            case = self.told(self.desk.settle(id_, version_, failure, withdrawn))
+        except Exception as error:
+            self._end(error)
+            return
         if withdrawn:  # who decided has gone on to the next photo
             self.hub.tell("withdrawn", {"name": case.name, "names": withdrawn})
+
+    def _end(self, error: Exception) -> None:
+        """Without what failed, pages would show what is no longer so: they are told, and the server ends."""
+        self.failure = self.failure or of_failure(error)
+        self.hub.tell("failed", {"words": f"{self.failure}. {self.failure.next_step}"})
+        self.stop()
+
+    async def _lasting(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what is to go on as long as the server."""
+        try:
+            await work
+        except Exception as error:
+            self._end(error)
 
     async def _make_ready(self) -> None:
         """The first photo's preview, made while the browser starts; what goes wrong is told when it is asked for."""
@@ -162,7 +179,9 @@ def create_app(review: Review) -> FastAPI:
         async with review.open():
             yield
 
-    app = FastAPI(title="cloak review", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="cloak review", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     problems.install(app)
 
     def here(request: Request) -> tuple[Session, str]:

@@ -217,7 +217,8 @@ class Desk:
         own = self._own_name(case)
         others = [other for other in self.cases.values() if other.entry.content != case.entry.content]
         names = {self._own_name(other) for other in others}
-        namesake = any(spoken(name) == spoken(own) for name in names)
+        replaces = self._reviews.replaces(case.name, case.review.content)
+        namesake = replaces or any(spoken(name) == spoken(own) for name in names)
         akin = any(spoken(without_suffix(name)) == spoken(without_suffix(own)) for name in names)
         seen = self._seen(case)
         decisions = replace(

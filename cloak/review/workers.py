@@ -1,5 +1,6 @@
 """Those who carry out verdicts: the steps of a run, in processes of their own, while people go on looking."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -84,7 +85,8 @@ class Workers:
 
     def _answer(self, task: Task | None, failure: str, withdrawn: Names = ()) -> None:
         if task is not None:
-            self._done(task.id, task.version, failure, withdrawn)
+            with contextlib.suppress(Exception):  # who asked has gone: the next start finds it in the ledger
+                self._done(task.id, task.version, failure, withdrawn)
 
 
 def _carry_out(task: Task) -> tuple[str, Names]:

@@ -1,4 +1,5 @@
 import dataclasses
+import io
 import json
 import shutil
 from pathlib import Path
@@ -7,12 +8,13 @@ import cv2
 import numpy as np
 import pytest
 from cloak.cli import main
+from cloak.cli.audit import AUDIT, PLOT
 
 from cloak import effects
 from cloak.audit import LATER, Settings, Treatment, audit, convolution, gather, split, verdicts, visible
 from cloak.audit.adversary import CLASSIFIERS, Lesson, trained
 from cloak.audit.figures import Rate
-from cloak.audit.report import headline, passes, table
+from cloak.audit.report import document, headline, passes, plot, table
 from cloak.errors import UsageError
 
 SEARCH = Settings(("sface",), (), ("as published",), probes=1, splits=("photos",))
@@ -239,6 +241,36 @@ def test_an_audit_wants_published_photos_or_a_self_test(people, capsys):
     assert _command(people) == 2
     assert _command(people, people, "--self-test") == 2
     assert "one of the two" in capsys.readouterr().err
+
+
+def test_what_an_audit_writes_replaces_nothing_else_and_its_places_are_tried_before_the_work(
+    people, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("cloak.audit.gather", lambda *_, **__: pytest.fail("it began"))
+    photo = tmp_path / "precious.png"
+    photo.write_bytes(next(people.rglob("*.png")).read_bytes())
+    before = photo.read_bytes()
+    for option, place, words in (
+        ("--json", photo, "already"),
+        ("--plot", photo, "already"),
+        ("--json", tmp_path / "none/audit.json", "the audit cannot be written"),
+        ("--plot", tmp_path / "none/audit.png", "the plot cannot be written"),
+        ("--plot", tmp_path / "audit.docx", "PNG or SVG"),
+    ):
+        assert _command(people, "--self-test", option, place) == 2
+        assert words in capsys.readouterr().err
+    assert photo.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [photo]
+
+
+@pytest.mark.filterwarnings("ignore:No artists")
+def test_figures_and_plots_of_an_earlier_audit_are_known(people):
+    assert AUDIT.match(json.dumps(document([], [], {"people": 4}), indent=1).encode())
+    assert not AUDIT.match(b'{\n "settings": {\n  "theme": "dark"\n }\n}')
+    for form in ("png", "svg"):
+        plot([], [], file := io.BytesIO(), form)
+        assert PLOT.match(file.getvalue())
+    assert not PLOT.match(next(people.rglob("*.png")).read_bytes())
 
 
 def test_a_folder_without_the_photos_is_no_pass(people, tmp_path, capsys):

@@ -11,11 +11,15 @@ from types import SimpleNamespace
 import cloak.cli
 import pytest
 from cloak.cli import COMMANDS
+from PIL import Image
 
 from cloak.decisions import Decisions, dump
+from cloak.effects import name_of
 from cloak.geometry import Size
 from cloak.ledger import Ledger
+from cloak.pipeline import load
 from cloak.records import Entry, beside
+from tests.conftest import ROOT, SAMPLES
 
 
 def cli(capfd, *arguments):
@@ -84,6 +88,31 @@ def test_the_module_runs_as_the_command_does():
         (["run", "--in-place", "{here}/a.jpg", "--force"], 2, "--force does not go with"),
         (["run", "--in-place", "{here}/a.jpg", "--names", "random"], 2, "--names does not go with"),
         (["run", "{here}", "--out", "-"], 2, "standard input"),
+        (["run", "{here}", "--out", "{here}/p", "--contact-sheet", "-"], 2, "--contact-sheet names no file"),
+        (["run", "{here}", "--out", "{here}/p", "--contact-sheet", ""], 2, "--contact-sheet names no file"),
+        (["run", "{here}", "--out", "{here}/p", "--report", "{here}/b", "--contact-sheet", "{here}/x/../B"], 2, "same"),
+        (["run", "{here}", "--out", "{here}/p", "--report", "{here}/L", "--ledger", "{here}/L"], 2, "same"),
+        (
+            ["run", "{here}", "--out", "{here}/p", "--report", "{here}/p.cloak/ledger.sqlite"],
+            2,
+            "--ledger and --report",
+        ),
+        (["audit", "{here}", "--self-test", "--json", "{here}/f.png", "--plot", "{here}/f.png"], 2, "same"),
+        *(
+            ([*command, f"{option}={value}"], 2, f"Invalid value for '{option}'")
+            for command, option in [
+                (["run", "{here}", "--out", "{here}/p"], "--deadline"),
+                (["run", "{here}", "--out", "{here}/p"], "--cover-scale"),
+                (["run", "{here}", "--out", "{here}/p"], "--min-face"),
+                (["watch", "{here}", "--out", "{here}/p"], "--deadline"),
+                (["watch", "{here}", "--out", "{here}/p"], "--settle"),
+                (["review", "{here}"], "--deadline"),
+                (["serve"], "--deadline"),
+                (["plan", "{here}"], "--price"),
+                (["audit", "{here}", "--self-test"], "--cover-scale"),
+            ]
+            for value in ("nan", "inf", "-5")
+        ),
         (["verify", "{here}/none"], 1, "FAILED"),
         (["verify", "{here}/empty"], 3, "no file"),
         (["nonsense"], 2, "No such command"),
@@ -178,6 +207,23 @@ def test_the_report_of_a_pipe_tells_of_a_photo_that_is_withheld(capfd, monkeypat
         assert (code, told["photos"][0]["status"], told["totals"]["exit_code"]) == (exit_code, status, exit_code)
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no disk that is full")
+@pytest.mark.parametrize(("reader", "code"), [("a full disk", 2), ("one that has gone", 141)])
+def test_the_report_of_a_pipe_tells_that_nobody_took_the_photo(tmp_path, landscape, reader, code):
+    report = tmp_path / "report.json"
+    ends = os.pipe()
+    os.close(ends[0])
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "cloak.cli", "run", "-", "--recall", "fast", "--report", report]
+        taker = full if reader == "a full disk" else ends[1]
+        done = subprocess.run(list(map(str, command)), input=landscape, stdout=taker, stderr=subprocess.PIPE)
+    os.close(ends[1])
+    told = json.loads(report.read_text())
+    (photo,) = told["photos"]
+    assert (done.returncode, told["totals"]["exit_code"]) == (code, code), done.stderr
+    assert (photo["status"], photo["reason"], "target" in photo) == ("withheld", "not-written", False)
+
+
 def test_a_photo_without_a_face_comes_through_a_pipe_with_a_word(capfd, monkeypatch, landscape):
     for flags, words in ([], ["no face was found"]), (["-q"], []):
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(landscape)))
@@ -258,6 +304,26 @@ def test_verify_knows_published_bytes_wherever_they_lie_below_the_output(tmp_pat
     assert _nearest(tmp_path / "other.jpg") is None
 
 
+def test_verify_opens_what_a_run_with_raised_limits_has_published(capfd, tmp_path):
+    (tmp_path / "many.toml").write_text('recall = "fast"\n[limits]\npixels = 300_000_000\nframes = 1_500\n')
+    frames = [Image.new("L", (8, 8), shade % 256) for shade in range(1_010)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert cli(capfd, "run", tmp_path / "a.gif", "-o", tmp_path / "public", "-p", tmp_path / "many.toml", "-q")[0] == 0
+    assert cli(capfd, "verify", tmp_path / "public", "-q") == (0, "", "")
+    copied = tmp_path / "copied.gif"
+    copied.write_bytes((tmp_path / "public/a.gif").read_bytes())
+    assert "more than 1000 frames" in cli(capfd, "verify", copied)[1]
+    assert cli(capfd, "verify", copied, "--max-frames", 1_500, "-q") == (0, "", "")
+    assert "pixels" in cli(capfd, "verify", copied, "--max-frames", 1_500, "--max-pixels", 1_000)[1]
+
+
+def test_verify_takes_a_file_whose_name_leaves_no_room_for_a_ledger(capfd, tmp_path, landscape):
+    long = tmp_path / ("x" * 251 + ".jpg")
+    assert cli(capfd, "run", SAMPLES / "landscape.jpg", "-o", tmp_path / "public", "-q")[0] == 0
+    long.write_bytes((tmp_path / "public/landscape.jpg").read_bytes())
+    assert cli(capfd, "verify", long, "-q") == (0, "", "")
+
+
 def test_a_strangers_pipeline_does_not_drive_the_terminal(capfd, tmp_path):
     sly = "\x9b31m\u202e\U000e0041"
     place = tmp_path / "a\x1b[31m\nmin_face = 48.toml"
@@ -279,6 +345,19 @@ def test_pipelines_show_prints_the_effective_values_as_toml(capfd):
     assert table["cover"]["scale"] == 1.4
     code, out, _ = cli(capfd, "pipelines", "list")
     assert [line.split()[0] for line in out.splitlines()] == ["cms", "newsroom", "photographer"]
+
+
+def test_the_table_of_the_documents_says_what_the_pipelines_do():
+    lines = (ROOT / "docs/pipelines.md").read_text("utf-8").splitlines()
+    rows = {name: words for name, *words in (line.strip("| ").split(" | ") for line in lines)}
+    names = {"kept": "keep", "numbered": "sequence", "random": "random"}
+    for at, pipeline in enumerate(load(name) for name in ("photographer", "newsroom", "cms")):
+        said = {name: words[at] for name, words in rows.items() if len(words) == 3}
+        assert names[said["file names"]] == pipeline.names
+        assert said["faces are searched"] == pipeline.recall
+        assert said["effect"].split(",")[0] == name_of(pipeline.effect)
+        assert said["no face found"].startswith("held") == (pipeline.no_face == "hold")
+        assert said["a person accepts every photo first"].startswith("yes") == (pipeline.review == "required")
 
 
 def test_models_lists_weights_with_licence_source_and_hash(capfd):

@@ -4,6 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
+from cloak.cli.plan import command
+
+from cloak.errors import NothingMatched
 
 NUMBERS = itertools.count()
 
@@ -50,6 +54,15 @@ def test_a_plan_counts_what_is_left_and_writes_nothing(s3, here, jpeg):
     assert f"s3://{here}/public/shoots.cloak" in words
 
 
+def test_a_plan_starts_its_workers_as_a_run_does(tmp_path, monkeypatch):
+    """Whoever is at the keyboard would see each of their tracebacks otherwise."""
+    asked = []
+    monkeypatch.setattr("cloak.pool.prepare", lambda *modules: asked.append(modules))
+    done = CliRunner().invoke(command, [str(tmp_path)])
+    assert isinstance(done.exception, NothingMatched)
+    assert asked == [("cloak.batch",)]
+
+
 def test_a_plan_of_nothing_says_so(here):
     call("plan", f"s3://{here}/shoots", "--out", f"s3://{here}/public", code=(3,))
 
@@ -65,6 +78,19 @@ def test_a_plan_finds_what_is_done_under_names_that_were_given(tmp_path, jpeg):
 
 def test_a_plan_refuses_what_the_run_would(here):
     call("plan", f"s3://{here}/shoots", "--out", f"s3://{here}/public", "-p", "newsroom", code=(2,))
+
+
+def test_a_plan_refuses_a_damaged_ledger_as_the_run_would(tmp_path, jpeg, s3, here):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.jpg").write_bytes(jpeg())
+    (tmp_path / "public.cloak").mkdir()
+    (tmp_path / "public.cloak/ledger.sqlite").touch()  # a run was killed while it made it
+    assert json.loads(call("plan", tmp_path / "in", "-o", tmp_path / "public", "--json"))["done"] == 0
+    (tmp_path / "public.cloak/ledger.sqlite").write_bytes(b"words, and no database")
+    s3.put(here, "public.cloak/meta.json", b"{}")
+    for out in (tmp_path / "public", f"s3://{here}/public"):
+        for name in ("plan", "run"):
+            call(name, tmp_path / "in", "-o", out, code=(2,))
 
 
 def test_a_plan_of_a_folder_names_its_cost(tmp_path, jpeg):

@@ -533,6 +533,76 @@ def test_workers_that_do_not_end_as_they_should_let_the_server_end(monkeypatch):
     assert not ending.is_alive()
 
 
+def test_a_worker_goes_on_when_nobody_can_be_told(desk, monkeypatch):
+    def refused(_):
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    told, heard = [], threading.Event()
+
+    def done(*given):
+        told.append(given)
+        if len(told) == 1:
+            raise RuntimeError("Event loop is closed")
+        heard.set()
+
+    monkeypatch.setattr("cloak.pool.Worker._launch", refused)
+    photo = case(desk, "located.jpg")
+    desk.claim(photo.id, "ada", "Ada")
+    made = desk.accept(photo.id, "ada", "Ada", photo.review.version)
+    workers = Workers(1, 60.0, done)
+    for _ in range(2):
+        workers.submit(Task(made.id, made.review.version, *desk.task(made, b"k")))
+    assert heard.wait(30)
+    workers.end()
+
+
+def ended(out, work):
+    """Why a review of a folder has ended by itself after some work, and the last event that a page heard of it."""
+
+    async def go():
+        review, events = Review(Desk(out), None, "", 1, 60.0, b"k" * 32), []
+
+        async def listen():
+            async for event in review.hub.stream("page", lambda _: None):
+                events.append(event)
+
+        async with review.open(), asyncio.timeout(60):
+            page = asyncio.create_task(listen())
+            await asyncio.sleep(0)
+            work(review)
+            await page
+        return str(review.failure), events[-1]
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright's loop may run in this one, from a test before
+        return thread.submit(lambda: asyncio.run(go())).result()
+
+
+def test_a_server_that_cannot_note_a_result_ends_and_says_why(copied, monkeypatch):
+    monkeypatch.setattr("cloak.review.app.AWAKE", 1000)  # no look at the ledger finds it earlier
+
+    def work(review):
+        photo = case(review.desk, "located.jpg")
+        review.desk.claim(photo.id, "ada", "Ada")
+        review.decided(review.desk.accept(photo.id, "ada", "Ada", photo.review.version))
+        shutil.move(review.desk.place.parent, copied.with_name("away"))
+
+    failure, event = ended(copied, work)
+    assert "the ledger was moved" in failure
+    assert event.startswith("event: failed\n")
+    assert failure in event
+
+
+@pytest.mark.parametrize("name", ["refresh", "uncompared"])
+def test_a_server_that_can_no_longer_look_at_the_ledger_ends_and_says_why(copied, monkeypatch, name):
+    def fails():
+        raise OutputError("the ledger cannot be read: disk I/O error")
+
+    monkeypatch.setattr("cloak.review.app.AWAKE", 0.1)
+    failure, event = ended(copied, lambda review: monkeypatch.setattr(review.desk, name, fails))
+    assert "disk I/O error" in failure
+    assert failure in event
+
+
 def at_the_door(visit):
     """Have a visitor do something at the door of a desk whose password is "right"."""
     review = SimpleNamespace(desk=None, doors=Doors(["right"], ""), guessing=asyncio.Lock(), cookie="c")

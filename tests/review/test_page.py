@@ -3,7 +3,9 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import numpy as np
 import psutil
@@ -366,6 +368,15 @@ def test_what_a_lost_connection_kept_back_is_stored_when_it_is_there_again(open_
     saved(page)
     page.reload()
     page.wait_for_selector(".region.bare")
+
+
+def test_a_server_whose_ledger_is_damaged_ends_and_the_page_says_why(open_page, server):
+    page = open_page(expect_complaints=True)
+    with closing(sqlite3.connect(beside(server.out))) as ledger, ledger:
+        ledger.execute("UPDATE photo SET row = 'words'")
+    page.wait_for_function("() => document.querySelector('#banner').textContent.includes('the ledger is damaged')")
+    assert server.process.wait(60) == 2
+    assert "the ledger is damaged" in server.process.stdout.read()
 
 
 def test_a_hostile_file_name_is_text(open_page):

@@ -44,7 +44,7 @@ export async function picture(path, signal) {
 /** Events, as long as the page lives; `on` maps their kinds to functions. The browser connects again by itself. */
 export function listen(on) {
   const source = new EventSource(`/api/events?page=${page}`);
-  for (const kind of ["hello", "photo", "queue", "withdrawn"]) {
+  for (const kind of ["hello", "photo", "queue", "withdrawn", "failed"]) {
     source.addEventListener(kind, (event) => on[kind](JSON.parse(event.data)));
   }
   source.onerror = () => on.lost(source.readyState === EventSource.CLOSED);

@@ -36,6 +36,7 @@ export class Desk {
         this.gone += `Withdrawn with ${name}, as they have its bytes: ${names.join(", ")}. `;
         this.quiet();
       },
+      failed: ({ words }) => (this.failure = words),
       lost: (forGood) => this.lost(forGood),
     });
   }
@@ -48,6 +49,7 @@ export class Desk {
 
   async connected() {
     this.record.online = true;
+    this.failure = "";
     this.quiet();
     await this.refresh();
     const last = sessionStorage.getItem("photo");
@@ -63,7 +65,7 @@ export class Desk {
     const stored = this.record.pending ? "Your last change is not stored." : "What you did is stored.";
     banner(forGood
       ? `The server was started anew: open the address that it printed. ${stored}`
-      : `The connection is lost; trying again. ${stored}`);
+      : `${this.failure || "The connection is lost; trying again."} ${stored}`);
   }
 
   async refresh() {
