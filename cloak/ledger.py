@@ -73,6 +73,7 @@ CREATE TABLE IF NOT EXISTS verdict (
     verdict TEXT NOT NULL,       -- "" of a sidecar that a run took as a start
     decisions TEXT NOT NULL      -- as in a sidecar; one that a run took, as it was given
 ) STRICT;
+CREATE INDEX IF NOT EXISTS photo_content ON photo (content);
 CREATE INDEX IF NOT EXISTS review_content ON review (content);
 CREATE INDEX IF NOT EXISTS verdict_name ON verdict (name);
 CREATE INDEX IF NOT EXISTS given_own ON given (own);
@@ -206,12 +207,14 @@ class Ledger:
 
     def origins(self, content: str | None = None) -> Iterator[tuple[str, Entry, Origin]]:
         """Every photo whose original is known, by name; or those whose original has this content."""
-        rows = self.query(
+        every = (
             "SELECT photo.name, content, photo.pipeline, published, row, source, target, origin.pipeline, "
             "pipeline.name, settings FROM photo JOIN origin USING (name) JOIN pipeline ON hash = origin.pipeline "
-            "WHERE ?1 IS NULL OR content = ?1 ORDER BY photo.name",
-            (content,),
         )
+        if content is None:
+            rows = self.query(every + "ORDER BY photo.name", ())
+        else:
+            rows = self.query(every + "WHERE content = ? ORDER BY photo.name", (content,))
         for name, content, pipeline, published, row, source, target, *settings in rows:
             origin = Origin(Path(_name(source)), _name(target), *settings)
             yield name, Entry(content, pipeline, published, _row(row)), origin
