@@ -180,3 +180,12 @@ def sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def may_be(place: Path) -> bool:
+    """Whether something lies there, or nobody can tell."""
+    try:
+        place.stat()
+    except OSError as error:  # what has too long a name is nowhere
+        return not isinstance(error, FileNotFoundError | NotADirectoryError) and error.errno != errno.ENAMETOOLONG
+    return True

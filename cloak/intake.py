@@ -80,12 +80,12 @@ def walk(inputs: Sequence[Path], out: Path | None) -> Iterator[Item | LeftOut]:
         once.setdefault(os.path.abspath(found.path) if isinstance(found, Item) else found, found)
     met = list(once.values())
     own = [found.name for found in met if isinstance(found, Item)]
-    whole, plain = Counter(map(spoken, own)), Counter(spoken(without_suffix(name)) for name in own)
+    whole, plain = Counter(map(spoken, own)), Counter(spoken(without_suffix(str(name))) for name in own)
     for found in met:
         if isinstance(found, LeftOut):
             yield found
         else:
-            same, alike = whole[spoken(found.name)], plain[spoken(without_suffix(found.name))]
+            same, alike = whole[spoken(found.name)], plain[spoken(without_suffix(str(found.name)))]
             yield Item(found.source, unique(found.name, taken), own=found.name, namesake=same > 1, akin=alike > same)
 
 
@@ -178,17 +178,17 @@ def passed_over(name: str) -> str:
 
 def promises_photo(name: str) -> bool:
     """Whether a name says that the file is a picture."""
-    return PurePath(name).suffix.lower() in PHOTOS
+    return os.path.splitext(name)[1].lower() in PHOTOS
 
 
-def spoken(name: PurePath) -> str:
+def spoken(name: PurePath | str) -> str:
     """What a person calls a photo: neither case nor how accents are written tells two names apart."""
     return unicodedata.normalize("NFC", str(name).casefold())
 
 
-def without_suffix(name: PurePath) -> PurePath:
+def without_suffix(name: str) -> str:
     """A photo's name before the suffix of its format, if it has one: what follows a dot may be a part of the name."""
-    return name.with_suffix("") if promises_photo(name.name) else name
+    return os.path.splitext(name)[0] if promises_photo(name) else name
 
 
 def unique(name: PurePath, taken: dict[str, int]) -> PurePath:

@@ -129,6 +129,8 @@ class Ledger:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
+                # Of a ledger that an earlier version made, it is known where each original lies now.
+                self._db.execute("INSERT OR IGNORE INTO path SELECT source, name FROM origin")
                 self._db.execute("INSERT OR IGNORE INTO meta VALUES ('version', ?)", (VERSION,))
                 self._db.execute("INSERT OR IGNORE INTO meta VALUES ('secret', ?)", (secrets.token_bytes(32),))
             meta = dict(self._db.execute("SELECT name, value FROM meta"))

@@ -3,13 +3,13 @@
 `Records` is what every ledger can do: `cloak.ledger.Ledger` is a SQLite file, `cloak.parts.Parts` lies in a bucket.
 """
 
-import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Protocol, overload
 
 from cloak.errors import UsageError
+from cloak.files import may_be
 from cloak.place import Place, Url
 
 VERSION = 1
@@ -96,7 +96,7 @@ def beside(out: Place) -> Place:
             break
         other = next_to(link)
         # An earlier version's, or of a folder that lay where the link is now.
-        if _may_be(other) and os.path.realpath(other) != os.path.realpath(place):
+        if may_be(other) and os.path.realpath(other) != os.path.realpath(place):
             raise UsageError(
                 "the output is a link, and a ledger lies beside the link, or may: "
                 "what is held there might be published",
@@ -109,12 +109,3 @@ def beside(out: Place) -> Place:
 def next_to(folder: Path) -> Path:
     """The ledger of a folder that no link leads to; see `beside`."""
     return folder.with_name(folder.name + ".cloak") / "ledger.sqlite"
-
-
-def _may_be(place: Path) -> bool:
-    """Whether something lies there, or nobody can tell."""
-    try:
-        place.stat()
-    except OSError as error:  # what has too long a name is nowhere
-        return not isinstance(error, FileNotFoundError | NotADirectoryError) and error.errno != errno.ENAMETOOLONG
-    return True

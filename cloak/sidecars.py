@@ -112,6 +112,14 @@ def keep(folder: Folder, own: PurePath, decisions: Decisions, data: bytes | None
         ) from None
 
 
+def says(folder: Folder, own: PurePath, decisions: Decisions) -> bool:
+    """Whether a photo's sidecar in a folder already says what was decided."""
+    try:
+        return parse(read(folder.path(own.with_name(own.name + SUFFIX)), 10_000_000)).alone() == decisions.alone()
+    except CloakError:
+        return False
+
+
 def _before(place: Path, data: bytes | None) -> tuple[bool, bool]:
     """Whether decisions that stand there are, or may be, about another photo, and whether others had its name but for
     the suffix."""
@@ -141,18 +149,16 @@ def _seen(decisions: Decisions, change: Change) -> int:
 
 def _fitting(place: Path, own: PurePath) -> list[Path]:
     """The sidecar about a photo of that name, or all that may be."""
-    folders = [place]
-    for part in own.parent.parts:
-        folders = [path for path in _listed(folders) if _plain(path.name) == _plain(part) and path.is_dir()]
-    sidecars = [path for path in _listed(folders) if path.name.endswith(SUFFIX)]
     exact = place / own.with_name(own.name + SUFFIX)
-    same = [path for path in sidecars if _plain(path.name) == _plain(exact.name)]
-    wanted = _stem(own.name)
-    return (
-        [path for path in same if path == exact]
-        or same
-        or [path for path in sidecars if _stem(path.name.removesuffix(SUFFIX)) == wanted]
-    )
+    if os.path.lexists(exact):  # of tens of thousands, without a look at the others
+        return [exact]
+    folders = [place]
+    for part in map(spoken, own.parent.parts):
+        folders = [path for path in _listed(folders) if spoken(path.name) == part and path.is_dir()]
+    sidecars = [path for path in _listed(folders) if path.name.endswith(SUFFIX)]
+    whole, stem = spoken(exact.name), _stem(own.name)
+    same = [path for path in sidecars if spoken(path.name) == whole]
+    return same or [path for path in sidecars if _stem(path.name.removesuffix(SUFFIX)) == stem]
 
 
 def _listed(folders: list[Path]) -> list[Path]:
@@ -163,13 +169,8 @@ def _listed(folders: list[Path]) -> list[Path]:
 
 
 def _key(name: PurePath) -> tuple[str, str]:
-    return _plain(str(name.parent)), _stem(name.name)
+    return spoken(name.parent), _stem(name.name)
 
 
 def _stem(name: str) -> str:
-    return _plain(without_suffix(PurePath(name)).name)
-
-
-def _plain(name: str) -> str:
-    """The same for all who call a photo so: cameras write capitals, and exports none."""
-    return spoken(PurePath(name))
+    return spoken(without_suffix(name))

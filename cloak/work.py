@@ -25,9 +25,9 @@ from cloak.report import Outcome, attempt, failed
 from cloak.result import Status
 from cloak.reviews import Reviews, Word
 from cloak.scaled import thumbnail
-from cloak.sidecars import UNWRITTEN, fit, keep, sidecar
+from cloak.sidecars import UNWRITTEN, fit, keep, says, sidecar
 from cloak.store import Folder, Store
-from cloak.withdrawal import take_back, take_back_older, withdraw
+from cloak.withdrawal import Gone, take_back, take_back_older, withdraw
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def open_ledger(place: Place, *, lock: bool = True) -> Records:
 
 def work(item: Item, *, job: Job) -> Done:
     """One photo, in a worker. Only an error of the set-up is raised; whatever is wrong with the photo is an outcome."""
-    return _guarded(item, job, lambda source: _photo(item, source, job))
+    return _guarded(item, job, lambda source, gone: _photo(item, source, job, gone))
 
 
 def treatment(job: Job, ledger: Records) -> str:
@@ -88,14 +88,15 @@ def release(item: Item, job: Job, decisions: Decisions, content: str) -> Outcome
         content: the ledger's key of the bytes that the person saw; others are withheld.
     """
     if decisions.verdict == "hold":
-        return _guarded(item, job, lambda source: _hold(item, source, job, content)).outcome
-    return _guarded(item, job, lambda source: _photo(item, source, job, decisions, content)).outcome
+        return _guarded(item, job, lambda source, gone: _hold(item, source, job, gone, content)).outcome
+    return _guarded(item, job, lambda source, gone: _photo(item, source, job, gone, decisions, content)).outcome
 
 
-def _guarded(item: Item, job: Job, steps: Callable[[str], Done]) -> Done:
-    source = printable(item.source)
-    answer = attempt(source, lambda: steps(source), job.debug)
-    return Done(answer) if isinstance(answer, Outcome) else answer
+def _guarded(item: Item, job: Job, steps: Callable[[str, Gone], Done]) -> Done:
+    source, gone = printable(item.source), Gone()
+    answer = attempt(source, lambda: steps(source, gone), job.debug)
+    done = Done(answer) if isinstance(answer, Outcome) else answer
+    return replace(done, outcome=replace(done.outcome, withdrawn=tuple(gone.names), replaces=gone.replaces))
 
 
 _OPENED: dict[tuple[Place, Place], tuple[Store, Records]] = {}
@@ -119,14 +120,16 @@ def _fetch(item: Item, limit: int) -> bytes:
 
 
 def _photo(
-    item: Item, source: str, job: Job, decisions: Decisions | None = None, content_seen: str | None = None
+    item: Item, source: str, job: Job, gone: Gone, decisions: Decisions | None = None, content_seen: str | None = None
 ) -> Done:
     while True:
         with contextlib.suppress(Conflict):  # somebody decided in the middle of it: once more, by what counts now
-            return _treat(item, source, job, decisions, content_seen)
+            return _treat(item, source, job, gone, decisions, content_seen)
 
 
-def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, content_seen: str | None) -> Done:
+def _treat(
+    item: Item, source: str, job: Job, gone: Gone, decisions: Decisions | None, content_seen: str | None
+) -> Done:
     limit = job.pipeline.limits.bytes
     if job.dry_run:
         given = decided(item, item.own or item.name, job) if decisions is None else decisions
@@ -141,6 +144,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     known, origin = ledger.find(target), _origin(item, job)
     shown = known.content if known and known.published else None
     showed = ledger.source(target) if shown is not None and isinstance(ledger, Ledger) else None
+    other = printable(showed) if showed is not None and origin is not None and showed != origin.source else ""
     own = _own_name(item, ledger, job) if decisions is None else item.name
 
     def noted(given: Decisions | None) -> bool:  # whose others' are says nothing of a photo that is new here
@@ -150,6 +154,7 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         given = decided(item, own, job, noted) if decisions is None else None
     except DecisionsUnfit:
         withdraw(item.name, store, ledger, known, origin)  # somebody may have decided otherwise
+        gone.replaces = other
         raise
     digest, again = treatment(job, ledger), job.force or content_seen is not None
     stale = _refuse_foreign(item, store, known, job)
@@ -161,9 +166,11 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         stale = bool(known.pipeline != digest or content_seen is not None or word.adopted or word.pending)
     if stale:
         known = withdraw(item.name, store, ledger, known, origin)  # even if the original can no longer be read
+        gone.replaces = other
     # A store tells by its version that a photo is unchanged; of a file, only the bytes tell.
     data = None if item.version else _fetch(item, limit)
     content = ledger.key(item.version.encode() if data is None else data)
+    gone.replaces = other if content != shown else ""
     if content_seen not in {None, content}:
         raise DecisionsUnfit("the original has changed since it was searched", next_step="Run cloak on it again.")
     word = reviews.word(target, content, given, aliases) if reviews else Word()
@@ -185,7 +192,9 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
             status, name = Status(known.row["status"]), known.row.get("target", "")
             place = job.out / item.name if name and isinstance(job.out, Path) else None
             if place is not None and isinstance(store, Folder):
-                store.date(item.name, _times(item, job))  # an earlier run may have been told otherwise
+                # An earlier run may have been told otherwise. Whose file it is by now may not let us set any.
+                with contextlib.nullcontext() if job.preserve_times else contextlib.suppress(NotWritten):
+                    store.date(item.name, _times(item, job))
             return Done(Outcome(source, name, status, earlier=known.row, thumbnail=_thumbnail(place, job)))
     if known and known.content != content:
         known = withdraw(item.name, store, ledger, known, origin)
@@ -199,35 +208,29 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
         made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
         result = signed(made, job.signer)
     except Exception as error:
-        gone = take_back(store, ledger, content, digest, None, held=word.held)
-        return Done(replace(failed(source, error, job.debug), withdrawn=gone))
+        take_back(store, ledger, content, digest, None, gone, held=word.held)
+        return Done(failed(source, error, job.debug))
     outcome = Outcome(
         source, target if result.data else "", result.report.status, result.report,
         glance=result.glance, thumbnail=_thumbnail(result.data, job),
     )  # fmt: skip
-    if showed is not None and origin is not None and shown != content and showed != origin.source:
-        outcome = replace(outcome, replaces=printable(showed))
     published = sha256(result.data).hexdigest() if result.data else None
     if reviews is not None and decisions is None and (word.adopted is not None or (word.pending and word.version)):
         given = word.adopted
         word = reviews.adopt(target, content, word, result.report.size) if given is not None else word
         try:
-            # A run that was killed may have left an older one there. (The review page writes those of its verdicts.)
             _keep(item, own, word.decisions, given, data, job, namesake=reviews.replaces(target, content))
         except NotWritten as error:  # of what is held or changed nothing stands, all the same
-            gone = take_back(store, ledger, content, digest, item.name, held=word.held)
-            return Done(replace(failed(source, error, job.debug), withdrawn=gone))
+            take_back(store, ledger, content, digest, item.name, gone, held=word.held)
+            return Done(failed(source, error, job.debug))
     entry = Entry(content, digest, published, outcome.row() | {"decided": _mark(word.decisions)})
     # Before its row goes: nothing stands that the ledger does not know.
     if not result.data:
-        gone = take_back(store, ledger, content, digest, item.name, held=word.held)
-        outcome = replace(outcome, withdrawn=gone)
+        take_back(store, ledger, content, digest, item.name, gone, held=word.held)
     elif isinstance(ledger, Ledger):
         withdraw(item.name, store, ledger, known)
         if origin is not None:
-            mark = _mark(word.decisions)
-            gone = take_back_older(store, ledger, content, digest, mark, item.name, origin.source)
-            outcome = replace(outcome, withdrawn=gone)
+            take_back_older(store, ledger, content, digest, _mark(word.decisions), item.name, origin.source, gone)
     turn = None
     if isinstance(ledger, Ledger) and reviews is not None:
         # The row comes first, with the digest of what is about to stand there: a kill in between leaves a row that does
@@ -247,11 +250,11 @@ def _treat(item: Item, source: str, job: Job, decisions: Decisions | None, conte
     return Done(outcome, None if isinstance(ledger, Ledger) else (target, entry))
 
 
-def _hold(item: Item, source: str, job: Job, content: str) -> Done:
+def _hold(item: Item, source: str, job: Job, gone: Gone, content: str) -> Done:
     """Keep a photo unpublished; what was published of it, or of its very bytes under another name, is withdrawn."""
     store, ledger = _edges(job.out, job.records)
-    gone = take_back(store, ledger, content, "", item.name, held=True)
-    return Done(Outcome(source, "", Status.HELD, withdrawn=gone))
+    take_back(store, ledger, content, "", item.name, gone, held=True)
+    return Done(Outcome(source, "", Status.HELD))
 
 
 def _origin(item: Item, job: Job) -> Origin | None:
@@ -314,11 +317,12 @@ def _keep(
 
     Args:
         made: what counts.
-        given: the sidecar that it was taken from, if it was.
+        given: the sidecar that it was taken from. None: a run or a review was killed before it wrote this folder's, and
+            nobody knows any more who else has the name: it is for the very file only.
         namesake: it takes the place of what was decided about another photo of its name.
     """
-    if made is not None and made.verdict is not None and isinstance(job.records, Path):
-        namesake = namesake or item.namesake or (given is not None and given.namesake)
+    if made is not None and isinstance(job.records, Path):
+        namesake = namesake or item.namesake or given is None or given.namesake
         akin = item.akin or (given is not None and given.akin)
         decisions = replace(made, namesake=namesake, akin=akin, of=sealed(data))
         try:
@@ -327,7 +331,8 @@ def _keep(
             raise NotWritten(
                 f"what was decided is stored, but not written for other exports: {error}", next_step=UNWRITTEN
             ) from None
-        keep(folder, own, decisions, data)
+        if given is not None or not says(folder, own, decisions):
+            keep(folder, own, decisions, data)
 
 
 def _mark(decisions: Decisions | None) -> str:

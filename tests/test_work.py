@@ -17,6 +17,7 @@ from cloak.batch import Run
 from cloak.decisions import Change, Decisions, dump, parse
 from cloak.detect import Face
 from cloak.effects import Fill
+from cloak.errors import OutputError
 from cloak.files import NEUTRAL_TIME
 from cloak.geometry import Box, Region, Size
 from cloak.identity import same, sealed
@@ -858,3 +859,88 @@ def test_a_photo_that_takes_the_place_of_another_of_its_name_says_so(folder, jpe
     assert told() == [f"replaced   {photo}: {item.path} has its name now, and is published as p.jpg"]
     item.path.write_bytes(jpeg(quality=60))
     assert told() == []
+
+
+def test_an_older_copy_that_somebody_changed_is_named_and_the_others_go(folder):
+    """Whose it is by now nobody can tell: the photo is withheld until it is moved away."""
+    photo = folder.originals / "p.jpg"
+    folder.run(pipeline=replace(FAST, cover=replace(FAST.cover, scale=1.6)))
+    photo.rename(photo.with_name("q.jpg"))
+    made = folder.out / "p.jpg"
+    made.write_bytes(made.read_bytes() + b"edited")
+    for _ in range(2):
+        outcome = folder.run()["q.jpg"]
+        assert (outcome.reason, "p.jpg" in outcome.message, outcome.withdrawals()) == ("not-written", True, [])
+        assert folder.published() == ["p.jpg"]
+    made.unlink()
+    assert folder.statuses() == {"q.jpg": "concealed"}
+
+
+def test_what_goes_is_told_also_where_the_photo_is_withheld(folder, jpeg):
+    photo, other = folder.originals / "p.jpg", folder.originals.with_name("other")
+    other.mkdir()
+    folder.run()
+    item, job = Item(other / "p.jpg", PurePath("p.jpg")), Job((other,), folder.out, FAST, key=b"k")
+    item.path.write_bytes(jpeg()[:-9_000])
+    outcome = work.work(item, job=job).outcome
+    assert (str(outcome.status), folder.published()) == ("withheld", [])
+    assert outcome.withdrawals() == [f"replaced   {photo}: {item.path} has its name now, and is withheld"]
+    folder.run()
+    photo.rename(photo.with_name("q.jpg"))
+    (folder.out / "day").touch()  # so that its file cannot be written
+    wider = replace(FAST, cover=replace(FAST.cover, scale=1.6))
+    item, job = Item(photo.with_name("q.jpg"), PurePath("day/q.jpg")), Job((), folder.out, wider, key=b"k")
+    outcome = work.work(item, job=job).outcome
+    assert outcome.reason == "not-written"
+    assert [line.split(":")[0] for line in outcome.withdrawals()] == ["withdrawn  p.jpg"]
+
+
+def test_what_went_with_a_photo_is_told_once(folder, jpeg):
+    photo = folder.originals / "p.jpg"
+    folder.run(pipeline=replace(FAST, cover=replace(FAST.cover, scale=1.6)))
+    photo.rename(photo.with_name("q.jpg"))
+    assert folder.run()["q.jpg"].row()["withdrawn"] == ["p.jpg"]
+    again = folder.run()["q.jpg"].row()
+    assert (again["resumed"], again.get("withdrawn"), again.get("replaces")) == (True, None, None)
+
+
+def test_times_that_the_system_does_not_let_us_set_withhold_nothing_that_stands(folder, monkeypatch):
+    folder.run()
+    os.utime(folder.out / "p.jpg", (5, 5))
+
+    def refused(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.utime", refused)
+    assert folder.statuses() == {"p.jpg": "concealed"}
+    assert folder.statuses(preserve_times=True) == {"p.jpg": "withheld"}
+
+
+def test_a_sidecar_that_a_run_writes_for_a_review_that_was_killed_is_for_its_very_file_only(folder):
+    """Which other photos had its name, only the page knew; what the page has written stays as it is."""
+    ours = beside(folder.out).with_name("decisions") / "p.jpg.cloak.json"
+    folder.run()
+    assert folder.decide("p.jpg", "accept", carry_out=False) == "publishing"
+    written = ours.read_bytes()
+    assert folder.statuses() == {"p.jpg": "concealed"}
+    assert ours.read_bytes() == written
+    assert folder.decide("p.jpg", "accept", carry_out=False) == "publishing"
+    ours.unlink()
+    assert folder.statuses() == {"p.jpg": "concealed"}
+    assert parse(ours.read_bytes()).namesake
+    assert not parse(written).namesake
+
+
+def test_a_ledger_of_an_earlier_version_forgets_no_path_and_is_reviewed_after_a_run(folder, jpeg):
+    folder.run()
+    assert folder.decide("p.jpg", "hold") == "held"
+    with closing(sqlite3.connect(beside(folder.out))) as old, old:
+        old.execute("DROP TABLE path")
+    with pytest.raises(OutputError) as refused:
+        Desk(folder.out)
+    assert "run cloak on the photos again" in refused.value.next_step
+    (folder.originals / "p.jpg").write_bytes(jpeg(quality=60))
+    Ledger(beside(folder.out)).close()  # as a run does at first
+    item, job = Item(folder.originals / "p.jpg", PurePath("in/p.jpg")), Job((), folder.out, FAST)
+    assert str(work.work(item, job=job).outcome.status) == "held"
+    Desk(folder.out).close()

@@ -60,6 +60,7 @@ class Desk:
             self._lock = lock_file(companion(self.place, "review.lock"), "another review of this folder is open")
             opened.callback(os.close, self._lock)
             self._ledger = opened.enter_context(Ledger(self.place, lock=False))
+            self._ledger.query("SELECT 1 FROM path LIMIT 1", ())  # an earlier version's: a run comes first
             self._reviews = Reviews(self._ledger)
             self._sidecars = Folder(companion(self.place, "decisions"), private=True)
             self.refresh()
@@ -219,7 +220,7 @@ class Desk:
         names = {self._own_name(other) for other in others}
         replaces = self._reviews.replaces(case.name, case.review.content)
         namesake = replaces or any(spoken(name) == spoken(own) for name in names)
-        akin = any(spoken(without_suffix(name)) == spoken(without_suffix(own)) for name in names)
+        akin = any(spoken(without_suffix(str(name))) == spoken(without_suffix(str(own))) for name in names)
         seen = self._seen(case)
         decisions = replace(
             case.review.decisions, namesake=namesake, akin=akin, of="" if seen is None else sealed(seen)
