@@ -202,8 +202,8 @@ def _treat(
         data = _fetch(item, limit)
         if hold := reviews.held(ledger.key(data)) if reviews else None:  # of a file with the same bytes
             word = replace(word, decisions=hold, held=True)
-    times = _times(item, job)
     try:
+        times = _times(item, job)
         _fit(word.adopted, data, job)
         made = anonymize(data, job.pipeline, key=job.key, decisions=word.decisions, people=job.people)
         result = signed(made, job.signer)

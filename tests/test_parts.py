@@ -69,7 +69,7 @@ def test_a_store_that_does_not_answer_strangers_is_no_proof(place, s3, monkeypat
         return real("http://127.0.0.1:9" if stranger else root)
 
     monkeypatch.setattr(bucket, "connect", lost)
-    monkeypatch.setattr(bucket, "SECONDS", 0.2)
+    monkeypatch.setenv("CLOAK_STORE_TIMEOUT", "0.2")
     with pytest.raises(OutputError, match="cannot be told"):
         bucket.refuse_strangers(ledger, "ledger", new=False)
     assert asked == [True]
