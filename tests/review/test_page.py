@@ -452,3 +452,13 @@ def test_the_original_is_shown_while_the_key_is_held(open_page):
     page.wait_for_function(f"() => {shown} === 'visible'")
     page.keyboard.up("o")
     page.wait_for_function(f"() => {shown} === 'hidden'")
+
+
+def test_what_could_not_be_stored_is_told_with_what_to_do(open_page, server):
+    page = open_page(expect_complaints=True)
+    ledger = beside(server.out)
+    ledger.rename(ledger.with_name("away.sqlite"))
+    page.keyboard.press("a")
+    page.wait_for_selector("#banner:not([hidden])")
+    assert "while it was in use. Put it back" in page.locator("#banner").inner_text()
+    ledger.with_name("away.sqlite").rename(ledger)

@@ -113,7 +113,8 @@ export class Desk {
   refused(error) {
     if (error.status === 401) return this.lost(true);
     const load = error.reason === "conflict" && this.photo;
-    return banner(`${error.message} ${error.next ?? ""}`, load ? "Show what is stored" : "Close", () => {
+    const words = error.next ? `${error.message}. ${error.next}` : error.message;
+    return banner(words, load ? "Show what is stored" : "Close", () => {
       banner("");
       if (load) this.open(this.photo.id, true);
     });
